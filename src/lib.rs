@@ -1,0 +1,10 @@
+//! The daemon: readings in, Kinesis records out, in order, losing nothing. Read in this order:
+
+/// Where every reading is, counted: the conservation law.
+pub mod ledger;
+/// A sealed record: what a lane sends, retries and spools.
+pub mod record;
+/// Where records go.
+pub mod sink;
+/// Where readings come from.
+pub mod source;

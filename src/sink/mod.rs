@@ -1,0 +1,46 @@
+//! Where records go. A sink answers for each record; who retries is the pipeline, and nobody else.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::record::Record;
+
+/// What became of one record of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Taken for good; by this shard, where the sink has shards.
+    Accepted(Option<Arc<str>>),
+    /// Not taken this time: send it again. The code is the sink's own, from a closed set.
+    Refused(&'static str),
+}
+
+/// Why a whole request came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PutError {
+    /// Waiting helps: a timeout, a broken connection, a fault of the service, an outage, an expired token.
+    #[error("{message}")]
+    Transient {
+        /// A closed set of words: the metric label.
+        kind: &'static str,
+        /// For people: what was being done, and why it failed.
+        message: String,
+    },
+    /// Something in the request can never be accepted.
+    #[error("{message}")]
+    Rejected {
+        /// A closed set of words: the metric label.
+        kind: &'static str,
+        /// For people: what was being done, and why it failed.
+        message: String,
+    },
+}
+
+/// What a sink answers to a request: one answer a record, in order.
+pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, PutError>> + Send + 'a>>;
+
+/// Takes requests of sealed records: at most one of each lane.
+pub trait Sink: Send + Sync + 'static {
+    /// Puts the records and answers for each, in order. May be called for several requests at once, never with the same lane in two.
+    fn put<'a>(&'a self, records: &'a [Arc<Record>]) -> Put<'a>;
+}

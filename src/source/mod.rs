@@ -1,0 +1,112 @@
+//! Where readings come from. Only sources see the stop token: every later stage ends when its input closes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::{mpsc, watch};
+use wire::Reading;
+
+use crate::ledger::Ledger;
+
+/// Readings handed over together.
+#[derive(Debug)]
+pub struct Batch {
+    /// In the order of the source, which every later stage keeps for each sensor.
+    pub readings: Vec<Reading>,
+    /// Who waits to hear that all of them are safe.
+    pub receipt: Option<Receipt>,
+}
+
+/// Tells a source that all readings of a batch are delivered, synced to the spool, or given up and counted.
+#[derive(Clone, Debug)]
+pub struct Receipt(Arc<Pending>);
+
+#[derive(Debug)]
+struct Pending {
+    readings: AtomicU32,
+    position: u64,
+    settled: mpsc::UnboundedSender<u64>,
+}
+
+impl Receipt {
+    /// For a batch of `readings`; `position` is sent to `settled` once the last of them is safe.
+    pub fn new(readings: u32, position: u64, settled: mpsc::UnboundedSender<u64>) -> Self {
+        Self(Arc::new(Pending {
+            readings: AtomicU32::new(readings),
+            position,
+            settled,
+        }))
+    }
+
+    /// So many more readings of the batch are safe.
+    pub fn settle(&self, readings: u32) {
+        if self.0.readings.fetch_sub(readings, Ordering::AcqRel) == readings {
+            // A source that has ended no longer asks.
+            let _ = self.0.settled.send(self.0.position);
+        }
+    }
+
+    /// True where both speak of the same batch.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// Where a source hands its readings over.
+#[derive(Clone, Debug)]
+pub struct Output {
+    batches: mpsc::Sender<Batch>,
+    pressure: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
+    ledger: Arc<Ledger>,
+}
+
+/// The pipeline has ended and takes nothing more.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the pipeline has ended")]
+pub struct Closed;
+
+impl Output {
+    /// Hands over to `batches`, heeds `pressure` and `stop`, counts in `ledger`.
+    pub fn new(
+        batches: mpsc::Sender<Batch>,
+        pressure: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self {
+            batches,
+            pressure,
+            stop,
+            ledger,
+        }
+    }
+
+    /// Hands a batch over; waits while the pipeline is full.
+    pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
+        let place = self.batches.reserve().await.map_err(|_| Closed)?;
+        let readings = batch.readings.len() as u64;
+        self.ledger.record(|counts| {
+            counts.produced += readings;
+            counts.in_flight += readings;
+        });
+        place.send(batch);
+        Ok(())
+    }
+
+    /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;
+    /// one that cannot (a device that measures now) does not, and what it measures goes to the spool.
+    pub async fn calm(&mut self) -> Result<(), Closed> {
+        self.pressure
+            .wait_for(|pressed| !pressed)
+            .await
+            .map(drop)
+            .map_err(|_| Closed)
+    }
+
+    /// Returns once the source is asked to stop.
+    pub async fn stopped(&mut self) {
+        // Without a sender nobody is left who could want more readings.
+        let _ = self.stop.wait_for(|stop| *stop).await;
+    }
+}

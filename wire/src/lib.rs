@@ -1,0 +1,20 @@
+//! What the daemon and the Lambda speak: readings as JSON, and the KPL aggregated record format.
+//!
+//! Nothing here knows a clock, a network or an AWS type. Read in this order:
+
+/// Who packed a record, and its number under that producer.
+pub mod identity;
+/// Names and slices of the hash space that readings of one lane share.
+pub mod lane;
+/// One observation of one sensor at one instant.
+pub mod reading;
+/// Who measures, what, and within which bounds.
+pub mod sensor;
+/// An instant, in microseconds of UTC.
+pub mod time;
+
+pub use identity::{Identity, ProducerId};
+pub use lane::LaneName;
+pub use reading::{Reading, Value};
+pub use sensor::{Bounds, Form, Sensor};
+pub use time::Timestamp;
