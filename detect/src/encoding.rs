@@ -1,0 +1,110 @@
+//! How the wire's types are written in state and events. The wire itself knows JSON only.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A [`wire::Timestamp`] as its microseconds.
+pub mod timestamp {
+    use wire::Timestamp;
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        time.as_micros().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let micros = i64::deserialize(deserializer)?;
+        Timestamp::from_micros(micros).ok_or_else(|| D::Error::custom("a time outside the years 0000 to 9999"))
+    }
+}
+
+/// A [`wire::Value`] as a list of numbers and whether it is a vector.
+pub mod value {
+    use wire::Value;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    enum Form {
+        Scalar(f64),
+        Vector(Vec<f64>),
+    }
+
+    pub fn serialize<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Value::Scalar(number) => Form::Scalar(*number),
+            Value::Vector(numbers) => Form::Vector(numbers.to_vec()),
+        }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        let value = match Form::deserialize(deserializer)? {
+            Form::Scalar(number) => Value::Scalar(number),
+            Form::Vector(numbers) => Value::Vector(numbers.into()),
+        };
+        let numbers = numbers(&value);
+        if numbers.is_empty() || numbers.iter().any(|number| !number.is_finite()) {
+            return Err(D::Error::custom("a value that is empty or not finite"));
+        }
+        Ok(value)
+    }
+
+    /// The numbers of a value, one or many.
+    pub fn numbers(value: &Value) -> &[f64] {
+        match value {
+            Value::Scalar(number) => std::slice::from_ref(number),
+            Value::Vector(numbers) => numbers,
+        }
+    }
+}
+
+/// A [`wire::Sensor`] field by field; its hash is computed anew.
+pub mod sensor {
+    use std::borrow::Cow;
+    use std::sync::Arc;
+
+    use wire::{Bounds, Form, Sensor};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Fields<'a> {
+        id: Cow<'a, str>,
+        kind: Cow<'a, str>,
+        unit: Option<Cow<'a, str>>,
+        group: Option<Cow<'a, str>>,
+        bounds: Option<(f64, f64)>,
+        device: bool,
+    }
+
+    pub fn serialize<S: Serializer>(sensor: &Sensor, serializer: S) -> Result<S::Ok, S::Error> {
+        Fields {
+            id: sensor.id().into(),
+            kind: sensor.kind().into(),
+            unit: sensor.unit().map(Cow::from),
+            group: sensor.group().map(Cow::from),
+            bounds: sensor.bounds().map(|bounds| (bounds.lowest, bounds.highest)),
+            device: sensor.form() == Form::Device,
+        }
+        .serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Sensor>, D::Error> {
+        let fields = Fields::deserialize(deserializer)?;
+        let mut sensor = Sensor::new(&fields.id, &fields.kind);
+        if let Some(unit) = fields.unit {
+            sensor = sensor.with_unit(&unit);
+        }
+        if let Some(group) = fields.group {
+            sensor = sensor.with_group(&group);
+        }
+        if let Some((lowest, highest)) = fields.bounds {
+            sensor = sensor.with_bounds(Bounds { lowest, highest });
+        }
+        if fields.device {
+            sensor = sensor.with_form(Form::Device);
+        }
+        Ok(Arc::new(sensor))
+    }
+}

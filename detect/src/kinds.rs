@@ -1,0 +1,87 @@
+//! What is wrong with a reading or a sensor: a set, because several things can be wrong at once.
+
+use std::ops::{BitOr, BitOrAssign};
+
+use serde::{Deserialize, Serialize};
+
+/// A set of the ways a reading or a sensor can be anomalous.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Kinds(u8);
+
+impl Kinds {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Below the sensor's lowest bound.
+    pub const BELOW: Self = Self(1);
+    /// Above the sensor's highest bound.
+    pub const ABOVE: Self = Self(2);
+    /// Changing far faster than it ever did.
+    pub const RATE: Self = Self(4);
+    /// The same value for far longer than ever.
+    pub const STUCK: Self = Self(8);
+    /// Nothing heard for far longer than ever, while others of its page speak.
+    pub const SILENT: Self = Self(16);
+    /// Unlike anything seen of it before.
+    pub const NOVEL: Self = Self(32);
+
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::BELOW, "Below"),
+        (Self::ABOVE, "Above"),
+        (Self::RATE, "Rate"),
+        (Self::STUCK, "Stuck"),
+        (Self::SILENT, "Silent"),
+        (Self::NOVEL, "Novel"),
+    ];
+
+    /// True where there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// True where all of `other` are among these.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Their names for a sensor that measures `kind`: out of bounds, a `Temperature` is `Cold` or `Hot`, all else is
+    /// `Below` or `Above`.
+    pub fn names(self, kind: &str) -> impl Iterator<Item = &'static str> {
+        let temperature = kind.eq_ignore_ascii_case("temperature");
+        Self::ALL
+            .into_iter()
+            .filter(move |(one, _)| self.contains(*one))
+            .map(move |(one, name)| match (one, temperature) {
+                (Self::BELOW, true) => "Cold",
+                (Self::ABOVE, true) => "Hot",
+                _ => name,
+            })
+    }
+}
+
+impl BitOr for Kinds {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Kinds {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temperature_is_cold_or_hot() {
+        let kinds = Kinds::ABOVE | Kinds::NOVEL;
+        assert!(kinds.names("Temperature").eq(["Hot", "Novel"]));
+        assert!(Kinds::BELOW.names("temperature").eq(["Cold"]));
+        assert!(kinds.names("wind_speed").eq(["Above", "Novel"]));
+        assert_eq!(Kinds::NONE.names("Temperature").count(), 0);
+    }
+}
