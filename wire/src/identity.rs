@@ -1,6 +1,7 @@
 //! Who packed a record, and its number under that producer.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Drawn at random by each start of a daemon. Written as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,8 +16,47 @@ pub struct Identity {
     pub number: u64,
 }
 
+/// Text that is not the 16 lower-case hexadecimal digits of a producer id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a producer id is 16 lower-case hexadecimal digits, such as 00000000075bcd15")]
+pub struct NotAProducerId;
+
+impl ProducerId {
+    /// As it is written, in ASCII.
+    pub fn digits(self) -> [u8; 16] {
+        let mut shift = 64;
+        [0; 16].map(|_: u8| {
+            shift -= 4;
+            b"0123456789abcdef"[(self.0 >> shift) as usize & 0xf]
+        })
+    }
+}
+
+impl Identity {
+    /// The identity written in two texts, as a record carries it; `None` where they are not of our making.
+    pub(crate) fn read(producer: &str, number: &str) -> Option<Self> {
+        let canonical = !number.starts_with(['+', '0']);
+        Some(Self {
+            producer: producer.parse().ok()?,
+            number: number.parse().ok().filter(|_| canonical)?,
+        })
+    }
+}
+
 impl fmt::Display for ProducerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for ProducerId {
+    type Err = NotAProducerId;
+
+    fn from_str(text: &str) -> Result<Self, NotAProducerId> {
+        let canonical = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        match u64::from_str_radix(text, 16) {
+            Ok(id) if canonical => Ok(Self(id)),
+            _ => Err(NotAProducerId),
+        }
     }
 }

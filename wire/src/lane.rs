@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 /// One of a power of two of equal slices of the 128-bit hash space, written `16/03`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,10 +11,18 @@ pub struct LaneName {
     index: u32,
 }
 
+/// The most lanes there can be.
+pub const MAX_LANES: u32 = 65_536;
+
+/// Text that is not the name of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a lane's name is a power of two up to {MAX_LANES} and an index below it, padded with zeros, such as 16/03")]
+pub struct NotALane;
+
 impl LaneName {
     /// The lane of a hash where there are `lanes` of them, a power of two from 1 to 65,536.
     pub fn of(hash: u128, lanes: u32) -> Self {
-        debug_assert!(lanes.is_power_of_two() && lanes <= 65_536);
+        debug_assert!(lanes.is_power_of_two() && lanes <= MAX_LANES);
         let bits = lanes.trailing_zeros();
         let index = if bits == 0 { 0 } else { (hash >> (128 - bits)) as u32 };
         Self { lanes, index }
@@ -38,11 +47,50 @@ impl LaneName {
         let start = u128::from(self.index) << (128 - bits);
         start..=start + (u128::MAX >> bits)
     }
+
+    /// The lanes whose slices hold this one's, where there are fewer lanes: the nearest first, `1/0` last.
+    pub fn enclosing(self) -> impl Iterator<Item = Self> {
+        (1..=self.lanes.trailing_zeros()).map(move |halvings| Self {
+            lanes: self.lanes >> halvings,
+            index: self.index >> halvings,
+        })
+    }
+
+    /// The lanes that divide this one's slice where there are `lanes` of them, in order; none unless `lanes` is a
+    /// larger power of two up to [`MAX_LANES`].
+    pub fn enclosed(self, lanes: u32) -> impl Iterator<Item = Self> {
+        let finer = lanes.is_power_of_two() && lanes <= MAX_LANES && lanes > self.lanes;
+        let parts = if finer { lanes / self.lanes } else { 0 };
+        (0..parts).map(move |part| Self {
+            lanes,
+            index: self.index * parts + part,
+        })
+    }
 }
 
 impl fmt::Display for LaneName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.lanes.saturating_sub(1).max(1).ilog10() as usize + 1;
         write!(f, "{}/{:0width$}", self.lanes, self.index)
+    }
+}
+
+impl FromStr for LaneName {
+    type Err = NotALane;
+
+    fn from_str(text: &str) -> Result<Self, NotALane> {
+        let (lanes, index) = text.split_once('/').ok_or(NotALane)?;
+        let lanes: u32 = lanes.parse().map_err(|_| NotALane)?;
+        let index: u32 = index.parse().map_err(|_| NotALane)?;
+        if !lanes.is_power_of_two() || lanes > MAX_LANES || index >= lanes {
+            return Err(NotALane);
+        }
+        let name = Self { lanes, index };
+        // A page is found by its name: one lane must have one spelling.
+        if name.to_string() == text {
+            Ok(name)
+        } else {
+            Err(NotALane)
+        }
     }
 }

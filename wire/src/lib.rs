@@ -2,8 +2,12 @@
 //!
 //! Nothing here knows a clock, a network or an AWS type. Read in this order:
 
+/// Many readings of one lane in one Kinesis record, in the format of the Kinesis Producer Library.
+pub mod aggregate;
 /// Who packed a record, and its number under that producer.
 pub mod identity;
+/// Readings as JSON.
+pub mod json;
 /// Names and slices of the hash space that readings of one lane share.
 pub mod lane;
 /// One observation of one sensor at one instant.

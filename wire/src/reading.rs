@@ -21,22 +21,35 @@ pub enum Value {
     Vector(Arc<[f64]>),
 }
 
-/// A value that no reading can carry: empty, infinite or not a number.
+/// The most numbers a vector may hold.
+pub const MAX_NUMBERS: usize = 1_024;
+
+/// A value that no reading can carry.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("value {0} is not finite: a reading carries finite numbers only")]
-pub struct NotFinite(pub f64);
+pub enum ValueError {
+    /// Infinite, or not a number.
+    #[error("{0} is not a finite number")]
+    NotFinite(f64),
+    /// A vector without a number.
+    #[error("the vector is empty: send at least one number")]
+    Empty,
+    /// A vector with more numbers than [`MAX_NUMBERS`].
+    #[error("the vector has {0} numbers: send at most {MAX_NUMBERS}")]
+    TooMany(usize),
+}
 
 impl Reading {
-    /// What `sensor` observed at `time`; refused where a number is not finite.
-    pub fn new(sensor: Arc<Sensor>, time: Timestamp, value: Value) -> Result<Self, NotFinite> {
-        match &value {
-            Value::Scalar(number) if !number.is_finite() => Err(NotFinite(*number)),
-            Value::Vector(numbers) if numbers.is_empty() => Err(NotFinite(f64::NAN)),
-            Value::Vector(numbers) => match numbers.iter().find(|number| !number.is_finite()) {
-                Some(number) => Err(NotFinite(*number)),
-                None => Ok(Self { sensor, time, value }),
-            },
-            Value::Scalar(_) => Ok(Self { sensor, time, value }),
+    /// What `sensor` observed at `time`; refused where a number is not finite, or a vector empty or too long.
+    pub fn new(sensor: Arc<Sensor>, time: Timestamp, value: Value) -> Result<Self, ValueError> {
+        let numbers = match &value {
+            Value::Scalar(number) => std::slice::from_ref(number),
+            Value::Vector(numbers) => numbers,
+        };
+        match numbers.iter().find(|number| !number.is_finite()) {
+            Some(number) => Err(ValueError::NotFinite(*number)),
+            None if numbers.is_empty() => Err(ValueError::Empty),
+            None if numbers.len() > MAX_NUMBERS => Err(ValueError::TooMany(numbers.len())),
+            None => Ok(Self { sensor, time, value }),
         }
     }
 

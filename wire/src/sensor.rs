@@ -1,5 +1,7 @@
 //! Who measures, what, and within which bounds.
 
+use md5::{Digest, Md5};
+
 /// All that stays the same from one reading of a sensor to the next; shared between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensor {
@@ -27,8 +29,49 @@ pub enum Form {
     /// `sensor`, `time`, `kind`, `unit`, `value`, `lowest`, `highest`, `group`.
     #[default]
     General,
-    /// `timestamp`, `datatype`, `value`, `deviceid`, `date`, `lowest_temp`, `highest_temp`.
+    /// Seed A's: `timestamp`, `datatype`, `value`, `deviceid`, `date`, `lowest_temp`, `highest_temp`; after them `unit`
+    /// and `group`, for sensors that have them. It has no place for vectors, which are written in the general form.
     Device,
+}
+
+/// What no stream can carry about a sensor.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SensorError {
+    /// Nothing names the sensor.
+    #[error("it is empty: name the sensor")]
+    NoId,
+    /// A text longer than [`MAX_NAME_BYTES`].
+    #[error("it has {0} bytes: use at most {MAX_NAME_BYTES}")]
+    TooLong(usize),
+    /// Bounds that are not finite, or the wrong way round.
+    #[error("bounds from {} to {}: use two finite numbers, the lower one first", .0.lowest, .0.highest)]
+    Bounds(Bounds),
+}
+
+/// The longest id, kind, unit and group. In plain mode the id is the partition key, which Kinesis bounds to 256
+/// characters: <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html>.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Refuses an id, kind, unit or group that is too long.
+pub(crate) fn check_name(name: &str) -> Result<(), SensorError> {
+    match name.len() {
+        0..=MAX_NAME_BYTES => Ok(()),
+        bytes => Err(SensorError::TooLong(bytes)),
+    }
+}
+
+impl Bounds {
+    /// Both ends, refused where they are not finite or the wrong way round.
+    pub fn new(lowest: f64, highest: f64) -> Result<Self, SensorError> {
+        let bounds = Self { lowest, highest };
+        bounds.check()?;
+        Ok(bounds)
+    }
+
+    fn check(self) -> Result<(), SensorError> {
+        let usable = self.lowest.is_finite() && self.highest.is_finite() && self.lowest <= self.highest;
+        usable.then_some(()).ok_or(SensorError::Bounds(self))
+    }
 }
 
 impl Sensor {
@@ -41,7 +84,7 @@ impl Sensor {
             group: None,
             bounds: None,
             form: Form::General,
-            hash: 0,
+            hash: u128::from_be_bytes(Md5::digest(id).into()),
         }
     }
 
@@ -67,6 +110,17 @@ impl Sensor {
     pub fn with_form(mut self, form: Form) -> Self {
         self.form = form;
         self
+    }
+
+    /// Refuses what no stream can carry: for every source whose sensors are named from outside.
+    pub fn check(&self) -> Result<(), SensorError> {
+        if self.id.is_empty() {
+            return Err(SensorError::NoId);
+        }
+        for name in [Some(self.id()), Some(self.kind()), self.unit(), self.group()] {
+            check_name(name.unwrap_or_default())?;
+        }
+        self.bounds.map_or(Ok(()), Bounds::check)
     }
 
     /// What names it, unique in a stream.

@@ -1,10 +1,20 @@
-//! An instant, in microseconds of UTC.
+//! An instant, in microseconds of UTC. Knows two written forms and no clock.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Microseconds since 1970-01-01T00:00:00Z. Years 0000 to 9999, as RFC 3339 can write them.
+///
+/// Parsed from RFC 3339 with any offset, and from the same with a space for the `T` or without a zone, which means UTC:
+/// `2024-05-01T12:00:00.123456+02:00`, `2024-05-01 10:00:00`. Digits beyond the microsecond are cut off; a leap second
+/// is read as the second before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
+
+/// Text that is not an instant, and what about it is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}: write it as 2024-05-01T10:00:00.123456Z or 2024-05-01 10:00:00.123456")]
+pub struct TimeError(&'static str);
 
 impl Timestamp {
     /// 0000-01-01T00:00:00Z.
@@ -26,10 +36,148 @@ impl Timestamp {
     pub fn saturating_add_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros).clamp(Self::MIN.0, Self::MAX.0))
     }
+
+    /// `2024-05-01T10:00:00.123456Z`: RFC 3339 in ASCII, of fixed width, so that texts sort as the instants do.
+    pub fn rfc3339(self) -> [u8; 27] {
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        self.write(&mut text);
+        text
+    }
+
+    /// `2024-05-01 10:00:00.123456`: UTC without saying so, in ASCII, as seed A's devices write it. Its first ten bytes
+    /// are the date.
+    pub fn zoneless(self) -> [u8; 26] {
+        let mut text = *b"0000-00-00 00:00:00.000000";
+        self.write(&mut text);
+        text
+    }
+
+    fn write(self, text: &mut [u8]) {
+        let seconds = self.0.div_euclid(1_000_000);
+        let second_of_day = seconds.rem_euclid(86_400);
+        let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+        write_digits(&mut text[0..4], year);
+        write_digits(&mut text[5..7], month);
+        write_digits(&mut text[8..10], day);
+        write_digits(&mut text[11..13], second_of_day / 3_600);
+        write_digits(&mut text[14..16], second_of_day / 60 % 60);
+        write_digits(&mut text[17..19], second_of_day % 60);
+        write_digits(&mut text[20..26], self.0.rem_euclid(1_000_000));
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        f.pad(std::str::from_utf8(&self.rfc3339()).expect("digits and punctuation are ASCII"))
     }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let text = text.as_bytes();
+        let Some((civil, rest)) = text.split_first_chunk::<19>() else {
+            return Err(TimeError("too short for a date and a time"));
+        };
+        if [civil[4], civil[7], civil[13], civil[16]] != *b"--::" || !matches!(civil[10], b'T' | b't' | b' ') {
+            return Err(TimeError("not a date and a time"));
+        }
+        let (year, month, day) = (digits(&civil[0..4])?, digits(&civil[5..7])?, digits(&civil[8..10])?);
+        let (hour, minute, second) = (
+            digits(&civil[11..13])?,
+            digits(&civil[14..16])?,
+            digits(&civil[17..19])?,
+        );
+        if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+            return Err(TimeError("no such day in the calendar"));
+        }
+        if hour > 23 || minute > 59 || second > 60 {
+            return Err(TimeError("no such time of day"));
+        }
+        let (micros, zone) = fraction(rest)?;
+        let offset_minutes = offset(zone)?;
+        let seconds =
+            days_from_civil(year, month, day) * 86_400 + hour * 3_600 + (minute - offset_minutes) * 60 + second.min(59);
+        Self::from_micros(seconds * 1_000_000 + micros).ok_or(TimeError("outside the years 0000 to 9999"))
+    }
+}
+
+/// The microseconds of what may follow the seconds, and what follows them.
+fn fraction(text: &[u8]) -> Result<(i64, &[u8]), TimeError> {
+    let Some(text) = text.strip_prefix(b".") else {
+        return Ok((0, text));
+    };
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if length == 0 {
+        return Err(TimeError("no digits after the decimal point"));
+    }
+    let kept = length.min(6);
+    let micros = digits(&text[..kept])? * 10_i64.pow(6 - kept as u32);
+    Ok((micros, &text[length..]))
+}
+
+/// Minutes east of UTC.
+fn offset(zone: &[u8]) -> Result<i64, TimeError> {
+    match zone {
+        b"" | b"Z" | b"z" => Ok(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
+            if hours > 23 || minutes > 59 {
+                return Err(TimeError("no such offset from UTC"));
+            }
+            let east = hours * 60 + minutes;
+            Ok(if *sign == b'-' { -east } else { east })
+        }
+        _ => Err(TimeError("neither Z nor an offset such as +02:00 after the time")),
+    }
+}
+
+fn digits(text: &[u8]) -> Result<i64, TimeError> {
+    text.iter().try_fold(0, |number, byte| match byte {
+        b'0'..=b'9' => Ok(number * 10 + i64::from(byte - b'0')),
+        _ => Err(TimeError("not a digit where one must be")),
+    })
+}
+
+fn write_digits(text: &mut [u8], mut number: i64) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar; with its inverse below after Howard Hinnant,
+/// <https://howardhinnant.github.io/date_algorithms.html>. Years begin in March, so that the leap day is their last.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }

@@ -1,0 +1,105 @@
+//! A reading written as JSON. Allocates nothing but room in the output.
+
+use crate::{Form, Identity, Reading, Sensor, Value};
+
+/// Appends `reading` as one JSON object without spaces or a line end, in its sensor's form; a vector always in the
+/// general form. Where the object is a record by itself, `identity` goes last, as `producer` and `number`.
+pub fn encode(reading: &Reading, identity: Option<Identity>, out: &mut Vec<u8>) {
+    match (reading.sensor().form(), reading.value()) {
+        (Form::Device, Value::Scalar(value)) => device(reading, *value, out),
+        _ => general(reading, out),
+    }
+    if let Some(Identity { producer, number }) = identity {
+        out.extend_from_slice(b",\"producer\":\"");
+        out.extend_from_slice(&producer.digits());
+        out.extend_from_slice(b"\",\"number\":");
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+    out.push(b'}');
+}
+
+fn general(reading: &Reading, out: &mut Vec<u8>) {
+    let sensor = reading.sensor();
+    out.extend_from_slice(b"{\"sensor\":");
+    string(sensor.id(), out);
+    out.extend_from_slice(b",\"time\":\"");
+    out.extend_from_slice(&reading.time().rfc3339());
+    out.extend_from_slice(b"\",\"kind\":");
+    string(sensor.kind(), out);
+    optional(b",\"unit\":", sensor.unit(), out);
+    out.extend_from_slice(b",\"value\":");
+    match reading.value() {
+        Value::Scalar(value) => number(*value, out),
+        Value::Vector(values) => {
+            for (index, value) in values.iter().enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
+                number(*value, out);
+            }
+            out.push(b']');
+        }
+    }
+    bounds(b",\"lowest\":", b",\"highest\":", sensor, out);
+    optional(b",\"group\":", sensor.group(), out);
+}
+
+fn device(reading: &Reading, value: f64, out: &mut Vec<u8>) {
+    let sensor = reading.sensor();
+    let time = reading.time().zoneless();
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    out.extend_from_slice(&time);
+    out.extend_from_slice(b"\",\"datatype\":");
+    string(sensor.kind(), out);
+    out.extend_from_slice(b",\"value\":");
+    number(value, out);
+    out.extend_from_slice(b",\"deviceid\":");
+    string(sensor.id(), out);
+    out.extend_from_slice(b",\"date\":\"");
+    out.extend_from_slice(&time[..10]);
+    out.push(b'"');
+    bounds(b",\"lowest_temp\":", b",\"highest_temp\":", sensor, out);
+    optional(b",\"unit\":", sensor.unit(), out);
+    optional(b",\"group\":", sensor.group(), out);
+}
+
+fn optional(key: &[u8], text: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(text) = text {
+        out.extend_from_slice(key);
+        string(text, out);
+    }
+}
+
+fn bounds(lowest: &[u8], highest: &[u8], sensor: &Sensor, out: &mut Vec<u8>) {
+    if let Some(bounds) = sensor.bounds() {
+        out.extend_from_slice(lowest);
+        number(bounds.lowest, out);
+        out.extend_from_slice(highest);
+        number(bounds.highest, out);
+    }
+}
+
+/// The fewest digits that are read back as the same number; a whole one without `.0`.
+fn number(number: f64, out: &mut Vec<u8>) {
+    let mut buffer = zmij::Buffer::new();
+    let digits = buffer.format(number);
+    out.extend_from_slice(digits.strip_suffix(".0").unwrap_or(digits).as_bytes());
+}
+
+/// RFC 8259, section 7: quotes, backslashes and control characters are escaped, all else stays UTF-8.
+fn string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(end) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        out.extend_from_slice(&rest[..end]);
+        match rest[end] {
+            byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
+            control => {
+                let hex = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[hex[usize::from(control >> 4)], hex[usize::from(control & 0xf)]]);
+            }
+        }
+        rest = &rest[end + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
