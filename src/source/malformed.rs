@@ -1,0 +1,45 @@
+//! What could not be read: counted, told with file and line, and passed over.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::warn;
+
+/// So many malformed lines are each told; after them, one in [`ONE_IN`].
+const ALL_OF_FIRST: u64 = 10;
+const ONE_IN: u64 = 1_000;
+
+/// Counts the malformed lines of one source, over all its restarts.
+#[derive(Debug, Default)]
+pub struct Malformed(AtomicU64);
+
+impl Malformed {
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts one, and tells it unless there are many.
+    pub(crate) fn record(&self, place: &str, line: u64, reason: &str) {
+        let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if count <= ALL_OF_FIRST {
+            warn!(file = place, line, reason, "malformed line skipped");
+        } else if count.is_multiple_of(ONE_IN) {
+            warn!(
+                file = place,
+                line, reason, count, "malformed lines skipped; one in {ONE_IN} is told"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_counted_once() {
+        let malformed = Malformed::default();
+        (1..=2_500).for_each(|line| malformed.record("readings.csv", line, "no value"));
+        assert_eq!(malformed.count(), 2_500);
+    }
+}

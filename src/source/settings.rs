@@ -1,0 +1,209 @@
+//! One source's table in the configuration. One flat table for all kinds, so that every error keeps its line; which keys
+//! belong to which kind is checked here, and what comes out is a plan without optional parts.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use wire::Timestamp;
+
+use crate::problem::Problem;
+use crate::profile;
+use crate::source::number::{Amount, Correlation, Interval, Level, Shape, Speed};
+
+/// The table `[source.NAME]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What the source is. Required.
+    pub kind: Option<Kind>,
+
+    /// simulate: what is measured. Required.
+    pub profile: Option<profile::Name>,
+    /// simulate: how many sensors. Default 1.
+    pub sensors: Option<NonZeroU32>,
+    /// simulate: the event time between two readings of a sensor. Default `"1s"`.
+    pub interval: Option<Interval>,
+    /// simulate: the same seed and sensor id give the same series. Default 0.
+    pub seed: Option<u64>,
+    /// simulate: end after so many readings of all sensors together. Default: never.
+    pub count: Option<NonZeroU64>,
+    /// simulate: event time of the first reading. Default: now.
+    pub start: Option<Start>,
+    /// simulate: what sensor ids begin with, before their number. Default: the source's name and a dash.
+    pub prefix: Option<String>,
+    /// simulate: injected faults a sensor and day of healthy event time. Default 0.
+    pub faults: Option<Amount>,
+    /// simulate: the JSON form of the readings. `"device"` is seed A's, and makes its figures the profile's defaults.
+    pub form: Option<Form>,
+    /// simulate: digits after the decimal point. Default: the profile's.
+    pub decimals: Option<Decimals>,
+    /// simulate: values below are anomalies.
+    pub lowest: Option<Level>,
+    /// simulate: values above are anomalies.
+    pub highest: Option<Level>,
+    /// simulate: how much of one reading's noise is in the next.
+    pub correlation: Option<Correlation>,
+    /// simulate, temperature: the value around which all swings.
+    pub mean: Option<Level>,
+    /// simulate, temperature: the standard deviation of the noise.
+    pub noise: Option<Amount>,
+    /// simulate, temperature: how far the day swings either way, warmest at 15:00 UTC.
+    pub daily: Option<Amount>,
+    /// simulate, temperature: how far the year swings either way, warmest in mid July.
+    pub yearly: Option<Amount>,
+    /// simulate, temperature: the standard deviation of the fixed offset of each device.
+    pub spread: Option<Amount>,
+    /// simulate, wind: the scale of the Weibull distribution, in m/s.
+    pub scale: Option<Amount>,
+    /// simulate, wind: the shape of the Weibull distribution.
+    pub shape: Option<Shape>,
+    /// simulate, wind: gusts an hour.
+    pub gusts: Option<Amount>,
+
+    /// replay: the file, or `example:NAME` for one that is built in. Required.
+    pub path: Option<PathBuf>,
+    /// replay: what becomes of event times. Default: `"shift"` at a factor, `"keep"` at `"max"`.
+    pub times: Option<Times>,
+
+    /// simulate and replay: a factor of real time, or `"max"`. Default 1.
+    pub speed: Option<Speed>,
+    /// simulate: what groups (rooms, sites) begin with. replay and stdin: the group of sensors in CSV.
+    pub group: Option<String>,
+    /// replay and stdin: the sensor of CSV without a column `sensor`. Default: the source's name.
+    pub sensor: Option<String>,
+    /// What the sensors measure. Default: the profile's; `value` in CSV.
+    pub datatype: Option<String>,
+    /// The unit of the values. Default: the profile's; none in CSV.
+    pub unit: Option<String>,
+}
+
+/// All `[source.NAME]` tables, by name.
+pub type Sources = BTreeMap<String, Settings>;
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Kind {
+    /// Simulated sensors of a profile.
+    Simulate,
+    /// A file of readings, at a pace.
+    Replay,
+    /// Readings on standard input.
+    Stdin,
+}
+
+impl TryFrom<String> for Kind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "simulate" => Ok(Self::Simulate),
+            "replay" => Ok(Self::Replay),
+            "stdin" => Ok(Self::Stdin),
+            "http" | "mqtt" => Err(format!(
+                "kind {text:?} is not in this version: use simulate, replay or stdin"
+            )),
+            _ => Err(format!("kind {text:?} is not known: use simulate, replay or stdin")),
+        }
+    }
+}
+
+impl From<Kind> for String {
+    fn from(kind: Kind) -> Self {
+        kind.as_str().into()
+    }
+}
+
+impl Kind {
+    /// As settings write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Simulate => "simulate",
+            Self::Replay => "replay",
+            Self::Stdin => "stdin",
+        }
+    }
+}
+
+/// What becomes of the event times of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Times {
+    /// Each reading gets the time at which it is due: the first is now, the rest follow at the replay's pace. So a series
+    /// replayed at a factor never runs ahead of live sensors beside it, which would look silent then.
+    Shift,
+    /// As the file has them.
+    Keep,
+}
+
+/// The JSON form of simulated readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The general form.
+    General,
+    /// Seed A's record.
+    Device,
+}
+
+/// Digits after the decimal point: 0 to 9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Decimals(u8);
+
+impl Decimals {
+    /// The number of digits.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<u8> for Decimals {
+    type Error = String;
+
+    fn try_from(digits: u8) -> Result<Self, String> {
+        match digits {
+            0..=9 => Ok(Self(digits)),
+            _ => Err(format!("{digits} decimals are too many: use 0 to 9")),
+        }
+    }
+}
+
+impl From<Decimals> for u8 {
+    fn from(decimals: Decimals) -> Self {
+        decimals.0
+    }
+}
+
+/// An instant in the settings, as [`Timestamp`] reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Start(pub Timestamp);
+
+impl TryFrom<String> for Start {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let instant: jiff::Timestamp = text
+            .parse()
+            .map_err(|error| format!("{text:?} is no instant: {error}"))?;
+        Ok(Self(
+            Timestamp::from_micros(instant.as_microsecond()).ok_or("outside the years 0 to 9999")?,
+        ))
+    }
+}
+
+impl From<Start> for String {
+    fn from(start: Start) -> Self {
+        start.0.to_string()
+    }
+}
+
+impl Settings {
+    /// Adds everything that is wrong with the table `[source.name]` to `problems`.
+    pub fn check(&self, name: &str, problems: &mut Vec<Problem>) {
+        let _ = (name, problems);
+    }
+}
