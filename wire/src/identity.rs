@@ -60,3 +60,42 @@ impl FromStr for ProducerId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_id_is_sixteen_digits() {
+        for (id, text) in [
+            (0, "0000000000000000"),
+            (123_456_789, "00000000075bcd15"),
+            (u64::MAX, "ffffffffffffffff"),
+        ] {
+            assert_eq!(ProducerId(id).to_string(), text);
+            assert_eq!(ProducerId(id).digits(), text.as_bytes());
+            assert_eq!(text.parse(), Ok(ProducerId(id)));
+        }
+        for text in [
+            "",
+            "75bcd15",
+            "00000000075BCD15",
+            "+0000000075bcd15",
+            "00000000075bcd150",
+            "00000000075bcd1g",
+        ] {
+            assert_eq!(text.parse::<ProducerId>(), Err(NotAProducerId), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_identity_not_of_our_making_is_none() {
+        let read = |number| Identity::read("00000000075bcd15", number).map(|identity| identity.number);
+        assert_eq!(read("7"), Some(7));
+        assert_eq!(read("18446744073709551615"), Some(u64::MAX));
+        for number in ["", "0", "07", "+7", "-7", "7.0", "18446744073709551616"] {
+            assert_eq!(read(number), None, "{number}");
+        }
+        assert_eq!(Identity::read("acme", "7"), None);
+    }
+}

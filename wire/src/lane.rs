@@ -94,3 +94,73 @@ impl FromStr for LaneName {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(text: &str) -> LaneName {
+        text.parse().unwrap()
+    }
+
+    fn names(lanes: impl Iterator<Item = LaneName>) -> Vec<String> {
+        lanes.map(|lane| lane.to_string()).collect()
+    }
+
+    #[test]
+    fn a_lane_has_one_spelling() {
+        for text in ["1/0", "2/1", "16/03", "16/15", "1024/0999", "65536/00007"] {
+            assert_eq!(name(text).to_string(), text);
+        }
+        for text in [
+            "",
+            "16",
+            "16/3",
+            "16/003",
+            "016/03",
+            "+16/03",
+            "16/16",
+            "15/03",
+            "131072/000000",
+            "0/0",
+            "16/-1",
+            "16/03 ",
+        ] {
+            assert_eq!(text.parse::<LaneName>(), Err(NotALane), "{text}");
+        }
+    }
+
+    #[test]
+    fn slices_hold_one_another() {
+        assert_eq!(names(name("16/11").enclosing()), ["8/5", "4/2", "2/1", "1/0"]);
+        assert_eq!(names(name("1/0").enclosing()), [""; 0]);
+        assert_eq!(names(name("4/2").enclosed(16)), ["16/08", "16/09", "16/10", "16/11"]);
+        for lanes in [0, 2, 4, 12, 131_072] {
+            assert_eq!(names(name("4/2").enclosed(lanes)), [""; 0], "{lanes}");
+        }
+        assert_eq!(name("1/0").enclosed(MAX_LANES).count(), 65_536);
+    }
+
+    #[test]
+    fn slices_begin_where_explicit_hash_keys_say() {
+        assert_eq!(name("1/0").slice(), 0..=u128::MAX);
+        assert_eq!(name("16/03").slice(), 3 << 124..=(4 << 124) - 1);
+        assert_eq!(*name("65536/65535").slice().end(), u128::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn a_hash_is_in_its_lane_and_in_those_around_it(hash: u128, power in 0_u32..=16) {
+            let lane = LaneName::of(hash, 1 << power);
+            prop_assert!(lane.slice().contains(&hash));
+            prop_assert_eq!(lane.to_string().parse(), Ok(lane));
+            for around in lane.enclosing() {
+                prop_assert_eq!(around, LaneName::of(hash, around.lanes()));
+                prop_assert!(around.enclosed(lane.lanes()).any(|inner| inner == lane));
+            }
+        }
+    }
+}

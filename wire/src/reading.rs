@@ -68,3 +68,21 @@ impl Reading {
         &self.value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_reading_can_carry_is_refused() {
+        let read = |value| Reading::new(Arc::new(Sensor::new("s", "k")), Timestamp::default(), value);
+        let vector = |numbers: &[f64]| Value::Vector(numbers.into());
+        assert!(read(vector(&[0.0; MAX_NUMBERS])).is_ok());
+        assert_eq!(read(vector(&[0.0; MAX_NUMBERS + 1])), Err(ValueError::TooMany(1_025)));
+        assert_eq!(read(vector(&[])), Err(ValueError::Empty));
+        let infinite = Err(ValueError::NotFinite(f64::INFINITY));
+        assert_eq!(read(vector(&[0.0, f64::INFINITY])), infinite);
+        assert_eq!(read(Value::Scalar(f64::INFINITY)), infinite);
+        assert!(read(Value::Scalar(f64::NAN)).is_err());
+    }
+}

@@ -158,3 +158,40 @@ impl Sensor {
         self.hash
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_md5_kinesis_computes() {
+        // echo -n DHT_001 | md5sum
+        assert_eq!(
+            Sensor::new("DHT_001", "Temperature").hash(),
+            0x83199d3c30c71b299f2b41a6738a41bb
+        );
+    }
+
+    #[test]
+    fn what_no_stream_can_carry_is_refused() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        let fits = &long[1..];
+        assert_eq!(Sensor::new(fits, fits).with_unit(fits).with_group(fits).check(), Ok(()));
+        assert_eq!(Sensor::new("", "k").check(), Err(SensorError::NoId));
+        let sensor = Sensor::new("s", "k");
+        for sensor in [
+            Sensor::new(&long, "k"),
+            Sensor::new("s", &long),
+            sensor.clone().with_unit(&long),
+            sensor.clone().with_group(&long),
+        ] {
+            assert_eq!(sensor.check(), Err(SensorError::TooLong(257)));
+        }
+        for (lowest, highest) in [(2.0, 1.0), (f64::NAN, 1.0), (1.0, f64::INFINITY)] {
+            let bounds = Bounds { lowest, highest };
+            assert!(Bounds::new(lowest, highest).is_err());
+            assert!(sensor.clone().with_bounds(bounds).check().is_err());
+        }
+        assert!(Bounds::new(1.0, 1.0).is_ok());
+    }
+}

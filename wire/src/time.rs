@@ -181,3 +181,104 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn micros(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_micros()
+    }
+
+    fn refusal(text: &str) -> String {
+        text.parse::<Timestamp>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn one_instant_has_many_spellings() {
+        for text in [
+            "2024-05-01T10:00:00.123456Z",
+            "2024-05-01t10:00:00.123456z",
+            "2024-05-01 10:00:00.123456",
+            "2024-05-01T10:00:00.123456999Z",
+            "2024-05-01T12:00:00.123456+02:00",
+            "2024-04-30 22:30:00.123456-11:30",
+            "2024-05-01T10:00:00.123456-00:00",
+        ] {
+            assert_eq!(micros(text), 1_714_557_600_123_456, "{text}");
+        }
+        assert_eq!(micros("2024-05-01 10:00:00.1"), 1_714_557_600_100_000);
+        assert_eq!(micros("2024-05-01 10:00:00"), 1_714_557_600_000_000);
+        assert_eq!(micros("2016-12-31T23:59:60Z"), micros("2016-12-31T23:59:59Z"));
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("", "too short"),
+            ("2024-05-01", "too short"),
+            ("2024/05/01 10:00:00", "not a date and a time"),
+            ("2024-05-01_10:00:00", "not a date and a time"),
+            ("2024-05-01 1o:00:00", "not a digit"),
+            ("2023-02-29 10:00:00", "no such day"),
+            ("1900-02-29 10:00:00", "no such day"),
+            ("2024-13-01 10:00:00", "no such day"),
+            ("2024-00-01 10:00:00", "no such day"),
+            ("2024-04-31 10:00:00", "no such day"),
+            ("2024-05-00 10:00:00", "no such day"),
+            ("2024-05-01 24:00:00", "no such time"),
+            ("2024-05-01 10:60:00", "no such time"),
+            ("2024-05-01 10:00:61", "no such time"),
+            ("2024-05-01 10:00:00.", "no digits"),
+            ("2024-05-01 10:00:00+24:00", "no such offset"),
+            ("2024-05-01 10:00:00+02", "neither Z nor an offset"),
+            ("2024-05-01 10:00:00 UTC", "neither Z nor an offset"),
+            ("0000-01-01T00:00:00+00:01", "outside the years"),
+            ("9999-12-31T23:59:59-00:01", "outside the years"),
+        ] {
+            let message = refusal(text);
+            assert!(message.starts_with(reason), "{text}: {message}");
+            assert!(message.contains("write it as 2024-05-01T10:00:00.123456Z"), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_ends_are_written() {
+        assert_eq!(Timestamp::MIN.to_string(), "0000-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(Timestamp::from_micros(Timestamp::MAX.as_micros() + 1), None);
+        assert_eq!(Timestamp::MAX.saturating_add_micros(1), Timestamp::MAX);
+        assert_eq!(&Timestamp::default().zoneless(), b"1970-01-01 00:00:00.000000");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(micros in Timestamp::MIN.0..=Timestamp::MAX.0) {
+            let time = Timestamp(micros);
+            prop_assert_eq!(str::from_utf8(&time.rfc3339()).unwrap().parse(), Ok(time));
+            prop_assert_eq!(str::from_utf8(&time.zoneless()).unwrap().parse(), Ok(time));
+        }
+
+        #[test]
+        fn jiff_agrees(micros in Timestamp::MIN.0..=253_402_207_200_000_000, offset in -1_439_i32..=1_439) {
+            let time = Timestamp(micros);
+            let theirs = jiff::Timestamp::from_microsecond(micros).unwrap();
+            prop_assert_eq!(time.to_string(), format!("{theirs:.6}"));
+            let zone = jiff::tz::Offset::from_seconds(offset * 60).unwrap();
+            let civil = zone.to_datetime(theirs);
+            prop_assume!((0..=9_999).contains(&civil.year()));
+            let sign = if offset < 0 { '-' } else { '+' };
+            let text = format!("{civil:.6}{sign}{:02}:{:02}", offset.abs() / 60, offset.abs() % 60);
+            prop_assert_eq!(text.parse(), Ok(time));
+        }
+
+        #[test]
+        fn garbage_never_panics(text in "\\PC{0,40}", near in "[0-9T:. +Z-]{15,40}") {
+            let _ = text.parse::<Timestamp>();
+            let _ = near.parse::<Timestamp>();
+        }
+    }
+}

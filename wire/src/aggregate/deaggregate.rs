@@ -12,7 +12,8 @@ use crate::Identity;
 /// Why a Kinesis record has no user records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AggregateError {
-    /// It lacks the magic number, or its digest is of something else: a plain record, as for every KCL consumer.
+    /// It lacks the magic number, is empty, or its digest is of something else: a plain record, as for every KCL
+    /// consumer.
     #[error("not an aggregated record: take it as a plain one")]
     NotAggregated,
     /// Its digest is right, but it was packed wrongly: its producer is at fault.
@@ -76,7 +77,7 @@ pub fn deaggregate(data: &[u8]) -> Result<Deaggregated<'_>, AggregateError> {
 
 fn message(data: &[u8]) -> Option<&[u8]> {
     let (message, digest) = data.strip_prefix(&MAGIC)?.split_last_chunk::<DIGEST_BYTES>()?;
-    (Md5::digest(message)[..] == digest[..]).then_some(message)
+    (!message.is_empty() && Md5::digest(message)[..] == digest[..]).then_some(message)
 }
 
 impl<'a> Deaggregated<'a> {

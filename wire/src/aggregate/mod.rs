@@ -76,8 +76,9 @@ impl Aggregate {
 
     /// True where a user record of so many bytes can be pushed.
     pub fn fits(&self, data_len: usize) -> bool {
-        // A length that overflows does not fit; nobody holds such data, but a caller may ask.
-        data_len <= self.limit_bytes && self.len() + protobuf::bytes_len(self.record_len(data_len)) <= self.limit_bytes
+        self.len()
+            .saturating_add(protobuf::bytes_len(self.record_len(data_len)))
+            <= self.limit_bytes
     }
 
     /// Takes a user record; refuses it, unchanged, where the sealed bytes would pass the limit.
@@ -127,7 +128,7 @@ impl Aggregate {
         } else {
             0
         };
-        KEY_INDICES.len() + protobuf::bytes_len(data_len) + tags
+        protobuf::bytes_len(data_len).saturating_add(KEY_INDICES.len() + tags)
     }
 }
 

@@ -84,7 +84,7 @@ impl<'a> Iterator for Fields<'a> {
 
 /// The bytes of a length-delimited field whose number is below 16: key, length and content.
 pub(super) fn bytes_len(content: usize) -> usize {
-    1 + varint_len(content) + content
+    content.saturating_add(1 + varint_len(content))
 }
 
 /// Appends the key and the length of a length-delimited field whose number is below 16.
@@ -105,5 +105,5 @@ pub(super) fn put_bytes(field: u64, content: &[u8], out: &mut Vec<u8>) {
 }
 
 fn varint_len(number: usize) -> usize {
-    ((number | 1).ilog2() as usize + 7) / 7
+    (number | 1).ilog2() as usize / 7 + 1
 }

@@ -9,7 +9,7 @@ pub enum DecodeError {
     #[error("a reading is not UTF-8 from byte {0} on: send UTF-8")]
     NotUtf8(usize),
     /// It is something other than an object; shortened.
-    #[error("a reading is not a JSON object but {0}: send objects such as {example}", example = example(Form::General))]
+    #[error("a reading is not a JSON object but {0:?}: send objects such as {example}", example = example(Form::General))]
     NotAnObject(Box<str>),
     /// It is not JSON, or has a field twice.
     #[error("a reading is not well-formed: {0}: send objects such as {example}", example = example(Form::General))]
