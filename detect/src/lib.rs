@@ -16,7 +16,12 @@ pub mod settings;
 /// How stored state begins and ends.
 pub mod state;
 
+mod clock;
+mod deadlines;
+mod detector;
 mod encoding;
+mod incident;
+mod track;
 
 pub use event::{Anomaly, Change, Event, Transition};
 pub use journal::Journal;

@@ -1,17 +1,20 @@
 //! The state of all sensors that share a partition key. Pure: the same readings give the same state and the same events,
 //! however they are cut into batches, and whether they were folded or replayed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wire::{Identity, Reading, Sensor, Timestamp, Value};
 
+use crate::clock::Clock;
+use crate::deadlines::Deadlines;
 use crate::journal::{self, Operation, Operations};
 use crate::producers::Producers;
 use crate::state::{self, StateError};
-use crate::{Advance, Event, Journal, Kinds, Settings, encoding};
+use crate::track::Track;
+use crate::{Advance, Event, Journal, Kinds, Settings};
 
 const WHAT: &str = "page";
 const VERSION: u8 = 1;
@@ -44,23 +47,26 @@ pub enum Disposition {
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     state: State,
-    /// Where a sensor's id stands in the state.
+    /// Where each sensor stands in the state, by its id.
     index: HashMap<Box<str>, u32>,
+    /// Places of sensors that were forgotten; the lowest is taken first.
+    free: BTreeSet<u32>,
+    deadlines: Deadlines,
 }
 
+/// All that is stored. The rest of a page follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct State {
     settings: Settings,
+    clock: Clock,
     producers: Producers,
-    sensors: Vec<Track>,
+    tracks: Vec<Option<Track>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Track {
-    #[serde(with = "encoding::sensor")]
-    sensor: Arc<Sensor>,
-    #[serde(with = "encoding::timestamp")]
-    time: Timestamp,
+impl PartialEq for Page {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
 }
 
 impl Page {
@@ -79,26 +85,27 @@ impl Page {
         events: &mut Vec<Event>,
     ) -> Folded {
         let known = self.index.get(reading.sensor().id()).copied();
-        let previous = known.map(|index| self.state.sensors[index as usize].time);
+        let track = known.and_then(|index| self.state.tracks[index as usize].as_ref());
+        let previous = track.and_then(Track::time);
         if previous.is_some_and(|previous| reading.time() <= previous) {
             return Folded {
                 disposition: Disposition::Late,
                 score: 0.0,
                 expected: None,
                 kinds: Kinds::NONE,
-                incident: None,
+                incident: track.and_then(Track::incident),
             };
         }
+        let described = track
+            .is_some_and(|track| Arc::ptr_eq(&track.sensor, reading.sensor()) || track.sensor == *reading.sensor());
         if self.state.settings != *settings {
             journal.settings(settings);
-            self.state.settings = settings.clone();
+            self.change(settings.clone());
         }
-        let index = known.unwrap_or(self.state.sensors.len() as u32);
-        let same = known.is_some_and(|index| {
-            let sensor = &self.state.sensors[index as usize].sensor;
-            Arc::ptr_eq(sensor, reading.sensor()) || sensor == reading.sensor()
-        });
-        if !same {
+        let index = known
+            .or(self.free.first().copied())
+            .unwrap_or(self.state.tracks.len() as u32);
+        if !described {
             journal.sensor(index, reading.sensor());
             self.describe(index, reading.sensor());
         }
@@ -123,25 +130,28 @@ impl Page {
         let mut told = Vec::new();
         for operation in Operations::of(journal)? {
             match operation? {
-                Operation::Settings(settings) => self.state.settings = settings,
+                Operation::Settings(settings) => self.change(settings),
                 Operation::Producer(identity, arrival) => {
                     self.state.producers.advance(identity, arrival);
                 }
-                Operation::Sensor(index, sensor) if index as usize <= self.state.sensors.len() => {
+                Operation::Sensor(index, sensor) => {
+                    let free = index as usize == self.state.tracks.len() || self.free.contains(&index);
+                    let known = self.index.get(sensor.id()).copied();
+                    if known.map_or(!free, |known| known != index) {
+                        let problem = format!("sensor {:?} cannot be at {index}", sensor.id());
+                        return Err(journal::damaged(problem));
+                    }
                     self.describe(index, &sensor);
                 }
-                Operation::Sensor(index, _) => return Err(journal::damaged(format!("sensor {index} is out of order"))),
                 Operation::Reading { index, step, value } => {
-                    let track = self.state.sensors.get(index as usize);
+                    let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
                     let track = track.ok_or_else(|| journal::damaged(format!("sensor {index} is not known")))?;
-                    let micros = track
-                        .time
-                        .as_micros()
-                        .checked_add(step)
-                        .and_then(Timestamp::from_micros);
-                    let time = micros.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
-                    Reading::new(track.sensor.clone(), time, value.clone()).map_err(journal::damaged)?;
-                    self.apply(index, time, &value, &mut told);
+                    let previous = track.time().unwrap_or_default().as_micros();
+                    let time = previous.checked_add(step).and_then(Timestamp::from_micros);
+                    let time = time.filter(|time| track.time().is_none_or(|previous| *time > previous));
+                    let time = time.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
+                    let reading = Reading::new(track.sensor.clone(), time, value).map_err(journal::damaged)?;
+                    self.apply(index, time, reading.value(), &mut told);
                     told.clear();
                 }
             }
@@ -160,68 +170,132 @@ impl Page {
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         state::versioned(WHAT, bytes, VERSION)?;
         let body = state::unseal(WHAT, bytes)?;
-        let state: State = postcard::from_bytes(&body[1..]).map_err(|error| StateError::damaged(WHAT, error))?;
-        let index = index(&state.sensors);
-        Ok(Self { state, index })
+        let state = postcard::from_bytes(&body[1..]).map_err(|error| StateError::damaged(WHAT, error))?;
+        Ok(Self::of(state))
     }
 
     /// Keeps the sensors whose hash lies in `slice`. Producers go: their numbers count another lane's records.
     pub fn restrict(&mut self, slice: &RangeInclusive<u128>) {
-        self.state.producers = Producers::default();
-        self.state.sensors.retain(|track| slice.contains(&track.sensor.hash()));
-        self.index = index(&self.state.sensors);
+        let mut state = std::mem::take(&mut self.state);
+        state.producers = Producers::default();
+        let within = |track: &Option<Track>| track.as_ref().is_some_and(|track| slice.contains(&track.sensor.hash()));
+        state.tracks.retain(within);
+        *self = Self::of(state);
     }
 
-    /// One page of all sensors of several; of a sensor in two of them, the newer state.
+    /// One page of all sensors of several; of a sensor in two of them, the newer state. Without producers: see
+    /// [`restrict`](Self::restrict).
     pub fn merge(pages: impl IntoIterator<Item = Self>) -> Self {
-        let mut merged = Self::new();
+        let pages: Vec<_> = pages.into_iter().collect();
+        let mut state = State::default();
+        for page in &pages {
+            state.clock = state.clock.merge(&page.state.clock);
+        }
+        let mut places = HashMap::<Box<str>, usize>::new();
         for page in pages {
-            for track in page.state.sensors {
-                match merged.index.get(track.sensor.id()) {
+            state.settings = page.state.settings;
+            let ahead = state.clock.now() - page.state.clock.now();
+            for mut track in page.state.tracks.into_iter().flatten() {
+                track.shift(ahead);
+                match places.get(track.sensor.id()) {
                     None => {
-                        merged
-                            .index
-                            .insert(track.sensor.id().into(), merged.state.sensors.len() as u32);
-                        merged.state.sensors.push(track);
+                        places.insert(track.sensor.id().into(), state.tracks.len());
+                        state.tracks.push(Some(track));
                     }
-                    Some(&index) => {
-                        let known = &mut merged.state.sensors[index as usize];
-                        if known.time < track.time {
-                            *known = track;
+                    Some(&place) => {
+                        let known = &mut state.tracks[place];
+                        if known.as_ref().and_then(Track::time) < track.time() {
+                            *known = Some(track);
                         }
                     }
                 }
             }
         }
-        merged
+        Self::of(state)
+    }
+
+    fn of(state: State) -> Self {
+        let mut page = Self {
+            state,
+            ..Self::default()
+        };
+        for (place, track) in (0..).zip(&page.state.tracks) {
+            match track {
+                Some(track) => {
+                    page.index.insert(track.sensor.id().into(), place);
+                    page.deadlines.set(place, track.deadline(&page.state.settings, false));
+                }
+                None => {
+                    page.free.insert(place);
+                }
+            }
+        }
+        page
+    }
+
+    /// Other settings are in force from here on.
+    fn change(&mut self, settings: Settings) {
+        self.state.settings = settings;
+        let state = std::mem::take(&mut self.state);
+        *self = Self::of(state);
     }
 
     fn describe(&mut self, index: u32, sensor: &Arc<Sensor>) {
-        match self.state.sensors.get_mut(index as usize) {
+        let place = index as usize;
+        if place == self.state.tracks.len() {
+            self.state.tracks.push(None);
+        }
+        match &mut self.state.tracks[place] {
             Some(track) => track.sensor = sensor.clone(),
-            None => {
+            none => {
+                *none = Some(Track::new(sensor));
                 self.index.insert(sensor.id().into(), index);
-                self.state.sensors.push(Track {
-                    sensor: sensor.clone(),
-                    time: Timestamp::default(),
-                });
+                self.free.remove(&index);
             }
         }
     }
 
-    fn apply(&mut self, index: u32, time: Timestamp, _value: &Value, _events: &mut Vec<Event>) -> Folded {
-        self.state.sensors[index as usize].time = time;
+    fn apply(&mut self, index: u32, time: Timestamp, value: &Value, events: &mut Vec<Event>) -> Folded {
+        self.state.clock.advance(time.as_micros());
+        let now = self.state.clock.now();
+        self.happen(now, index, events);
+        let State { settings, tracks, .. } = &mut self.state;
+        let track = tracks[index as usize]
+            .as_mut()
+            .expect("the sensor that speaks is never forgotten");
+        let finding = track.observe(time, value, now, settings, events);
+        self.deadlines.set(index, track.deadline(settings, false));
         Folded {
             disposition: Disposition::Fresh,
-            score: 0.0,
-            expected: None,
-            kinds: Kinds::NONE,
-            incident: None,
+            score: finding.score,
+            expected: finding.expected,
+            kinds: finding.kinds,
+            incident: track.incident(),
         }
     }
-}
 
-fn index(sensors: &[Track]) -> HashMap<Box<str>, u32> {
-    let ids = sensors.iter().map(|track| track.sensor.id().into());
-    ids.zip(0..).collect()
+    /// All that is due by now, in order.
+    fn happen(&mut self, now: i64, speaking: u32, events: &mut Vec<Event>) {
+        let State { settings, tracks, .. } = &mut self.state;
+        let due = |tracks: &[Option<Track>], index: u32| {
+            tracks[index as usize]
+                .as_ref()
+                .and_then(|track| track.due(settings, index == speaking))
+        };
+        let deadline = |tracks: &[Option<Track>], index| {
+            due(tracks, index).map_or(crate::deadlines::NEVER, |(deadline, _)| deadline)
+        };
+        while let Some(index) = self.deadlines.next(now, |index| deadline(tracks, index)) {
+            let Some((at, due)) = due(tracks, index) else { continue };
+            let Some(track) = &mut tracks[index as usize] else {
+                continue;
+            };
+            if track.happen(due, at, settings, events) {
+                self.index.remove(track.sensor.id());
+                self.free.insert(index);
+                tracks[index as usize] = None;
+            }
+            self.deadlines.set(index, deadline(tracks, index));
+        }
+    }
 }

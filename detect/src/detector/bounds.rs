@@ -1,0 +1,36 @@
+//! Values outside the bounds their sensor came with.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Detector, Finding};
+use crate::Kinds;
+
+/// Learns nothing: the bounds come with the sensor. Both ends are allowed; of a vector, every number counts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Bounds;
+
+impl Detector for Bounds {
+    fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
+        let Some(bounds) = context.sensor.bounds() else {
+            return Finding::default();
+        };
+        let mut kinds = Kinds::NONE;
+        let mut excess = 0f64;
+        for number in numbers {
+            if *number < bounds.lowest {
+                kinds |= Kinds::BELOW;
+                excess = excess.max(bounds.lowest - number);
+            }
+            if *number > bounds.highest {
+                kinds |= Kinds::ABOVE;
+                excess = excess.max(number - bounds.highest);
+            }
+        }
+        if kinds.is_empty() {
+            return Finding::default();
+        }
+        // One width outside counts twice the threshold. Without a width, any excess is beyond measure.
+        let severity = 1.0 + excess / (bounds.highest - bounds.lowest).max(f64::MIN_POSITIVE);
+        Finding::certain(kinds, context.settings, severity, Some((bounds.lowest, bounds.highest)))
+    }
+}

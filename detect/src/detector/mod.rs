@@ -1,0 +1,90 @@
+//! What judges a reading. Each detector knows one sensor and one way to be wrong; all are asked about every reading.
+
+use serde::{Deserialize, Serialize};
+use wire::Sensor;
+
+use crate::{Kinds, MAX_SCORE, Settings};
+
+mod bounds;
+mod rate;
+mod score;
+mod silence;
+mod stuck;
+
+/// What a detector is told besides the value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub sensor: &'a Sensor,
+    pub settings: &'a Settings,
+    /// Event time, µs.
+    pub time: i64,
+    /// Event time since the sensor's previous reading, µs, above 0; `None` at the first.
+    pub step: Option<i64>,
+    /// The same by the page's clock, µs.
+    pub age: Option<i64>,
+}
+
+/// What a detector thinks of a reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Finding {
+    /// On the seeds' scale; from the threshold on it is an anomaly.
+    pub score: f64,
+    /// What is wrong; empty below the threshold.
+    pub kinds: Kinds,
+    /// The lowest and the highest value that would have been usual, where it knows.
+    pub expected: Option<(f64, f64)>,
+}
+
+/// Judges the readings of one sensor, one after another, and learns from them.
+pub(crate) trait Detector {
+    /// Judges the next reading by the ones before it, then learns from it. The numbers are finite, at least one.
+    fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding;
+}
+
+/// All detectors of one sensor, with what they have learnt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Detectors {
+    bounds: bounds::Bounds,
+    rate: rate::Rate,
+    stuck: stuck::Stuck,
+    pub silence: silence::Silence,
+    score: score::Score,
+}
+
+impl Finding {
+    /// Something certain: an alert at whatever threshold, higher by how much worse (1 or more) it is than the limit.
+    fn certain(kinds: Kinds, settings: &Settings, severity: f64, expected: Option<(f64, f64)>) -> Self {
+        let severity = if severity >= 1.0 { severity } else { 1.0 };
+        Self {
+            score: (settings.threshold.get() * severity).min(MAX_SCORE),
+            kinds,
+            expected: expected.map(|(lowest, highest)| (finite(lowest), finite(highest))),
+        }
+    }
+}
+
+impl Detector for Detectors {
+    fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
+        let findings = [
+            self.bounds.observe(context, numbers),
+            self.rate.observe(context, numbers),
+            self.stuck.observe(context, numbers),
+            self.silence.observe(context, numbers),
+            self.score.observe(context, numbers),
+        ];
+        let mut all = Finding::default();
+        for finding in findings {
+            all.kinds |= finding.kinds;
+            if finding.score > all.score || all.expected.is_none() {
+                all.expected = finding.expected.or(all.expected);
+            }
+            all.score = all.score.max(finding.score);
+        }
+        all
+    }
+}
+
+/// The nearest finite number.
+fn finite(number: f64) -> f64 {
+    number.clamp(f64::MIN, f64::MAX)
+}

@@ -1,0 +1,64 @@
+//! The same value for far longer than the sensor ever gave it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Detector, Finding};
+use crate::Kinds;
+
+/// So many changes are seen before a run is judged: a sensor that hardly ever changes cannot be told from a stuck one.
+const WARM_UP: u16 = 32;
+/// No shorter run is an anomaly.
+const SHORTEST: f64 = 30.0;
+/// Zero is where many sensors rest (light at night, wind in a lull, a counter of what is rare): a run of zeros is judged
+/// only once the sensor has been seen for so long before it, µs of event time.
+const REST: i64 = 24 * 3_600_000_000;
+
+/// The longest run of equal values, vectors as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stuck {
+    /// A digest of the value.
+    value: u64,
+    run: u32,
+    longest: u32,
+    changes: u16,
+    first: i64,
+    run_began: i64,
+    anomalous: bool,
+}
+
+impl Detector for Stuck {
+    fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
+        let value = digest(numbers);
+        if context.step.is_none() {
+            self.first = context.time;
+        }
+        if value != self.value || self.run == 0 {
+            // A run that was an anomaly may be the new usual, but not at once.
+            let usual = if self.anomalous {
+                self.longest.saturating_mul(2)
+            } else {
+                u32::MAX
+            };
+            self.longest = self.longest.max(self.run.min(usual));
+            self.changes = self.changes.saturating_add(u16::from(self.run > 0));
+            (self.value, self.run, self.run_began, self.anomalous) = (value, 1, context.time, false);
+            return Finding::default();
+        }
+        self.run = self.run.saturating_add(1);
+        let limit = (f64::from(self.longest) * context.settings.stuck.get()).max(SHORTEST);
+        let resting = self.run_began.saturating_sub(self.first) < REST && numbers.iter().all(|number| *number == 0.0);
+        if self.changes < WARM_UP || f64::from(self.run) <= limit || resting {
+            return Finding::default();
+        }
+        self.anomalous = true;
+        Finding::certain(Kinds::STUCK, context.settings, f64::from(self.run) / limit, None)
+    }
+}
+
+/// FNV-1a over the bits, a number at a time; both zeros are one.
+fn digest(numbers: &[f64]) -> u64 {
+    numbers.iter().fold(0xcbf2_9ce4_8422_2325, |digest, number| {
+        let mixed = (digest ^ (number + 0.0).to_bits()).wrapping_mul(0x0000_0100_0000_01b3);
+        mixed ^ mixed >> 32
+    })
+}

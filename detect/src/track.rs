@@ -1,0 +1,222 @@
+//! One sensor of a page: what its detectors learnt, whether it is silent, and its incident.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wire::{Sensor, Timestamp, Value};
+
+use crate::deadlines::NEVER;
+use crate::detector::{Context, Detector, Detectors, Finding};
+use crate::incident::{Alarm, Incident};
+use crate::{Anomaly, Change, Event, Kinds, Settings, encoding};
+
+/// A slow sensor's incident stays open for so many of its longest intervals at least: one reading is no quiet.
+const QUIET_INTERVALS: i64 = 3;
+
+/// All that is kept of one sensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Track {
+    #[serde(with = "encoding::sensor")]
+    pub sensor: Arc<Sensor>,
+    last: Option<Last>,
+    detectors: Detectors,
+    incident: Option<Incident>,
+    /// When its latest incident began: the next begins later, so that the two names differ.
+    began: Option<i64>,
+}
+
+/// The latest reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Last {
+    #[serde(with = "encoding::timestamp")]
+    time: Timestamp,
+    #[serde(with = "encoding::value")]
+    value: Value,
+    /// When it came, by the page's clock.
+    now: i64,
+}
+
+/// What is due for a sensor without a reading of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// It has been silent for too long.
+    Silence,
+    /// Its incident has been quiet for long enough.
+    Quiet,
+    /// It has been silent for so long that it is gone for good.
+    Forget,
+}
+
+impl Track {
+    pub fn new(sensor: &Arc<Sensor>) -> Self {
+        Self {
+            sensor: sensor.clone(),
+            last: None,
+            detectors: Detectors::default(),
+            incident: None,
+            began: None,
+        }
+    }
+
+    /// When it was heard last, by its own time.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.last.as_ref().map(|last| last.time)
+    }
+
+    /// When its open incident began.
+    pub fn incident(&self) -> Option<Timestamp> {
+        self.incident.as_ref().map(Incident::since)
+    }
+
+    /// Judges a reading newer than the last one, and tells what it causes.
+    pub fn observe(
+        &mut self,
+        time: Timestamp,
+        value: &Value,
+        now: i64,
+        settings: &Settings,
+        events: &mut Vec<Event>,
+    ) -> Finding {
+        let context = Context {
+            sensor: &self.sensor,
+            settings,
+            time: time.as_micros(),
+            step: self.last.as_ref().map(|last| time.as_micros() - last.time.as_micros()),
+            age: self.last.as_ref().map(|last| now - last.now),
+        };
+        let was_silent = self.detectors.silence.broken;
+        let finding = self.detectors.observe(&context, encoding::value::numbers(value));
+        self.last = Some(Last {
+            time,
+            value: value.clone(),
+            now,
+        });
+        if was_silent && let Some(incident) = &mut self.incident {
+            incident.hold(time, now);
+        }
+        if finding.score >= settings.threshold.get() {
+            let alarm = Alarm {
+                kinds: finding.kinds,
+                score: finding.score,
+                expected: finding.expected,
+                time,
+                now,
+            };
+            let at = events.len();
+            self.alarm(&alarm, value, events);
+            let anomaly = Event::Anomaly(Anomaly {
+                sensor: self.sensor.clone(),
+                time,
+                value: value.clone(),
+                kinds: finding.kinds,
+                score: finding.score,
+                expected: finding.expected,
+                incident: self.incident().unwrap_or(time),
+            });
+            events.insert(at, anomaly);
+        }
+        finding
+    }
+
+    /// When something is due next, by the page's clock. The sensor that speaks now is neither silent nor gone.
+    pub fn deadline(&self, settings: &Settings, speaking: bool) -> i64 {
+        self.due(settings, speaking).map_or(NEVER, |(deadline, _)| deadline)
+    }
+
+    /// What is due next.
+    pub fn due(&self, settings: &Settings, speaking: bool) -> Option<(i64, Due)> {
+        let last = self.last.as_ref()?;
+        let silence = &self.detectors.silence;
+        let quiet = self.incident.as_ref().filter(|_| !silence.broken).map(|incident| {
+            let quiet = settings.quiet.as_micros();
+            let quiet = quiet.max(silence.longest().saturating_mul(QUIET_INTERVALS));
+            (incident.now().saturating_add(quiet), Due::Quiet)
+        });
+        if speaking {
+            return quiet;
+        }
+        let forget = (last.now.saturating_add(settings.forget.as_micros()), Due::Forget);
+        let silent = silence.allowed(settings);
+        let silent = silent.map(|allowed| (last.now.saturating_add(allowed), Due::Silence));
+        let soonest = |a: (i64, Due), b: (i64, Due)| if b.0 < a.0 { b } else { a };
+        Some([quiet, silent].into_iter().flatten().fold(forget, soonest))
+    }
+
+    /// What is due happens, at this moment of the page's clock; true where the sensor is to be forgotten.
+    pub fn happen(&mut self, due: Due, deadline: i64, settings: &Settings, events: &mut Vec<Event>) -> bool {
+        let Some(last) = &self.last else { return false };
+        let value = last.value.clone();
+        let time = last.time.saturating_add_micros(deadline.saturating_sub(last.now));
+        match due {
+            Due::Silence => {
+                self.detectors.silence.broken = true;
+                let alarm = Alarm {
+                    kinds: Kinds::SILENT,
+                    score: settings.threshold.get(),
+                    expected: None,
+                    time,
+                    now: deadline,
+                };
+                self.alarm(&alarm, &value, events);
+                false
+            }
+            Due::Quiet => {
+                let quiet_since = self.incident.as_ref().map(|incident| (incident.time(), incident.now()));
+                let (since, now) = quiet_since.unwrap_or((time, deadline));
+                self.resolve(
+                    &value,
+                    since.saturating_add_micros(deadline.saturating_sub(now)),
+                    events,
+                );
+                false
+            }
+            Due::Forget => {
+                self.resolve(&value, time, events);
+                true
+            }
+        }
+    }
+
+    /// The page's clock is another one from here on, ahead by so much.
+    pub fn shift(&mut self, ahead: i64) {
+        if let Some(last) = &mut self.last {
+            last.now = last.now.saturating_add(ahead);
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.shift(ahead);
+        }
+    }
+
+    fn alarm(&mut self, alarm: &Alarm, value: &Value, events: &mut Vec<Event>) {
+        let change = match &mut self.incident {
+            Some(incident) => incident.join(alarm).then_some(Change::Worsened),
+            None => {
+                let later = self.began.map_or(i64::MIN, |began| began + 1);
+                let since = Timestamp::from_micros(alarm.time.as_micros().max(later)).unwrap_or(Timestamp::MAX);
+                self.began = Some(since.as_micros());
+                self.incident = Some(Incident::open(since, alarm));
+                Some(Change::Opened)
+            }
+        };
+        if let (Some(change), Some(incident)) = (change, &self.incident) {
+            events.push(Event::Incident(incident.transition(
+                change,
+                &self.sensor,
+                value,
+                alarm.time,
+            )));
+        }
+    }
+
+    fn resolve(&mut self, value: &Value, time: Timestamp, events: &mut Vec<Event>) {
+        if let Some(mut incident) = self.incident.take() {
+            incident.close();
+            events.push(Event::Incident(incident.transition(
+                Change::Resolved,
+                &self.sensor,
+                value,
+                time,
+            )));
+        }
+    }
+}
