@@ -20,6 +20,10 @@ fuzz_target!(|json: &[u8]| {
     let device_vector =
         decoded.reading.sensor().form() == Form::Device && matches!(decoded.reading.value(), Value::Vector(_));
     let sensor = decoded.reading.sensor().as_ref().clone();
-    let sensor = if device_vector { sensor.with_form(Form::General) } else { sensor };
+    let sensor = if device_vector {
+        sensor.with_form(Form::General)
+    } else {
+        sensor
+    };
     assert_eq!(&sensor, again.reading.sensor().as_ref());
 });
