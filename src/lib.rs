@@ -1,5 +1,9 @@
 //! The daemon: readings in, Kinesis records out, in order, losing nothing. Read in this order:
 
+/// A size in bytes as people write it.
+pub mod byte_size;
+/// What can never be delivered, kept in a file that any tool reads.
+pub mod dead_letter;
 /// Where every reading is, counted: the conservation law.
 pub mod ledger;
 /// What is wrong with a configuration.
@@ -12,3 +16,7 @@ pub mod record;
 pub mod sink;
 /// Where readings come from.
 pub mod source;
+/// What the sink cannot take now, kept on disk.
+pub mod spool;
+/// Where the daemon may keep what must outlive it.
+pub mod state_dir;

@@ -1,0 +1,28 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+
+use super::SpoolError;
+
+/// Holds a directory for this process until dropped. The system lets go of it however the process ends.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Holds `dir`, or says that another process does.
+    pub fn acquire(dir: &Path) -> Result<Self, SpoolError> {
+        let path = dir.join("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| SpoolError::io("opening the lock of", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(SpoolError::io("locking", &path, error)),
+        }
+    }
+}

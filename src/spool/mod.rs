@@ -1,0 +1,277 @@
+//! What the sink cannot take now, kept on disk: sealed records with their identity, first out after a start.
+//!
+//! One SQLite database, `spool.db`, owned by a thread of its own; commands that queue while it works share its next
+//! transaction. It knows records and lanes, and nothing of sinks, sources, the ledger or why a record came.
+
+mod error;
+mod lock;
+mod pages;
+mod row;
+mod salvage;
+mod settings;
+mod store;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::oneshot;
+use wire::Timestamp;
+
+pub use self::error::SpoolError;
+pub use self::settings::{Settings, WhenFull};
+use self::worker::{Command, Worker};
+use crate::byte_size::ByteSize;
+use crate::record::{LaneKey, Record};
+
+/// Records on disk. All methods may be called from several tasks at once; dropped without [`Spool::close`] it ends
+/// what is queued and loses nothing.
+#[derive(Debug)]
+pub struct Spool {
+    /// `None` once dropped: the thread ends when its input closes.
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    gauges: Arc<Gauges>,
+}
+
+/// Where a record is in the spool. Positions of one lane are ordered as its records come out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    generation: i64,
+    number: i64,
+    row: i64,
+}
+
+/// How much was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Records.
+    pub records: u64,
+    /// The readings in them.
+    pub readings: u64,
+}
+
+/// What was in the spool when it was opened.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// The lanes that hold records, in the order of their names.
+    pub lanes: Vec<RecoveredLane>,
+    /// What the spool held and its bytes no longer say, as far as its indexes tell how much that is. Not in `lanes`.
+    pub corrupt: Lost,
+    /// The damaged database, kept for a person to look at.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// One lane of [`Recovered`].
+#[derive(Clone, Debug)]
+pub struct RecoveredLane {
+    /// Its name and slice.
+    pub lane: Arc<LaneKey>,
+    /// Records in it.
+    pub records: u64,
+    /// Readings in them.
+    pub readings: u64,
+}
+
+/// What became of the records of one [`Spool::append`].
+#[derive(Debug, Default)]
+pub struct Appended {
+    /// On disk and synced, in the order given: always the first ones of those given. They are given back so that
+    /// their receipts can be settled; to be sent, they come out of [`Spool::next`] again.
+    pub stored: Vec<Record>,
+    /// The others, untouched, and why.
+    pub refused: Option<Refused>,
+    /// The oldest records, given up to make room: they are no longer in the spool.
+    pub dropped: Lost,
+    /// Found damaged on the way: they are no longer in the spool.
+    pub corrupt: Lost,
+}
+
+/// Records the spool did not take.
+#[derive(Debug)]
+pub struct Refused {
+    /// As they were given.
+    pub records: Vec<Record>,
+    /// Why.
+    pub error: SpoolError,
+}
+
+/// What [`Spool::next`] found.
+#[derive(Debug, Default)]
+pub struct Next {
+    /// In the order they are to be sent.
+    pub records: Vec<(Position, Record)>,
+    /// Found damaged on the way: they are no longer in the spool.
+    pub corrupt: Lost,
+}
+
+impl Spool {
+    /// Opens the spool in `dir`, which is made where it does not exist, and says what is in it. Reads every row's key
+    /// and blocks meanwhile: about a second for a gibibyte.
+    pub fn open(dir: &Path, max_bytes: ByteSize, when_full: WhenFull) -> Result<(Self, Recovered), SpoolError> {
+        let gauges = Arc::new(Gauges::default());
+        let (worker, recovered) = Worker::open(dir, max_bytes, when_full, Arc::clone(&gauges))?;
+        let (commands, queue) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || worker.run(&queue))
+            .map_err(|error| SpoolError::io("starting the thread of", dir, error))?;
+        let spool = Self {
+            commands: Some(commands),
+            thread: Mutex::new(Some(thread)),
+            gauges,
+        };
+        Ok((spool, recovered))
+    }
+
+    /// Writes records, and returns when they are synced. A record already in the spool is not written twice. Where
+    /// they do not all fit the first ones are stored and the others given back.
+    ///
+    /// Once polled it must be awaited to its end, or the records go to the spool alone and their receipts are lost.
+    pub async fn append(&self, records: Vec<Record>) -> Appended {
+        let (reply, answer) = oneshot::channel();
+        match self.send(Command::Append { records, reply }) {
+            Ok(()) => answer
+                .await
+                .unwrap_or_else(|_| Appended::refused(Vec::new(), SpoolError::Ended)),
+            Err(Command::Append { records, .. }) => Appended::refused(records, SpoolError::Ended),
+            Err(_) => unreachable!("a channel gives back what was sent"),
+        }
+    }
+
+    /// The next records of a lane after a position, in order, up to so many bytes of data but at least one; none where
+    /// the lane has no more. What it returned is not given up to make room until it is removed.
+    ///
+    /// A record appended later may sort before `after`: where a lane's records can come out of order, begin with
+    /// `None` again.
+    pub async fn next(
+        &self,
+        lane: &Arc<LaneKey>,
+        after: Option<Position>,
+        max_bytes: usize,
+    ) -> Result<Next, SpoolError> {
+        let lane = Arc::clone(lane);
+        self.ask(|reply| Command::Next {
+            lane,
+            after,
+            max_bytes,
+            reply,
+        })
+        .await
+    }
+
+    /// Takes records out that [`Spool::next`] returned and that are delivered. It is synced with the next append, every 64th removal and the close;
+    /// what a power cut undoes comes out again under the same identity. A full disk does not fail it: then the removal
+    /// is done later. Returns what was found damaged on the way, which is no longer in the spool.
+    pub async fn remove(&self, positions: Vec<Position>) -> Result<Lost, SpoolError> {
+        self.ask(|reply| Command::Remove { positions, reply }).await
+    }
+
+    /// Syncs everything and ends the thread. Every later call fails.
+    pub async fn close(&self) -> Result<(), SpoolError> {
+        let closed = self.ask(|reply| Command::Close { reply }).await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // After its answer the thread has nothing left to do, so this does not wait.
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            return Err(SpoolError::Ended);
+        }
+        closed
+    }
+
+    /// Bytes of records in the spool, as they count against its limit.
+    pub fn bytes(&self) -> u64 {
+        self.gauges.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Records in the spool.
+    pub fn records(&self) -> u64 {
+        self.gauges.records.load(Ordering::Relaxed)
+    }
+
+    /// Readings in the spool.
+    pub fn readings(&self) -> u64 {
+        self.gauges.readings.load(Ordering::Relaxed)
+    }
+
+    /// When the oldest reading in the spool came in; `None` where it is empty.
+    pub fn oldest_since(&self) -> Option<Timestamp> {
+        Timestamp::from_micros(self.gauges.oldest_since.load(Ordering::Relaxed))
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, SpoolError>>) -> Command,
+    ) -> Result<T, SpoolError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply)).map_err(|_| SpoolError::Ended)?;
+        answer.await.unwrap_or(Err(SpoolError::Ended))
+    }
+
+    #[expect(
+        clippy::result_large_err,
+        reason = "the command holds the records of an append, which go back to the caller"
+    )]
+    fn send(&self, command: Command) -> Result<(), Command> {
+        match &self.commands {
+            Some(commands) => commands.send(command).map_err(|mpsc::SendError(command)| command),
+            None => Err(command),
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic of the thread was reported where it happened; here nobody is left to hear of it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Appended {
+    fn refused(records: Vec<Record>, error: SpoolError) -> Self {
+        Self {
+            refused: Some(Refused { records, error }),
+            ..Self::default()
+        }
+    }
+
+    fn refuse(&mut self, record: Record, error: impl FnOnce() -> SpoolError) {
+        let refused = self.refused.get_or_insert_with(|| Refused {
+            records: Vec::new(),
+            error: error(),
+        });
+        refused.records.push(record);
+    }
+}
+
+impl Lost {
+    fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.readings += other.readings;
+    }
+}
+
+/// How full the spool is, for metrics.
+#[derive(Debug)]
+struct Gauges {
+    bytes: AtomicU64,
+    records: AtomicU64,
+    readings: AtomicU64,
+    /// Microseconds; `i64::MIN`, which is no time, where the spool is empty.
+    oldest_since: AtomicI64,
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            readings: AtomicU64::new(0),
+            oldest_since: AtomicI64::new(i64::MIN),
+        }
+    }
+}

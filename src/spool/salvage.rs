@@ -1,0 +1,197 @@
+//! Opens the database in a directory, and where it is damaged sets it aside and keeps every row that is still whole.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use tracing::error;
+
+use super::error::Fault;
+use super::pages::Pages;
+use super::store::{self, Census, Store, VERSION, beside, wal_of};
+use super::{Lost, SpoolError};
+
+const DATABASE: &str = "spool.db";
+/// A database that is being made; never complete.
+const BUILDING: &str = "spool.db.building";
+/// A database that holds all that could be salvaged, about to take the damaged one's place.
+const SALVAGED: &str = "spool.db.salvaged";
+
+/// A database, ready to be written to.
+pub(super) struct Opened {
+    pub store: Store,
+    pub census: Census,
+    /// What was expected in it and is not.
+    pub corrupt: Lost,
+    /// Where the damaged one is now.
+    pub set_aside: Option<PathBuf>,
+}
+
+pub(super) fn database(dir: &Path) -> PathBuf {
+    dir.join(DATABASE)
+}
+
+/// Opens the database in `dir`, made where there is none, salvaged where it is damaged.
+pub(super) fn open(dir: &Path) -> Result<Opened, SpoolError> {
+    let path = database(dir);
+    finish_earlier(dir)?;
+    if !exists(&path)? {
+        let building = dir.join(BUILDING);
+        store::build(&building, |_| Ok(())).map_err(|error| SpoolError::sqlite("making", &building, error))?;
+        rename(&building, &path)?;
+        sync(dir)?;
+    }
+    match open_database(&path) {
+        Err(Fail::Damaged(why)) => salvage(dir, &why),
+        Err(Fail::Refused(error)) => Err(error),
+        Ok((store, census)) => Ok(Opened {
+            store,
+            census,
+            corrupt: Lost::default(),
+            set_aside: None,
+        }),
+    }
+}
+
+/// Sets the database in `dir` aside and opens a new one with every row that is still whole. It must not be open.
+pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
+    let path = database(dir);
+    let building = dir.join(BUILDING);
+    remove(&building)?;
+    let pages = Pages::open(&path).map_err(|error| SpoolError::io("reading", &path, error))?;
+    let mut corrupt = Lost::default();
+    store::build(&building, |db| {
+        pages.rows(|row| store::insert(db, &row))?;
+        let mut missing = HashSet::new();
+        let mut present = db.prepare("SELECT 1 FROM records WHERE id = ?1")?;
+        pages.expected(|id, readings| {
+            if !present.exists([id])? && missing.insert(id) {
+                corrupt.records += 1;
+                corrupt.readings += u64::from(readings);
+            }
+            Ok(())
+        })
+    })
+    .map_err(|error| SpoolError::sqlite("salvaging", &path, error))?;
+    drop(pages);
+
+    // From here on a stop at any point leaves either the damaged database or the complete new one in place.
+    let salvaged = dir.join(SALVAGED);
+    rename(&building, &salvaged)?;
+    sync(dir)?;
+    let aside = set_aside_path(&path);
+    rename(&path, &aside)?;
+    put_in_place(&path, &aside, &salvaged)?;
+    let (store, census) = open_database(&path).map_err(|fail| match fail {
+        Fail::Refused(error) => error,
+        Fail::Damaged(why) => SpoolError::io("opening the salvaged", &path, io::Error::other(why)),
+    })?;
+    error!(
+        spool = %path.display(),
+        set_aside = %aside.display(),
+        salvaged_records = census.live.records,
+        salvaged_readings = census.live.readings,
+        lost_records = corrupt.records,
+        lost_readings = corrupt.readings,
+        why,
+        "the spool was damaged: what could be read of it goes on in a new file, the damaged one is kept for you to look at"
+    );
+    Ok(Opened {
+        store,
+        census,
+        corrupt,
+        set_aside: Some(aside),
+    })
+}
+
+enum Fail {
+    Damaged(String),
+    Refused(SpoolError),
+}
+
+fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
+    // SQLite takes an empty file for a new database and throws its log away; ours is never empty.
+    let bytes = fs::metadata(path).map_err(|error| Fail::Refused(SpoolError::io("opening", path, error)))?;
+    if bytes.len() == 0 {
+        return Err(Fail::Damaged("it is empty".to_owned()));
+    }
+    let fail = |error: rusqlite::Error| match Fault::of(&error) {
+        Fault::Damaged => Fail::Damaged(error.to_string()),
+        _ => Fail::Refused(SpoolError::sqlite("opening", path, error)),
+    };
+    let store = Store::open(path).map_err(fail)?;
+    let found = store.version().map_err(fail)?;
+    if found > VERSION {
+        return Err(Fail::Refused(SpoolError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }));
+    }
+    store.start().map_err(fail)?;
+    let census = store.census().map_err(fail)?;
+    Ok((store, census))
+}
+
+/// Ends a salvage that was interrupted, or undoes it where it was not complete.
+fn finish_earlier(dir: &Path) -> Result<(), SpoolError> {
+    let path = database(dir);
+    let salvaged = dir.join(SALVAGED);
+    remove(&dir.join(BUILDING))?;
+    if exists(&path)? {
+        return remove(&salvaged);
+    }
+    if exists(&salvaged)? {
+        return put_in_place(&path, &set_aside_path(&path), &salvaged);
+    }
+    // A log without its database would be taken for the log of the next one.
+    set_log_aside(&path, &set_aside_path(&path))
+}
+
+fn put_in_place(path: &Path, aside: &Path, salvaged: &Path) -> Result<(), SpoolError> {
+    set_log_aside(path, aside)?;
+    rename(salvaged, path)?;
+    let dir = path
+        .parent()
+        .expect("the database lies in the directory it was joined to");
+    sync(dir)
+}
+
+fn set_log_aside(path: &Path, aside: &Path) -> Result<(), SpoolError> {
+    let wal = wal_of(path);
+    if exists(&wal)? {
+        rename(&wal, &wal_of(aside))?;
+    }
+    remove(&beside(path, "-shm"))
+}
+
+fn set_aside_path(path: &Path) -> PathBuf {
+    beside(
+        path,
+        &Timestamp::now().strftime(".corrupt-%Y%m%dT%H%M%S.%6fZ").to_string(),
+    )
+}
+
+fn exists(path: &Path) -> Result<bool, SpoolError> {
+    path.try_exists()
+        .map_err(|error| SpoolError::io("looking for", path, error))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), SpoolError> {
+    fs::rename(from, to).map_err(|error| SpoolError::io("renaming", from, error))
+}
+
+fn remove(path: &Path) -> Result<(), SpoolError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SpoolError::io("removing", path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync(dir: &Path) -> Result<(), SpoolError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| SpoolError::io("syncing", dir, error))
+}

@@ -1,0 +1,393 @@
+//! The database: what its tables are, and each statement it is asked with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
+use wire::ProducerId;
+
+use super::row::{Columns, Row, checksum, cost};
+use super::{Position, RecoveredLane};
+use crate::record::{LaneKey, Record};
+
+/// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes least of all page sizes.
+pub(super) const PAGE_BYTES: u32 = 8192;
+/// "TISP": tells our database from another program's.
+const APPLICATION_ID: i32 = 0x5449_5350;
+/// Raised with every change of the tables.
+pub(super) const VERSION: u32 = 1;
+
+/// Rows say all there is to know of a record, so that each can be salvaged alone; the indexes say what should be there.
+const SCHEMA: &str = "
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY,
+        lane TEXT NOT NULL,
+        first BLOB NOT NULL,
+        last BLOB NOT NULL,
+        generation INTEGER NOT NULL,
+        producer INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        readings INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        crc INTEGER NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX by_lane ON records (lane, generation, number);
+    CREATE INDEX by_since ON records (since, readings);";
+
+const INSERT: &str = "
+    INSERT INTO records (id, lane, first, last, generation, producer, number, readings, since, crc, data)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+
+/// An open database.
+#[derive(Debug)]
+pub(super) struct Store {
+    db: Connection,
+}
+
+/// Which ids and generations are used. It outlives a salvage: while the program runs no id names two rows.
+#[derive(Debug, Default)]
+pub(super) struct Numbering {
+    last_id: i64,
+    generations: HashMap<ProducerId, i64>,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Live {
+    pub bytes: u64,
+    pub records: u64,
+    pub readings: u64,
+}
+
+/// All that is in a database.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    pub lanes: BTreeMap<Box<str>, RecoveredLane>,
+    pub live: Live,
+    pub numbering: Numbering,
+}
+
+/// A row's id and what it counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    pub id: i64,
+    pub bytes: u64,
+    pub readings: u64,
+}
+
+impl Numbering {
+    /// Takes in what another connection to the same rows counted.
+    pub fn merge(&mut self, other: Self) {
+        self.last_id = self.last_id.max(other.last_id);
+        self.generations.extend(other.generations);
+    }
+
+    /// The generation of a producer: a new one is newer than all others.
+    fn generation(&mut self, producer: ProducerId) -> i64 {
+        let newest = self.generations.values().copied().max().unwrap_or(0);
+        *self.generations.entry(producer).or_insert(newest.saturating_add(1))
+    }
+}
+
+impl Live {
+    pub fn add(&mut self, weight: Weight) {
+        self.bytes += weight.bytes;
+        self.records += 1;
+        self.readings += weight.readings;
+    }
+
+    pub fn subtract(&mut self, weight: Weight) {
+        self.bytes = self.bytes.saturating_sub(weight.bytes);
+        self.records = self.records.saturating_sub(1);
+        self.readings = self.readings.saturating_sub(weight.readings);
+    }
+}
+
+/// Makes a database and fills it, all at once; it is synced when this returns. A file that is there already, left by
+/// an attempt that did not end, is replaced.
+pub(super) fn build(path: &Path, fill: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    let db = Connection::open(path)?;
+    // No journal: until it is renamed nobody reads this file.
+    db.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
+         PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {SCHEMA}
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+    ))?;
+    fill(&db)?;
+    db.execute_batch("COMMIT")?;
+    db.close().map_err(|(_, error)| error)
+}
+
+/// Puts a row as it is into a database that is being built; the first of several of the same id or identity stays.
+pub(super) fn insert(db: &Connection, row: &Row) -> rusqlite::Result<()> {
+    put(db, row.id, row.generation, row.crc, &row.record).map(drop)
+}
+
+pub(super) fn wal_of(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Says that the file is not what this program wrote.
+pub(super) fn damaged(what: &str) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what.to_owned()))
+}
+
+impl Store {
+    /// Opens a database, not yet changing anything.
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        // Nobody else should write; a person who looks at it with another program only reads.
+        db.busy_timeout(Duration::from_secs(1))?;
+        Ok(Self { db })
+    }
+
+    /// The version of the tables.
+    pub fn version(&self) -> rusqlite::Result<u32> {
+        let number = |pragma| self.db.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+        if number("application_id")? != APPLICATION_ID {
+            return Err(damaged("it is not a spool of temp-ingest"));
+        }
+        u32::try_from(number("user_version")?)
+            .ok()
+            .filter(|version| *version > 0)
+            .ok_or_else(|| damaged("it has no version"))
+    }
+
+    /// Gets ready to write.
+    pub fn start(&self) -> rusqlite::Result<()> {
+        // The log is copied back every 1,024 pages, and cut to that where a reader made it longer.
+        self.db.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;
+             PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = {};",
+            1024 * PAGE_BYTES
+        ))
+    }
+
+    /// Counts everything, once the table and its indexes agree on how much there is.
+    pub fn census(&self) -> rusqlite::Result<Census> {
+        let mut census = Census::default();
+        {
+            let mut all = self.db.prepare(
+                "SELECT id, lane, first, last, generation, producer, readings, length(data) FROM records NOT INDEXED",
+            )?;
+            let mut rows = all.query([])?;
+            while let Some(row) = rows.next()? {
+                let name = row.get_ref(1)?.as_str()?;
+                let weight = Weight {
+                    id: row.get(0)?,
+                    readings: row.get(6)?,
+                    bytes: cost(row.get(7)?, name.len() as u64),
+                };
+                if !census.lanes.contains_key(name) {
+                    let lane = RecoveredLane {
+                        lane: Arc::new(LaneKey {
+                            name: name.into(),
+                            slice: u128::from_be_bytes(row.get(2)?)..=u128::from_be_bytes(row.get(3)?),
+                        }),
+                        records: 0,
+                        readings: 0,
+                    };
+                    census.lanes.insert(name.into(), lane);
+                }
+                let lane = census.lanes.get_mut(name).expect("was put in above");
+                lane.records += 1;
+                lane.readings += weight.readings;
+                census.live.add(weight);
+                let producer = ProducerId(row.get::<_, i64>(5)?.cast_unsigned());
+                census.numbering.generations.insert(producer, row.get(4)?);
+                census.numbering.last_id = weight.id;
+            }
+        }
+        let (by_since, readings): (u64, i64) = self.db.query_row(
+            "SELECT count(*), ifnull(sum(readings), 0) FROM records INDEXED BY by_since",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let by_lane: u64 = self.db.query_row(
+            "SELECT count(*) FROM (SELECT lane, generation, number FROM records INDEXED BY by_lane)",
+            [],
+            |row| row.get(0),
+        )?;
+        let Live { records, .. } = census.live;
+        if [by_since, by_lane] != [records; 2] || readings.cast_unsigned() != census.live.readings {
+            return Err(damaged("its table and its indexes do not hold the same rows"));
+        }
+        Ok(census)
+    }
+
+    /// Begins to write; what is written until the commit comes to nothing where the transaction is dropped.
+    pub fn begin(&self, synced: bool) -> rusqlite::Result<Transaction<'_>> {
+        // NORMAL does not sync a commit; the next one under FULL syncs it too.
+        self.db.execute_batch(if synced {
+            "PRAGMA synchronous = FULL"
+        } else {
+            "PRAGMA synchronous = NORMAL"
+        })?;
+        Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)
+    }
+
+    /// Writes a record. `None` where the spool has it already.
+    pub fn append(&self, numbering: &mut Numbering, record: &Record) -> rusqlite::Result<Option<Weight>> {
+        let id = numbering.last_id + 1;
+        let generation = numbering.generation(record.identity.producer);
+        let crc = checksum(generation, record);
+        if !put(&self.db, id, generation, crc, record)? {
+            return Ok(None);
+        }
+        numbering.last_id = id;
+        Ok(Some(Weight {
+            id,
+            bytes: record_cost(record),
+            readings: record.readings.into(),
+        }))
+    }
+
+    /// Takes a row out. `None` where it is not there.
+    pub fn delete(&self, id: i64) -> rusqlite::Result<Option<Weight>> {
+        self.db
+            .prepare_cached(
+                "DELETE FROM records WHERE id = ?1 RETURNING readings, length(data), length(CAST(lane AS BLOB))",
+            )?
+            .query_row([id], |row| {
+                Ok(Weight {
+                    id,
+                    readings: row.get(0)?,
+                    bytes: cost(row.get(1)?, row.get(2)?),
+                })
+            })
+            .optional()
+    }
+
+    /// The ids of the first rows to come in, at most so many.
+    pub fn oldest(&self, limit: usize) -> rusqlite::Result<Vec<i64>> {
+        self.db
+            .prepare_cached("SELECT id FROM records INDEXED BY by_since ORDER BY since LIMIT ?1")?
+            .query_map([limit], |row| row.get(0))?
+            .collect()
+    }
+
+    /// When the oldest reading came in, in microseconds.
+    pub fn oldest_since(&self) -> rusqlite::Result<Option<i64>> {
+        self.db
+            .prepare_cached("SELECT min(since) FROM records")?
+            .query_row([], |row| row.get(0))
+    }
+
+    /// Calls with the rows of a lane after a position, in order, until it says `false`.
+    pub fn read(
+        &self,
+        lane: &Arc<LaneKey>,
+        after: Option<Position>,
+        mut found: impl FnMut(Position, Record) -> bool,
+    ) -> rusqlite::Result<()> {
+        let (generation, number) = after.map_or((i64::MIN, i64::MIN), |after| (after.generation, after.number));
+        let mut select = self.db.prepare_cached(
+            "SELECT id, lane, first, last, generation, producer, number, readings, since, crc, data
+             FROM records INDEXED BY by_lane
+             WHERE lane = ?1 AND (generation, number) > (?2, ?3) ORDER BY generation, number",
+        )?;
+        let mut rows = select.query(params![lane.name, generation, number])?;
+        while let Some(row) = rows.next()? {
+            let position = Position {
+                generation: row.get(4)?,
+                number: row.get(6)?,
+                row: row.get(0)?,
+            };
+            let checked = Row::checked(Columns {
+                id: position.row,
+                lane: row.get_ref(1)?.as_str()?,
+                first: row.get_ref(2)?.as_blob()?,
+                last: row.get_ref(3)?.as_blob()?,
+                generation: position.generation,
+                producer: row.get(5)?,
+                number: position.number,
+                readings: row.get(7)?,
+                since: row.get(8)?,
+                crc: row.get(9)?,
+                data: row.get(10)?,
+            });
+            let Some(Row { mut record, .. }) = checked else {
+                return Err(damaged("the checksum of a row does not hold"));
+            };
+            if record.lane == *lane {
+                record.lane = Arc::clone(lane);
+            }
+            if !found(position, record) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// True where the row is there.
+    pub fn contains(&self, id: i64) -> rusqlite::Result<bool> {
+        self.db
+            .prepare_cached("SELECT 1 FROM records WHERE id = ?1")?
+            .exists([id])
+    }
+
+    /// Copies the log into the database and starts it anew, as far as readers allow.
+    pub fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    }
+
+    /// Gives the room of an empty database back to the disk.
+    pub fn shrink(&self) -> rusqlite::Result<()> {
+        self.db.execute_batch("VACUUM")?;
+        self.checkpoint()
+    }
+
+    /// Bytes of the database file, the log apart.
+    pub fn file_bytes(&self) -> rusqlite::Result<u64> {
+        let pages: u64 = self.db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        Ok(pages * u64::from(PAGE_BYTES))
+    }
+
+    /// Syncs everything into the database file and closes it.
+    pub fn close(self) -> rusqlite::Result<()> {
+        self.db.execute_batch("PRAGMA synchronous = FULL")?;
+        self.checkpoint()?;
+        self.db.close().map_err(|(_, error)| error)
+    }
+
+    /// Has the disk seem full at so many pages.
+    #[cfg(test)]
+    pub fn limit_pages(&self, pages: u32) -> rusqlite::Result<()> {
+        self.db
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+    }
+}
+
+/// The bytes a record counts against the spool's limit.
+pub(super) fn record_cost(record: &Record) -> u64 {
+    cost(record.data.len() as u64, record.lane.name.len() as u64)
+}
+
+fn put(db: &Connection, id: i64, generation: i64, crc: u32, record: &Record) -> rusqlite::Result<bool> {
+    let changed = db.prepare_cached(INSERT)?.execute(params![
+        id,
+        record.lane.name,
+        record.lane.slice.start().to_be_bytes(),
+        record.lane.slice.end().to_be_bytes(),
+        generation,
+        record.identity.producer.0.cast_signed(),
+        // Numbers count from 1 and never come near the sign.
+        record.identity.number.cast_signed(),
+        record.readings,
+        record.since.as_micros(),
+        crc,
+        record.data,
+    ])?;
+    Ok(changed > 0)
+}

@@ -1,0 +1,487 @@
+//! The thread that owns the database: groups commands into transactions, and decides what a full or damaged one means.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use super::error::Fault;
+use super::lock::DirectoryLock;
+use super::salvage::{self, Opened};
+use super::store::{Live, Numbering, Store, Weight, damaged, record_cost};
+use super::{Appended, Gauges, Lost, Next, Position, Recovered, SpoolError, WhenFull};
+use crate::byte_size::ByteSize;
+use crate::record::{LaneKey, Record};
+
+/// A transaction takes no further command once it holds so many bytes, so that nobody waits long for its commit.
+const GROUP_BYTES: u64 = 8 << 20;
+/// Removals are committed without a sync so many times in a row.
+const UNSYNCED_COMMITS: u32 = 63;
+/// An empty database file larger than this is made small again.
+const KEPT_FILE_BYTES: u64 = 16 << 20;
+
+type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Append {
+        records: Vec<Record>,
+        reply: oneshot::Sender<Appended>,
+    },
+    Next {
+        lane: Arc<LaneKey>,
+        after: Option<Position>,
+        max_bytes: usize,
+        reply: Reply<Next>,
+    },
+    Remove {
+        positions: Vec<Position>,
+        reply: Reply<Lost>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
+    /// Has the disk seem full at so many pages.
+    #[cfg(test)]
+    LimitPages(u32),
+}
+
+pub(super) struct Worker {
+    dir: PathBuf,
+    path: PathBuf,
+    max_bytes: ByteSize,
+    when_full: WhenFull,
+    /// `None` while a damaged database waits to be salvaged.
+    store: Option<Store>,
+    numbering: Numbering,
+    /// What the database holds.
+    live: Live,
+    /// What callers of `next` hold: it is never given up to make room.
+    taken: HashMap<i64, Weight>,
+    taken_bytes: u64,
+    /// Rows to be deleted with the next transaction.
+    removals: BTreeSet<i64>,
+    /// Found damaged and not yet told to a caller.
+    corrupt: Lost,
+    unsynced: u32,
+    gauges: Arc<Gauges>,
+    _lock: DirectoryLock,
+}
+
+/// Commands that share a transaction.
+#[derive(Default)]
+struct Group {
+    bytes: u64,
+    appends: Vec<(Appended, oneshot::Sender<Appended>)>,
+    /// The records of all appends with the index of theirs, in order.
+    records: VecDeque<(usize, Record)>,
+    removers: Vec<Reply<Lost>>,
+    readers: Vec<(Arc<LaneKey>, Option<Position>, usize, Reply<Next>)>,
+    close: Option<Reply<()>>,
+}
+
+/// What a transaction did with a record.
+#[derive(Default)]
+struct Outcome {
+    /// Written; else it does not fit, or one before it in the same append did not.
+    stored: bool,
+    /// Given up for it.
+    dropped: Lost,
+}
+
+impl Worker {
+    pub fn open(
+        dir: &Path,
+        max_bytes: ByteSize,
+        when_full: WhenFull,
+        gauges: Arc<Gauges>,
+    ) -> Result<(Self, Recovered), SpoolError> {
+        fs::create_dir_all(dir).map_err(|error| SpoolError::io("making the folder of", dir, error))?;
+        let lock = DirectoryLock::acquire(dir)?;
+        let Opened {
+            store,
+            census,
+            corrupt,
+            set_aside,
+        } = salvage::open(dir)?;
+        let worker = Self {
+            dir: dir.to_owned(),
+            path: salvage::database(dir),
+            max_bytes,
+            when_full,
+            store: Some(store),
+            numbering: census.numbering,
+            live: census.live,
+            taken: HashMap::new(),
+            taken_bytes: 0,
+            removals: BTreeSet::new(),
+            corrupt: Lost::default(),
+            unsynced: 0,
+            gauges,
+            _lock: lock,
+        };
+        worker.show();
+        let recovered = Recovered {
+            lanes: census.lanes.into_values().collect(),
+            corrupt,
+            set_aside,
+        };
+        Ok((worker, recovered))
+    }
+
+    /// Serves commands until it is closed or the last sender is dropped.
+    pub fn run(mut self, queue: &Receiver<Command>) {
+        while let Ok(command) = queue.recv() {
+            let mut group = Group::default();
+            self.add(&mut group, command);
+            while group.bytes < GROUP_BYTES
+                && group.close.is_none()
+                && let Ok(command) = queue.try_recv()
+            {
+                self.add(&mut group, command);
+            }
+            if let Some(reply) = self.serve(group) {
+                let closed = self.close();
+                // Only after this the directory is free for another process.
+                drop(self);
+                let _ = reply.send(closed);
+                return;
+            }
+        }
+        if let Err(error) = self.close() {
+            warn!(%error, "closing the spool");
+        }
+    }
+
+    fn add(&mut self, group: &mut Group, command: Command) {
+        match command {
+            Command::Append { records, reply } => {
+                let index = group.appends.len();
+                group.appends.push((Appended::default(), reply));
+                group.bytes += records.iter().map(record_cost).sum::<u64>();
+                group.records.extend(records.into_iter().map(|record| (index, record)));
+            }
+            Command::Next {
+                lane,
+                after,
+                max_bytes,
+                reply,
+            } => group.readers.push((lane, after, max_bytes, reply)),
+            Command::Remove { positions, reply } => {
+                self.removals.extend(positions.iter().map(|position| position.row));
+                group.removers.push(reply);
+            }
+            Command::Close { reply } => group.close = Some(reply),
+            #[cfg(test)]
+            Command::LimitPages(pages) => {
+                if let Some(store) = &self.store {
+                    store.limit_pages(pages).expect("a page limit is always accepted");
+                }
+            }
+        }
+    }
+
+    /// Writes first and answers the writers, then reads: nobody is given a record that is not committed.
+    fn serve(&mut self, mut group: Group) -> Option<Reply<()>> {
+        let written = self.write(&mut group.records, &mut group.appends);
+        self.shrink();
+        self.show();
+        // A caller who no longer waits has dropped its records with its future.
+        for (mut appended, reply) in group.appends {
+            appended.corrupt = std::mem::take(&mut self.corrupt);
+            let _ = reply.send(appended);
+        }
+        for reply in group.removers {
+            let _ = reply.send(match &written {
+                Ok(()) => Ok(std::mem::take(&mut self.corrupt)),
+                Err(error) => Err(error.clone()),
+            });
+        }
+        for (lane, after, max_bytes, reply) in group.readers {
+            let _ = reply.send(self.read(&lane, after, max_bytes));
+        }
+        self.show();
+        group.close
+    }
+
+    // ----- Writing -----
+
+    /// Commits the removals and as many records as find room. The error is that of the removals.
+    fn write(
+        &mut self,
+        records: &mut VecDeque<(usize, Record)>,
+        appends: &mut [(Appended, oneshot::Sender<Appended>)],
+    ) -> Result<(), SpoolError> {
+        let mut at_once = records.len();
+        let mut refusing = None;
+        let (mut relieved, mut repaired) = (false, false);
+        while !(records.is_empty() && self.removals.is_empty()) {
+            let count = at_once.min(records.len());
+            let batch: Vec<_> = records.iter().take(count).collect();
+            let error = match self.transact(&batch, &mut refusing, relieved) {
+                Ok(outcomes) => {
+                    for (outcome, (index, record)) in outcomes.into_iter().zip(records.drain(..count)) {
+                        let appended = &mut appends[index].0;
+                        appended.dropped.add(outcome.dropped);
+                        if outcome.stored {
+                            appended.stored.push(record);
+                        } else {
+                            appended.refuse(record, || self.full(relieved));
+                        }
+                    }
+                    at_once = at_once.max(1);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let error = match Fault::of(&error) {
+                Fault::Damaged if !repaired => {
+                    repaired = true;
+                    match self.repair(&error.to_string()) {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Fault::DiskFull if !relieved => {
+                    relieved = true;
+                    self.relieve();
+                    continue;
+                }
+                // Half of them may find room, and to remove some makes room.
+                Fault::DiskFull if count > 0 => {
+                    at_once = count / 2;
+                    if at_once > 0 || !self.removals.is_empty() {
+                        continue;
+                    }
+                    SpoolError::sqlite("writing", &self.path, error)
+                }
+                _ => SpoolError::sqlite("writing", &self.path, error),
+            };
+            for (index, record) in records.drain(..) {
+                appends[index].0.refuse(record, || error.clone());
+            }
+            // What a full disk does not let go now is tried again with every later transaction.
+            return match error {
+                SpoolError::DiskFull { .. } => Ok(()),
+                error => Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    /// Deletes the removals and writes records in one transaction: all of it, or nothing and an error. Once a record
+    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either.
+    fn transact(
+        &mut self,
+        records: &[&(usize, Record)],
+        refusing: &mut Option<usize>,
+        disk_full: bool,
+    ) -> rusqlite::Result<Vec<Outcome>> {
+        let store = self.store.as_ref().ok_or_else(|| damaged("it waits to be salvaged"))?;
+        let synced = !records.is_empty() || self.unsynced >= UNSYNCED_COMMITS;
+        let mut limit = self.max_bytes.as_bytes();
+        if disk_full && self.when_full == WhenFull::DropOldest {
+            // Each record takes the room of older ones.
+            limit = limit.min(self.live.bytes);
+        }
+        let transaction = store.begin(synced)?;
+        let mut live = self.live;
+        let mut refused = *refusing;
+        for &id in &self.removals {
+            if let Some(weight) = store.delete(id)? {
+                live.subtract(weight);
+            }
+        }
+        let mut outcomes = Vec::with_capacity(records.len());
+        for (append, record) in records {
+            let mut outcome = Outcome::default();
+            if refused != Some(*append) {
+                let room = limit.saturating_sub(record_cost(record));
+                if live.bytes > room && self.when_full == WhenFull::DropOldest && self.taken_bytes <= room {
+                    outcome.dropped = self.make_room(store, &mut live, room)?;
+                }
+                if live.bytes <= room && record_cost(record) <= limit {
+                    if let Some(weight) = store.append(&mut self.numbering, record)? {
+                        live.add(weight);
+                    }
+                    outcome.stored = true;
+                } else {
+                    refused = Some(*append);
+                }
+            }
+            outcomes.push(outcome);
+        }
+        transaction.commit()?;
+        self.live = live;
+        *refusing = refused;
+        self.unsynced = if synced { 0 } else { self.unsynced + 1 };
+        for id in std::mem::take(&mut self.removals) {
+            if let Some(weight) = self.taken.remove(&id) {
+                self.taken_bytes -= weight.bytes;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn full(&self, disk_full: bool) -> SpoolError {
+        if disk_full {
+            return SpoolError::DiskFull {
+                path: self.path.clone(),
+            };
+        }
+        SpoolError::Full {
+            bytes: self.live.bytes,
+            max_bytes: self.max_bytes,
+        }
+    }
+
+    /// Gives up the oldest rows that nobody holds until no more than `room` bytes are left.
+    fn make_room(&self, store: &Store, live: &mut Live, room: u64) -> rusqlite::Result<Lost> {
+        let mut dropped = Lost::default();
+        while live.bytes > room {
+            let before = dropped.records;
+            for id in store.oldest(self.taken.len() + 64)? {
+                if live.bytes > room {
+                    if !self.taken.contains_key(&id)
+                        && let Some(weight) = store.delete(id)?
+                    {
+                        live.subtract(weight);
+                        dropped.records += 1;
+                        dropped.readings += weight.readings;
+                    }
+                }
+            }
+            if dropped.records == before {
+                break;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// Has the log give back what room it can.
+    fn relieve(&self) {
+        if let Some(store) = &self.store
+            && let Err(error) = store.checkpoint()
+        {
+            debug!(%error, "the disk is full, and the spool's log cannot be made smaller");
+        }
+    }
+
+    fn shrink(&self) {
+        if self.live.records > 0 {
+            return;
+        }
+        if let Some(store) = &self.store
+            && store.file_bytes().is_ok_and(|bytes| bytes > KEPT_FILE_BYTES)
+            && let Err(error) = store.shrink()
+        {
+            debug!(%error, "the empty spool keeps its size for now");
+        }
+    }
+
+    // ----- Reading -----
+
+    fn read(&mut self, lane: &Arc<LaneKey>, after: Option<Position>, max_bytes: usize) -> Result<Next, SpoolError> {
+        let records = match self.select(lane, after, max_bytes) {
+            Err(error) if Fault::of(&error) == Fault::Damaged => {
+                self.repair(&error.to_string())?;
+                self.select(lane, after, max_bytes)
+            }
+            selected => selected,
+        }
+        .map_err(|error| SpoolError::sqlite("reading", &self.path, error))?;
+        for (position, record) in &records {
+            let weight = Weight {
+                id: position.row,
+                bytes: record_cost(record),
+                readings: record.readings.into(),
+            };
+            if self.taken.insert(position.row, weight).is_none() {
+                self.taken_bytes += weight.bytes;
+            }
+        }
+        Ok(Next {
+            records,
+            corrupt: std::mem::take(&mut self.corrupt),
+        })
+    }
+
+    fn select(
+        &self,
+        lane: &Arc<LaneKey>,
+        after: Option<Position>,
+        max_bytes: usize,
+    ) -> rusqlite::Result<Vec<(Position, Record)>> {
+        let store = self.store.as_ref().ok_or_else(|| damaged("it waits to be salvaged"))?;
+        let mut records: Vec<(Position, Record)> = Vec::new();
+        let mut bytes = 0;
+        store.read(lane, after, |position, record| {
+            if self.removals.contains(&position.row) {
+                return true;
+            }
+            bytes += record.data.len();
+            let fits = records.is_empty() || bytes <= max_bytes;
+            if fits {
+                records.push((position, record));
+            }
+            fits && bytes < max_bytes
+        })?;
+        Ok(records)
+    }
+
+    // ----- Damage and end -----
+
+    /// Sets the damaged database aside and goes on with what can be read of it.
+    fn repair(&mut self, why: &str) -> Result<(), SpoolError> {
+        // Closed before it is read as a file; where the salvage fails it is tried again with the next command.
+        self.store = None;
+        let opened = salvage::salvage(&self.dir, why)?;
+        self.numbering.merge(opened.census.numbering);
+        let before = std::mem::replace(&mut self.live, opened.census.live);
+        let mut lost = Lost {
+            records: before.records.saturating_sub(self.live.records),
+            readings: before.readings.saturating_sub(self.live.readings),
+        };
+        for id in self.taken.keys().copied().collect::<Vec<_>>() {
+            let there = opened.store.contains(id);
+            if !there.map_err(|error| SpoolError::sqlite("reading", &self.path, error))?
+                && let Some(weight) = self.taken.remove(&id)
+            {
+                // Not lost: whoever holds it delivers it from memory.
+                self.taken_bytes -= weight.bytes;
+                lost.records = lost.records.saturating_sub(1);
+                lost.readings = lost.readings.saturating_sub(weight.readings);
+            }
+        }
+        self.corrupt.add(lost);
+        self.store = Some(opened.store);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), SpoolError> {
+        match self.store.take() {
+            Some(store) => store
+                .close()
+                .map_err(|error| SpoolError::sqlite("closing", &self.path, error)),
+            None => Ok(()),
+        }
+    }
+
+    fn show(&self) {
+        let oldest = self
+            .store
+            .as_ref()
+            .and_then(|store| store.oldest_since().ok().flatten());
+        self.gauges.bytes.store(self.live.bytes, Ordering::Relaxed);
+        self.gauges.records.store(self.live.records, Ordering::Relaxed);
+        self.gauges.readings.store(self.live.readings, Ordering::Relaxed);
+        self.gauges
+            .oldest_since
+            .store(oldest.unwrap_or(i64::MIN), Ordering::Relaxed);
+    }
+}
