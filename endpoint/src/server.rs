@@ -54,14 +54,13 @@ pub enum StartError {
 impl Endpoint {
     /// Starts one; it listens when this returns.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let (shared, chances) = Shared::new(&config).map_err(|cause| StartError::Ledger {
+        let shared = Shared::new(&config).map_err(|cause| StartError::Ledger {
             path: config.ledger.clone().unwrap_or_default(),
             cause,
         })?;
-        chances?;
-        if let Some(scale) = config.throttle {
-            shared.apply(Command::Throttle(Some(scale)))?;
-        }
+        shared.apply(Command::Chances(config.chances))?;
+        shared.apply(Command::Script(config.script))?;
+        shared.apply(Command::Throttle(config.throttle))?;
         let shared = Arc::new(shared);
         let (started, starting) = mpsc::channel();
         let thread = std::thread::Builder::new().name("kinesis-endpoint".to_owned()).spawn({

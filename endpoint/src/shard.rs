@@ -22,20 +22,17 @@ impl Shard {
     /// Shards that share the hash space as equally as Kinesis divides it: the last one takes the rest.
     pub(crate) fn divide(count: u32, created_seconds: u64) -> Vec<Self> {
         let width = u128::MAX / u128::from(count);
+        let start = |index: u32| u128::from(index) * width + u128::from(index);
         (0..count)
             .map(|index| {
-                let start = if index == 0 {
-                    0
+                let end = if index + 1 == count {
+                    u128::MAX
                 } else {
-                    u128::from(index) * width + u128::from(index)
-                };
-                let end = match index + 1 {
-                    last if last == count => u128::MAX,
-                    after => u128::from(after) * width + u128::from(after) - 1,
+                    start(index + 1) - 1
                 };
                 Self {
                     id: format!("shardId-{index:012}").into(),
-                    slice: start..=end,
+                    slice: start(index)..=end,
                     throttle: None,
                     records: Vec::new(),
                     prefix: format!("49{created_seconds:010}{index:012}"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -51,7 +51,8 @@ pub(crate) struct State {
 pub(crate) struct Hanging(Arc<Shared>);
 
 impl Shared {
-    pub(crate) fn new(config: &Config) -> io::Result<(Self, Result<(), CommandError>)> {
+    /// Without what commands can change: faults and throttle.
+    pub(crate) fn new(config: &Config) -> io::Result<Self> {
         let created = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -65,14 +66,11 @@ impl Shared {
                 end: shard.slice.end().to_string(),
             })
             .collect();
-        let mut faults = Faults::new(config.seed);
-        let chances = faults.set_chances(config.chances.clone()).map_err(CommandError::from);
-        faults.append(config.script.clone());
         let state = State {
             started: Instant::now(),
             ledger: Ledger::new(config.ledger.as_deref(), config.keep, &slices)?,
             stream,
-            faults,
+            faults: Faults::new(config.seed),
             partial_share: config.partial_share.clamp(0.0, 1.0),
             hung: BTreeSet::new(),
             request: 0,
@@ -80,12 +78,11 @@ impl Shared {
             expired: BTreeSet::new(),
             denied: BTreeSet::new(),
         };
-        let shared = Self {
+        Ok(Self {
             state: Mutex::new(state),
             changed: watch::Sender::new(()),
             line: watch::Sender::new(Line::Open),
-        };
-        Ok((shared, chances))
+        })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -114,7 +111,7 @@ impl Shared {
             Command::Credentials(Credentials::Renew) => state.expired.clear(),
             Command::Deny(operations) => state.denied = operations.into_iter().collect(),
             Command::Outage { millis } => {
-                let until = millis.map(|millis| Instant::now() + std::time::Duration::from_millis(millis));
+                let until = millis.map(|millis| Instant::now() + Duration::from_millis(millis));
                 self.line.send_replace(Line::Closed { until });
             }
             Command::Recover => drop(self.line.send_replace(Line::Open)),

@@ -22,7 +22,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(config: &Config, created_seconds: u64) -> Self {
-        let mut stream = Self {
+        Self {
             name: config.stream.clone(),
             arn: format!("arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/{}", config.stream),
             exists: config.exists,
@@ -31,9 +31,7 @@ impl Stream {
             created_seconds,
             shards: Shard::divide(config.shards.max(1), created_seconds),
             turn: 0,
-        };
-        stream.set_throttle(config.throttle, Duration::ZERO);
-        stream
+        }
     }
 
     /// Every shard starts full.
