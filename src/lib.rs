@@ -20,3 +20,12 @@ pub mod source;
 pub mod spool;
 /// Where the daemon may keep what must outlive it.
 pub mod state_dir;
+
+/// What operators ask over HTTP: metrics, liveness, readiness.
+pub mod admin;
+/// Durations as people write them, with their range in the type.
+pub mod duration;
+/// Log lines: where they go and what they look like.
+pub mod log;
+/// What a person can set, loaded and checked.
+pub mod settings;

@@ -1,0 +1,319 @@
+//! What a person can set. Each module declares its own table; here they are composed, loaded and checked.
+
+mod document;
+mod environment;
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::Within;
+use crate::problem::Problem;
+use crate::source::Sources;
+use crate::{admin, log};
+use document::Document;
+
+/// The file that is read where none is named.
+pub const SYSTEM_FILE: &str = "/etc/temp-ingest/config.toml";
+
+/// What runs where no file is named and there is none in /etc: a simulated house beside a recorded series.
+pub const EMBEDDED_DEFAULT: &str = include_str!("../config/default.toml");
+
+/// All settings. Every key has a default; an unknown key is an error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where records go.
+    pub sink: Sink,
+    /// How many lanes sensors are spread over.
+    pub lanes: Lanes,
+    /// How readings become records.
+    pub aggregation: Aggregation,
+    /// How long a reading may wait for others to share its record.
+    pub linger: Within<1, 60_000>,
+    /// How long a drain may take before what is left goes to the spool.
+    pub grace: Within<0, 3_600_000>,
+    /// The stream, where the sink is Kinesis.
+    pub kinesis: Kinesis,
+    /// Where readings come from, by name.
+    pub source: Sources,
+    /// What counts as an anomaly, and when an incident ends: for the embedded handler.
+    pub detect: detect::Settings,
+    /// The HTTP endpoint of operators.
+    pub admin: admin::Settings,
+    /// Log lines.
+    pub log: log::Settings,
+}
+
+/// Where records go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sink {
+    /// To the Lambda's handler in this process.
+    #[default]
+    Embedded,
+    /// To a Kinesis data stream.
+    Kinesis,
+    /// To standard output, a line a reading.
+    Stdout,
+}
+
+/// How readings become records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// Many readings of one lane in a record, in the KPL's format.
+    #[default]
+    Kpl,
+    /// One reading a record, as plain JSON; every sensor is a lane of its own.
+    None,
+}
+
+/// A number of lanes: a power of two from 1 to 65,536.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Lanes(u32);
+
+/// A number of lanes that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a power of two from 1 to 65536; write 16, or the next power of two above the stream's shards")]
+pub struct NotLanes(u32);
+
+/// The `[kinesis]` table. Region, credentials and AWS_ENDPOINT_URL come from where every AWS SDK takes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kinesis {
+    /// The stream's name or ARN.
+    pub stream: Option<String>,
+    /// The region, where it is not the environment's or the ARN's.
+    pub region: Option<String>,
+    /// How long one request may take.
+    pub timeout: Within<100, 300_000>,
+    /// How many requests may be under way at once.
+    pub max_requests: NonZeroU32,
+    /// The first wait after a refusal; each further one may be twice as long.
+    pub backoff_base: Within<1, 60_000>,
+    /// The longest wait after a refusal.
+    pub backoff_cap: Within<1, 600_000>,
+    /// The size a record is packed up to, in bytes: one PUT payload unit is 25,600.
+    pub target_bytes: TargetBytes,
+}
+
+/// The size a record is packed up to: from 1 KiB to 1 MiB, the limit of a stream's records unless it was raised.
+/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct TargetBytes(u32);
+
+/// A target size that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a size from 1024 to 1048576 bytes; write 25600, one PUT payload unit")]
+pub struct NotTargetBytes(u32);
+
+/// Where settings came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This file.
+    File(PathBuf),
+    /// The default built into the program.
+    Embedded,
+}
+
+/// Settings that hold, and where they came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What is set.
+    pub settings: Settings,
+    /// The file, or the embedded default. A reload reads the same again.
+    pub origin: Origin,
+}
+
+/// Everything that is wrong with the settings, each with its place and its remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Invalid(pub Vec<String>);
+
+/// Loads the named file, else the one in /etc, else the embedded default; then the environment; then checks all of it.
+pub fn load(named: Option<&Path>) -> Result<Loaded, Invalid> {
+    let origin = match named {
+        Some(file) => Origin::File(file.into()),
+        None if Path::new(SYSTEM_FILE).exists() => Origin::File(SYSTEM_FILE.into()),
+        None => Origin::Embedded,
+    };
+    origin.load()
+}
+
+impl Origin {
+    /// Loads from here, then from the environment, and checks all of it.
+    pub fn load(&self) -> Result<Loaded, Invalid> {
+        let variables = environment::Variables::of_process().map_err(Invalid)?;
+        match self {
+            Self::Embedded => read(&self.to_string(), EMBEDDED_DEFAULT, &variables),
+            Self::File(path) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    Invalid(vec![format!(
+                        "{}: reading the configuration: {error}; name a file that exists with --config, \
+                         or leave --config out to run the embedded default",
+                        path.display()
+                    )])
+                })?;
+                read(&self.to_string(), &text, &variables)
+            }
+        }
+        .map(|settings| Loaded {
+            settings,
+            origin: self.clone(),
+        })
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Embedded => f.write_str("embedded default"),
+        }
+    }
+}
+
+fn read(name: &str, text: &str, variables: &environment::Variables) -> Result<Settings, Invalid> {
+    let document = Document::new(name, text);
+    document.parse::<Settings>().map_err(Invalid)?;
+    let settings = variables.overlay(text).map_err(Invalid)?;
+    let problems = settings.check();
+    if problems.is_empty() {
+        return Ok(settings);
+    }
+    Err(Invalid(
+        problems
+            .iter()
+            .map(|problem| match variables.setting(&problem.key) {
+                Some(variable) if problem.value.is_empty() => format!("{variable}: {}", problem.remedy),
+                Some(variable) => format!("{variable} = {}: {}", problem.value, problem.remedy),
+                None => document.describe(problem),
+            })
+            .collect(),
+    ))
+}
+
+impl Settings {
+    /// All that contradicts each other.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let kinesis = &self.kinesis;
+        if self.sink == Sink::Kinesis && kinesis.stream.as_deref().is_none_or(str::is_empty) {
+            let remedy = "sink = \"kinesis\" needs a stream; write its name or its ARN";
+            problems.push(Problem::new("kinesis.stream", "", remedy));
+        }
+        if kinesis.backoff_base.get() > kinesis.backoff_cap.get() {
+            let remedy = format!(
+                "longer than kinesis.backoff_cap = {}; shorten it, or lengthen the cap",
+                kinesis.backoff_cap
+            );
+            problems.push(Problem::new("kinesis.backoff_base", kinesis.backoff_base, remedy));
+        }
+        for (name, source) in &self.source {
+            if name.is_empty()
+                || name.contains("__")
+                || name.contains(|letter: char| letter.is_ascii_uppercase() || letter == '.')
+            {
+                let remedy = "the environment cannot address it; use lower-case letters, digits, - and single _";
+                problems.push(Problem::new(format!("source.{name}"), "", remedy));
+            }
+            source.check(name, &mut problems);
+        }
+        problems
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sink: Sink::default(),
+            lanes: Lanes::default(),
+            aggregation: Aggregation::default(),
+            linger: Within::from_millis(500),
+            grace: Within::from_millis(25_000),
+            kinesis: Kinesis::default(),
+            source: Sources::default(),
+            detect: detect::Settings::default(),
+            admin: admin::Settings::default(),
+            log: log::Settings::default(),
+        }
+    }
+}
+
+impl Default for Kinesis {
+    fn default() -> Self {
+        Self {
+            stream: None,
+            region: None,
+            timeout: Within::from_millis(10_000),
+            max_requests: NonZeroU32::new(8).expect("eight is not zero"),
+            backoff_base: Within::from_millis(100),
+            backoff_cap: Within::from_millis(10_000),
+            target_bytes: TargetBytes(25_600),
+        }
+    }
+}
+
+impl Lanes {
+    /// How many.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self(16)
+    }
+}
+
+impl TryFrom<u32> for Lanes {
+    type Error = NotLanes;
+
+    fn try_from(lanes: u32) -> Result<Self, NotLanes> {
+        if lanes.is_power_of_two() && lanes <= 65_536 {
+            Ok(Self(lanes))
+        } else {
+            Err(NotLanes(lanes))
+        }
+    }
+}
+
+impl From<Lanes> for u32 {
+    fn from(lanes: Lanes) -> Self {
+        lanes.0
+    }
+}
+
+impl TargetBytes {
+    /// How many bytes.
+    pub fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl TryFrom<u32> for TargetBytes {
+    type Error = NotTargetBytes;
+
+    fn try_from(bytes: u32) -> Result<Self, NotTargetBytes> {
+        if (1024..=1_048_576).contains(&bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(NotTargetBytes(bytes))
+        }
+    }
+}
+
+impl From<TargetBytes> for u32 {
+    fn from(bytes: TargetBytes) -> Self {
+        bytes.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Settings from the environment: `TEMP_INGEST__SECTION__KEY` over the file.
+
+use std::collections::BTreeMap;
+use std::env;
+
+use config::{Config, Environment, File, FileFormat, Map};
+
+use super::Settings;
+
+const PREFIX: &str = "TEMP_INGEST";
+const SEPARATOR: &str = "__";
+
+/// The environment variables that set something, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Those of this process.
+    pub(super) fn of_process() -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut variables = Vec::new();
+        for (name, value) in env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => variables.push((name.to_owned(), value)),
+                Err(value) => problems.push(format!("{name}: {value:?} is not UTF-8")),
+            }
+        }
+        if problems.is_empty() {
+            Self::new(variables)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Those of these that begin as settings do; one that only nearly does is a mistake.
+    pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Vec<String>> {
+        let (ours, others): (BTreeMap<_, _>, BTreeMap<_, _>) = variables
+            .into_iter()
+            .partition(|(name, _)| name.starts_with(&format!("{PREFIX}{SEPARATOR}")));
+        // With one underscore a variable would be ignored without a word.
+        let known = toml::Table::try_from(Settings::default()).expect("default settings can be written as TOML");
+        let nearly: Vec<_> = others
+            .keys()
+            .filter_map(|name| {
+                let key = name.strip_prefix(PREFIX)?.strip_prefix('_')?;
+                let table = key.split(SEPARATOR).next()?.to_lowercase();
+                known
+                    .contains_key(&table)
+                    .then(|| format!("{name}: has no effect; write {PREFIX}{SEPARATOR}{key}, with two underscores"))
+            })
+            .collect();
+        if nearly.is_empty() { Ok(Self(ours)) } else { Err(nearly) }
+    }
+
+    /// The variable that sets this key, if one does.
+    pub(super) fn setting(&self, key: &str) -> Option<&str> {
+        let wanted = format!("{PREFIX}{SEPARATOR}{}", key.replace('.', SEPARATOR));
+        self.0
+            .keys()
+            .find(|name| name.eq_ignore_ascii_case(&wanted))
+            .map(String::as_str)
+    }
+
+    /// Lays the variables over a text that is valid by itself. What fails now is a variable's fault, and each is tried
+    /// alone, so that all that are wrong are named.
+    pub(super) fn overlay(&self, text: &str) -> Result<Settings, Vec<String>> {
+        let problems: Vec<_> = self
+            .0
+            .iter()
+            .filter_map(|(name, value)| {
+                let error = layered(text, [(name.clone(), value.clone())].into()).err()?;
+                Some(format!("{name}: {}", in_words(&error)))
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        layered(text, self.0.clone().into_iter().collect())
+            .map_err(|error| vec![format!("{PREFIX}{SEPARATOR}*: {}", in_words(&error))])
+    }
+}
+
+fn layered(text: &str, variables: Map<String, String>) -> Result<Settings, config::ConfigError> {
+    // Without `prefix_separator` a variable with a table in its name is ignored without a word.
+    let environment = Environment::with_prefix(PREFIX)
+        .prefix_separator(SEPARATOR)
+        .separator(SEPARATOR)
+        .source(Some(variables));
+    Config::builder()
+        .add_source(File::from_str(text, FileFormat::Toml))
+        .add_source(environment)
+        .build()?
+        .try_deserialize()
+}
+
+/// The message without the key, which the variable's name says already.
+fn in_words(error: &config::ConfigError) -> String {
+    match error {
+        config::ConfigError::At { error, .. } => in_words(error),
+        error => error.to_string(),
+    }
+}

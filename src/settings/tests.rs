@@ -1,0 +1,130 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+
+fn read_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let variables = environment::Variables::new(variables.iter().map(|(n, v)| (n.to_string(), v.to_string())))?;
+    read("config.toml", text, &variables).map_err(|invalid| invalid.0)
+}
+
+#[test]
+fn a_misspelt_key_fails_with_its_line() {
+    let problems = read_text("sink = \"stdout\"\n\n[admin]\nlisen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("config.toml:4:1: admin.lisen: unknown field `lisen`, expected `listen`"),
+        "{problems:?}"
+    );
+    assert!(
+        problems[0].ends_with("\n  4 | lisen = \"127.0.0.1:1\"\n    | ^^^^^"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn all_problems_of_a_file_are_said_at_once() {
+    let text =
+        "lanes = 24\nlinger = 500\nsinc = 1\n[kinesis]\ntimeout = \"0s\"\nmax_requests = 0\n[log]\nlevel = \"loud\"\n";
+    let problems = read_text(text, &[]).unwrap_err();
+    let expected = [
+        ("config.toml:1:9: lanes: ", "24 is not a power of two"),
+        ("config.toml:2:10: linger: ", "a duration with its unit"),
+        ("config.toml:3:1: sinc: ", "unknown field"),
+        ("config.toml:5:11: kinesis.timeout: ", "from 100ms to 5m"),
+        ("config.toml:6:16: kinesis.max_requests: ", "a nonzero u32"),
+        ("config.toml:8:9: log.level: ", "\"loud\" is not a log level"),
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, (place, what)) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(place) && problem.contains(what), "{problem}");
+    }
+}
+
+#[test]
+fn contradictions_are_said_at_once_with_the_line_of_their_key() {
+    let text = "sink = \"kinesis\"\n[kinesis]\nbackoff_base = \"20s\"\n";
+    let problems = read_text(text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(
+        problems[0].starts_with("config.toml:2:1: kinesis.stream: sink = \"kinesis\" needs"),
+        "{problems:#?}"
+    );
+    assert!(
+        problems[1].starts_with("config.toml:3:16: kinesis.backoff_base = 20s: longer"),
+        "{problems:#?}"
+    );
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let settings = read_text(
+        "lanes = 4\n",
+        &[
+            ("TEMP_INGEST__LANES", "32"),
+            ("TEMP_INGEST__KINESIS__STREAM", "00123"),
+            ("TEMP_INGEST__LOG__LEVEL", "debug"),
+            ("TEMP_INGEST__KINESIS__MAX_REQUESTS", "3"),
+            ("TEMP_INGEST_VERSION", "not ours"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.lanes.get(), 32);
+    assert_eq!(settings.kinesis.stream.as_deref(), Some("00123"));
+    assert_eq!(settings.log.level.as_str(), "debug");
+    assert_eq!(settings.kinesis.max_requests.get(), 3);
+}
+
+#[test]
+fn each_wrong_variable_is_named() {
+    let problems = read_text(
+        "",
+        &[
+            ("TEMP_INGEST__LANEZ", "32"),
+            ("TEMP_INGEST__LANES", "24"),
+            ("TEMP_INGEST__KINESIS__TIMOUT", "1s"),
+            ("TEMP_INGEST__LINGER", "soon"),
+        ],
+    )
+    .unwrap_err();
+    let expected = [
+        ("TEMP_INGEST__KINESIS__TIMOUT: ", "unknown field `timout`"),
+        ("TEMP_INGEST__LANES: ", "24 is not a power of two"),
+        ("TEMP_INGEST__LANEZ: ", "unknown field `lanez`"),
+        ("TEMP_INGEST__LINGER: ", "\"soon\" is not a duration from 1ms to 1m"),
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, (name, what)) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(name) && problem.contains(what), "{problem}");
+    }
+    let problems = read_text("", &[("TEMP_INGEST_KINESIS__STREAM", "s")]).unwrap_err();
+    assert_eq!(
+        problems,
+        ["TEMP_INGEST_KINESIS__STREAM: has no effect; write TEMP_INGEST__KINESIS__STREAM, with two underscores"]
+    );
+    let problems = read_text(
+        "",
+        &[("TEMP_INGEST__SINK", "kinesis"), ("TEMP_INGEST__KINESIS__STREAM", "")],
+    )
+    .unwrap_err();
+    assert!(
+        problems[0].starts_with("TEMP_INGEST__KINESIS__STREAM: "),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_syntax_error_says_its_line() {
+    let problems = read_text("lanes = 16\nsink = \n", &[]).unwrap_err();
+    assert!(problems[0].starts_with("config.toml:2:"), "{problems:?}");
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error_that_names_it() {
+    let error = load(Some(Path::new("/nonexistent/config.toml")))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/nonexistent/config.toml: reading the configuration: "),
+        "{error}"
+    );
+}
