@@ -27,5 +27,7 @@ pub mod admin;
 pub mod duration;
 /// Log lines: where they go and what they look like.
 pub mod log;
+/// Every metric, in one place.
+pub mod metrics;
 /// What a person can set, loaded and checked.
 pub mod settings;
