@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::byte_size::ByteSize;
 use crate::duration::Within;
 use crate::problem::Problem;
 use crate::source::Sources;
-use crate::{admin, log};
+use crate::{admin, log, spool};
 use document::Document;
 
 /// The file that is read where none is named.
@@ -20,6 +21,10 @@ pub const SYSTEM_FILE: &str = "/etc/temp-ingest/config.toml";
 
 /// What runs where no file is named and there is none in /etc: a simulated house beside a recorded series.
 pub const EMBEDDED_DEFAULT: &str = include_str!("../config/default.toml");
+
+/// The largest record of a stream whose limit was not raised has to fit.
+const LEAST_BUDGET: ByteSize = ByteSize::from_mebibytes(1);
+const MOST_BUDGET: ByteSize = ByteSize::from_mebibytes(65_536);
 
 /// All settings. Every key has a default; an unknown key is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +38,8 @@ pub struct Settings {
     pub aggregation: Aggregation,
     /// How long a reading may wait for others to share its record.
     pub linger: Within<1, 60_000>,
+    /// How many bytes of readings may be in memory.
+    pub budget: ByteSize,
     /// How long a drain may take before what is left goes to the spool.
     pub grace: Within<0, 3_600_000>,
     /// The stream, where the sink is Kinesis.
@@ -45,6 +52,8 @@ pub struct Settings {
     pub admin: admin::Settings,
     /// Log lines.
     pub log: log::Settings,
+    /// Where readings wait on disk.
+    pub spool: spool::Settings,
 }
 
 /// Where records go.
@@ -203,6 +212,10 @@ impl Settings {
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let kinesis = &self.kinesis;
+        if !(LEAST_BUDGET..=MOST_BUDGET).contains(&self.budget) {
+            let remedy = format!("out of range; write a size from {LEAST_BUDGET} to {MOST_BUDGET}, such as \"32MiB\"");
+            problems.push(Problem::new("budget", self.budget, remedy));
+        }
         if self.sink == Sink::Kinesis && kinesis.stream.as_deref().is_none_or(str::is_empty) {
             let remedy = "sink = \"kinesis\" needs a stream; write its name or its ARN";
             problems.push(Problem::new("kinesis.stream", "", remedy));
@@ -235,12 +248,14 @@ impl Default for Settings {
             lanes: Lanes::default(),
             aggregation: Aggregation::default(),
             linger: Within::from_millis(500),
+            budget: ByteSize::from_mebibytes(32),
             grace: Within::from_millis(25_000),
             kinesis: Kinesis::default(),
             source: Sources::default(),
             detect: detect::Settings::default(),
             admin: admin::Settings::default(),
             log: log::Settings::default(),
+            spool: spool::Settings::default(),
         }
     }
 }

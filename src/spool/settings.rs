@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::byte_size::ByteSize;
 use crate::state_dir::{NoStateDirectory, state_dir};
 
 /// The table `[spool]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where the spool lies; `spool` in the state directory where it is not set.
@@ -18,7 +18,7 @@ pub struct Settings {
 }
 
 /// What happens to a record that does not fit in the spool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// It is refused and stays in memory, so that sources come to wait.
