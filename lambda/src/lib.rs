@@ -1,1 +1,40 @@
-//! .
+//! The handler that scores every reading: over DynamoDB and SNS in the cloud, over an embedded store in the daemon.
+//! It names no AWS type and no clock. Read in this order:
+
+/// Delivers the events of entries.
+pub mod alert;
+/// What moves a page: entries and checkpoints.
+pub mod entry;
+/// From records to pages: decode, contain poison, fold, append.
+pub mod handler;
+/// A short name of an incident, for people to type.
+pub mod incident_id;
+/// How far a page has folded each shard.
+pub mod marks;
+/// What people are told.
+pub mod message;
+/// Where the consequences of a fold go.
+pub mod outbox;
+/// What names a page of detector state.
+pub mod page_name;
+/// Where pages are kept.
+pub mod pages;
+/// What an event source hands over: one record of one shard.
+pub mod record;
+/// Why state or events could not be read or written.
+pub mod store_error;
+
+/// The embedded store: one SQLite file.
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
+mod batch;
+mod encoding;
+mod fold;
+mod seed;
+mod warm;
+
+pub use handler::{Counts, Handled, Handler};
+pub use message::Message;
+pub use record::{KinesisRecord, SequenceNumber};
+pub use store_error::StoreError;

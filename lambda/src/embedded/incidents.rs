@@ -1,0 +1,245 @@
+//! Incidents as people ask for them, from any process, while the daemon runs.
+
+use std::path::Path;
+
+use detect::Transition;
+use rusqlite::{Connection, OptionalExtension, Row};
+use wire::Timestamp;
+
+use super::schema::{self, Durability};
+use super::unavailable;
+use crate::encoding;
+use crate::store_error::StoreError;
+
+/// The incidents of an embedded store.
+#[derive(Debug)]
+pub struct Incidents(Connection);
+
+/// One incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// What people call it.
+    pub id: String,
+    /// True until it resolves.
+    pub open: bool,
+    /// Its last transition.
+    pub latest: Transition,
+    /// Who acknowledged it, and when.
+    pub acknowledged: Option<Acknowledgement>,
+    /// When the later one of its own mute and its sensor's ends, where there is one.
+    pub muted_until: Option<Timestamp>,
+}
+
+/// Who has seen an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The name given.
+    pub by: String,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+}
+
+/// An anomaly as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptAnomaly {
+    /// When it was observed, UTC: `2024-05-01 10:00:00.123456`.
+    pub timestamp: String,
+    /// A number, or a JSON array of numbers.
+    pub value: String,
+    /// One or several kinds, separated by commas.
+    pub kinds: String,
+    /// On the seeds' scale.
+    pub score: f64,
+}
+
+/// The incidents that an id or the beginning of one fits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// None.
+    None,
+    /// Exactly one.
+    One(Box<Incident>),
+    /// Several: their ids.
+    Several(Vec<String>),
+}
+
+const COLUMNS: &str = "incidents.id, incidents.open, incidents.latest, incidents.acknowledged_by,
+    incidents.acknowledged_at_us, max(coalesce(incidents.muted_until_us, mutes.until_us),
+    coalesce(mutes.until_us, incidents.muted_until_us))";
+
+impl Incidents {
+    /// Opens the store in `dir`; `None` where there is no store.
+    pub fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
+        Ok(schema::open_existing(dir, Durability::Synced)?.map(Self))
+    }
+
+    /// Open ones first, each group newest first; at most `limit`.
+    pub fn list(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+        self.query(
+            "1 ORDER BY incidents.open DESC, incidents.start_us DESC, incidents.sensor LIMIT ?1",
+            [limit],
+        )
+    }
+
+    /// The incidents whose id begins so.
+    pub fn find(&self, id: &str) -> Result<Found, StoreError> {
+        // Every digit of an id compares below "g".
+        let mut found = self.query(
+            "incidents.id >= ?1 AND incidents.id < ?1 || 'g' ORDER BY incidents.id LIMIT 10",
+            [id.to_ascii_lowercase()],
+        )?;
+        Ok(match found.len() {
+            0 => Found::None,
+            1 => Found::One(Box::new(found.swap_remove(0))),
+            _ => Found::Several(found.into_iter().map(|incident| incident.id).collect()),
+        })
+    }
+
+    /// The moments of an incident, in order.
+    pub fn transitions(&self, incident: &Incident) -> Result<Vec<Transition>, StoreError> {
+        let doing = |error| unavailable(format!("reading the transitions of incident {}", incident.id), error);
+        let mut query = self
+            .0
+            .prepare("SELECT transition FROM transitions WHERE sensor = ?1 AND start_us = ?2 ORDER BY number")
+            .map_err(doing)?;
+        let key = (incident.latest.sensor.id(), incident.latest.since.as_micros());
+        let rows = query.query_map(key, |row| row.get::<_, Vec<u8>>(0)).map_err(doing)?;
+        rows.map(|bytes| encoding::decode(&bytes.map_err(doing)?, || format!("incident {}", incident.id)))
+            .collect()
+    }
+
+    /// The anomalies of an incident, the latest `limit` of them, in order.
+    pub fn anomalies(&self, incident: &Incident, limit: u32) -> Result<Vec<KeptAnomaly>, StoreError> {
+        let doing = |error| unavailable(format!("reading the anomalies of incident {}", incident.id), error);
+        let text = |time: Timestamp| str::from_utf8(&time.zoneless()).expect("ASCII").to_owned();
+        let end = if incident.open {
+            Timestamp::MAX
+        } else {
+            incident.latest.time
+        };
+        let mut query = self
+            .0
+            .prepare(
+                "SELECT timestamp, value, \"anomalyType\", anomaly_score FROM anomalies
+                 WHERE deviceid = ?1 AND timestamp BETWEEN ?2 AND ?3 ORDER BY timestamp DESC LIMIT ?4",
+            )
+            .map_err(doing)?;
+        let key = (
+            incident.latest.sensor.id(),
+            text(incident.latest.since),
+            text(end),
+            limit,
+        );
+        let rows = query
+            .query_map(key, |row| {
+                Ok(KeptAnomaly {
+                    timestamp: row.get(0)?,
+                    value: row.get(1)?,
+                    kinds: row.get(2)?,
+                    score: row.get(3)?,
+                })
+            })
+            .map_err(doing)?;
+        let mut anomalies: Vec<KeptAnomaly> = rows.collect::<Result<_, _>>().map_err(doing)?;
+        anomalies.reverse();
+        Ok(anomalies)
+    }
+
+    /// Notes who has seen it. The first one stays.
+    pub fn acknowledge(&self, incident: &Incident, by: &str, now: Timestamp) -> Result<Acknowledgement, StoreError> {
+        self.0
+            .query_row(
+                "UPDATE incidents SET acknowledged_by = coalesce(acknowledged_by, ?3),
+                 acknowledged_at_us = coalesce(acknowledged_at_us, ?4) WHERE sensor = ?1 AND start_us = ?2
+                 RETURNING acknowledged_by, acknowledged_at_us",
+                (
+                    incident.latest.sensor.id(),
+                    incident.latest.since.as_micros(),
+                    by,
+                    now.as_micros(),
+                ),
+                |row| {
+                    Ok(Acknowledgement {
+                        by: row.get(0)?,
+                        at: timestamp(row.get(1)?),
+                    })
+                },
+            )
+            .map_err(|error| unavailable(format!("acknowledging incident {}", incident.id), error))
+    }
+
+    /// No message of this incident is published before `until`.
+    pub fn mute(&self, incident: &Incident, until: Timestamp) -> Result<(), StoreError> {
+        self.0
+            .execute(
+                "UPDATE incidents SET muted_until_us = ?3 WHERE sensor = ?1 AND start_us = ?2",
+                (
+                    incident.latest.sensor.id(),
+                    incident.latest.since.as_micros(),
+                    until.as_micros(),
+                ),
+            )
+            .map(drop)
+            .map_err(|error| unavailable(format!("muting incident {}", incident.id), error))
+    }
+
+    /// No message of this sensor is published before `until`.
+    pub fn mute_sensor(&self, sensor: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.0
+            .execute(
+                "INSERT INTO mutes VALUES (?1, ?2) ON CONFLICT (sensor) DO UPDATE SET until_us = ?2",
+                (sensor, until.as_micros()),
+            )
+            .map(drop)
+            .map_err(|error| unavailable(format!("muting sensor {sensor}"), error))
+    }
+
+    /// True where the sensor ever had an incident.
+    pub fn knows_sensor(&self, sensor: &str) -> Result<bool, StoreError> {
+        self.0
+            .query_row(
+                "SELECT 1 FROM incidents WHERE sensor = ?1 LIMIT 1",
+                [sensor],
+                |_| Ok(()),
+            )
+            .optional()
+            .map(|found| found.is_some())
+            .map_err(|error| unavailable(format!("looking for sensor {sensor}"), error))
+    }
+
+    fn query(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Incident>, StoreError> {
+        let doing = |error| unavailable("reading incidents", error);
+        let mut query = self
+            .0
+            .prepare(&format!(
+                "SELECT {COLUMNS} FROM incidents LEFT JOIN mutes ON mutes.sensor = incidents.sensor WHERE {condition}"
+            ))
+            .map_err(doing)?;
+        let mut rows = query.query(parameters).map_err(doing)?;
+        let mut incidents = Vec::new();
+        while let Some(row) = rows.next().map_err(doing)? {
+            incidents.push(incident(row)?);
+        }
+        Ok(incidents)
+    }
+}
+
+fn incident(row: &Row<'_>) -> Result<Incident, StoreError> {
+    let doing = |error| unavailable("reading an incident", error);
+    let id: String = row.get(0).map_err(doing)?;
+    let latest: Vec<u8> = row.get(2).map_err(doing)?;
+    let by: Option<String> = row.get(3).map_err(doing)?;
+    let at: Option<i64> = row.get(4).map_err(doing)?;
+    let muted_until: Option<i64> = row.get(5).map_err(doing)?;
+    Ok(Incident {
+        latest: encoding::decode(&latest, || format!("incident {id}"))?,
+        open: row.get(1).map_err(doing)?,
+        acknowledged: by.zip(at).map(|(by, at)| Acknowledgement { by, at: timestamp(at) }),
+        muted_until: muted_until.map(timestamp),
+        id,
+    })
+}
+
+fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros).unwrap_or_default()
+}

@@ -1,0 +1,135 @@
+//! One page folds what an invocation has for it, and says what to append. Pure.
+
+use detect::{Advance, Disposition, Event, Journal, Settings};
+use postcard::ser_flavors::Size;
+use wire::json::Decoder;
+use wire::{Identity, Reading};
+
+use crate::batch::{Content, Group, Item, Poison, Spoilt, read_each};
+use crate::entry::Entry;
+use crate::handler::Counts;
+use crate::marks::Marks;
+use crate::warm::WarmPage;
+
+/// What a fold came to, nothing of it stored yet.
+pub(crate) struct Folded {
+    /// To be appended, in order; none where nothing moved.
+    pub entries: Vec<Entry>,
+    /// To be counted once they are appended.
+    pub counts: Counts,
+    pub poison: Vec<Poison>,
+}
+
+/// Folds what `group` has for `page`, into entries of about `entry_bytes`.
+///
+/// A record of ours is never cut: the producer's advance and all its readings are in one entry, or a crash between two
+/// would make the rest look repeated.
+pub(crate) fn fold(
+    group: &Group<'_>,
+    page: &mut WarmPage,
+    settings: &Settings,
+    entry_bytes: usize,
+    decoder: &mut Decoder,
+) -> Folded {
+    let mut fold = Fold {
+        page,
+        settings,
+        counts: Counts::default(),
+        marks: Marks::default(),
+        journal: Journal::new(),
+        events: Vec::new(),
+        event_bytes: 0,
+        entries: Vec::new(),
+    };
+    let mut poison = Vec::new();
+    for item in &group.items {
+        match &item.content {
+            Content::Foreign(reading) => fold.reading(reading),
+            Content::Plain(identity, reading) => {
+                if fold.begin(item, *identity) {
+                    fold.reading(reading);
+                }
+            }
+            Content::Aggregate(identity, aggregate) => {
+                if fold.begin(item, *identity) {
+                    let mut spoilt = Spoilt::default();
+                    read_each(aggregate, decoder, &mut spoilt, |reading| fold.reading(&reading));
+                    poison.extend(spoilt.of(item.record));
+                }
+            }
+        }
+        if fold.journal.len() + fold.event_bytes >= entry_bytes {
+            fold.close();
+        }
+    }
+    fold.close();
+    Folded {
+        entries: fold.entries,
+        counts: fold.counts,
+        poison,
+    }
+}
+
+struct Fold<'a> {
+    page: &'a mut WarmPage,
+    settings: &'a Settings,
+    counts: Counts,
+    marks: Marks,
+    journal: Journal,
+    events: Vec<Event>,
+    event_bytes: usize,
+    entries: Vec<Entry>,
+}
+
+impl Fold<'_> {
+    /// True where the record is to be folded.
+    ///
+    /// Only records of ours are compared by sequence number: those of one partition key come in the order of the shard.
+    /// A series' records may have many keys, and the mapping may run keys side by side, so a lower number may come
+    /// later; what is delivered again of them is late by its own time.
+    fn begin(&mut self, item: &Item<'_>, identity: Identity) -> bool {
+        let record = item.record;
+        let repeated = self.page.marks.covers(record.shard, &record.sequence)
+            || self.page.page.advance(identity, record.arrival, &mut self.journal) == Advance::Repeated;
+        if repeated {
+            self.counts.repeated_records += 1;
+        } else {
+            self.page.marks.set(record.shard, &record.sequence);
+            self.marks.set(record.shard, &record.sequence);
+        }
+        !repeated
+    }
+
+    fn reading(&mut self, reading: &Reading) {
+        let before = self.events.len();
+        let folded = self
+            .page
+            .page
+            .fold(reading, self.settings, &mut self.journal, &mut self.events);
+        match folded.disposition {
+            Disposition::Fresh => self.counts.readings += 1,
+            Disposition::Late => self.counts.late += 1,
+        }
+        for event in &self.events[before..] {
+            match event {
+                Event::Anomaly(_) => self.counts.anomalies += 1,
+                Event::Incident(_) => self.counts.transitions += 1,
+            }
+            self.event_bytes += postcard::serialize_with_flavor(event, Size::default()).unwrap_or_default();
+        }
+    }
+
+    /// What was folded since the last entry becomes one.
+    fn close(&mut self) {
+        if self.journal.is_empty() {
+            return;
+        }
+        self.entries.push(Entry {
+            version: self.page.version + 1 + self.entries.len() as u64,
+            marks: std::mem::take(&mut self.marks),
+            journal: std::mem::take(&mut self.journal).into_bytes(),
+            events: std::mem::take(&mut self.events),
+        });
+        self.event_bytes = 0;
+    }
+}

@@ -1,0 +1,308 @@
+//! From records to pages: opens them, contains poison, folds, appends. Who calls it, and what keeps the pages, it does
+//! not know.
+
+use std::collections::BTreeMap;
+
+use detect::Settings;
+use tracing::{error, warn};
+use wire::json::Decoder;
+
+use crate::batch::{Batch, Group, Poison};
+use crate::fold::{Folded, fold};
+use crate::page_name::PageName;
+use crate::pages::{Append, AppendError, Checkpointed, Pages};
+use crate::record::{KinesisRecord, SequenceNumber};
+use crate::seed::seed;
+use crate::store_error::StoreError;
+use crate::warm::{Warm, WarmPage};
+
+/// Folds records into pages. One invocation at a time; any number of handlers may share the stored pages.
+#[derive(Debug)]
+pub struct Handler<P> {
+    pages: P,
+    settings: Settings,
+    limits: Limits,
+    warm: Warm,
+    decoder: Decoder,
+}
+
+/// How much a handler does before it writes, and how much it keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// An entry is closed after the record that brings it to so many bytes. DynamoDB takes items of 400 KB, so this
+    /// leaves 100 KB for that record, four times the size of those our daemon packs.
+    pub entry_bytes: usize,
+    /// A checkpoint is written after so many entries,
+    pub checkpoint_entries: usize,
+    /// or after so many bytes of journal.
+    pub checkpoint_bytes: usize,
+    /// How many bytes of pages are kept warm.
+    pub warm_bytes: usize,
+    /// How often a page is folded again because others moved it, before it fails.
+    pub tries: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entry_bytes: 300_000,
+            checkpoint_entries: 64,
+            checkpoint_bytes: 256 * 1024,
+            warm_bytes: 16 * 1024 * 1024,
+            tries: 5,
+        }
+    }
+}
+
+/// What became of an invocation's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// The lowest sequence number that was not handled, and must be delivered again with all that follow it.
+    pub failed: Option<SequenceNumber>,
+    /// What was handled.
+    pub counts: Counts,
+}
+
+/// What a handler did. A reading counts when its page is appended, so what fails is not counted, and what is delivered
+/// again counts as repeated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Readings that moved their page.
+    pub readings: u64,
+    /// Readings not newer than the last one of their sensor.
+    pub late: u64,
+    /// Records whose readings the page had folded before.
+    pub repeated_records: u64,
+    /// Readings, or whole records, that cannot be read, by reason.
+    pub poison: BTreeMap<&'static str, u64>,
+    /// Readings that are anomalies.
+    pub anomalies: u64,
+    /// Moments of incidents.
+    pub transitions: u64,
+    /// Entries appended.
+    pub entries: u64,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Pages folded again because others had moved them.
+    pub conflicts: u64,
+    /// Pages that failed for this time.
+    pub failed_pages: u64,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.readings += other.readings;
+        self.late += other.late;
+        self.repeated_records += other.repeated_records;
+        for (reason, count) in &other.poison {
+            *self.poison.entry(reason).or_default() += count;
+        }
+        self.anomalies += other.anomalies;
+        self.transitions += other.transitions;
+        self.entries += other.entries;
+        self.checkpoints += other.checkpoints;
+        self.conflicts += other.conflicts;
+        self.failed_pages += other.failed_pages;
+    }
+}
+
+/// What one invocation has come to so far.
+#[derive(Default)]
+struct Outcome {
+    handled: Handled,
+    poison: Vec<Poison>,
+}
+
+impl Outcome {
+    fn fail(&mut self, group: &Group<'_>, error: &dyn std::error::Error) {
+        self.handled.counts.failed_pages += 1;
+        let cause = error.source().map(ToString::to_string);
+        warn!(page = %group.page, error = %error, cause, "page failed, its records will be delivered again");
+        let first = group.first().cloned();
+        self.handled.failed = [self.handled.failed.take(), first].into_iter().flatten().min();
+    }
+}
+
+impl<P: Pages> Handler<P> {
+    /// Over these pages, with what people set.
+    pub fn new(pages: P, settings: Settings, limits: Limits) -> Self {
+        Self {
+            pages,
+            settings,
+            limits,
+            warm: Warm::new(limits.warm_bytes),
+            decoder: Decoder::new(),
+        }
+    }
+
+    /// Folds the records of one shard, in order. Whatever happens, records before the one it answers need not be
+    /// delivered again, and delivering any of them again changes nothing. May be given up at any moment.
+    pub async fn handle(&mut self, records: &[KinesisRecord<'_>]) -> Handled {
+        let Batch { mut groups, poison } = Batch::of(records, &mut self.decoder);
+        let mut outcome = Outcome {
+            poison,
+            ..Outcome::default()
+        };
+        for tried in 1.. {
+            groups = self.attempt(groups, &mut outcome).await;
+            if groups.is_empty() {
+                break;
+            }
+            outcome.handled.counts.conflicts += groups.len() as u64;
+            if tried >= self.limits.tries {
+                for group in groups {
+                    outcome.fail(&group, &AppendError::Conflict);
+                }
+                break;
+            }
+        }
+        finish(outcome)
+    }
+
+    /// Folds and appends these pages once; those that others moved meanwhile come back.
+    async fn attempt<'a>(&mut self, groups: Vec<Group<'a>>, outcome: &mut Outcome) -> Vec<Group<'a>> {
+        let mut again = Vec::new();
+        let mut folded = Vec::with_capacity(groups.len());
+        let mut appends = Vec::new();
+        for (group, page) in self.open(groups, outcome, &mut again).await {
+            let mut page = page;
+            let Folded {
+                entries,
+                counts,
+                poison,
+            } = fold(
+                &group,
+                &mut page,
+                &self.settings,
+                self.limits.entry_bytes,
+                &mut self.decoder,
+            );
+            if entries.is_empty() {
+                outcome.handled.counts.add(&counts);
+                outcome.poison.extend(poison);
+                self.warm.put(group.page, page);
+            } else {
+                appends.push(Append {
+                    page: group.page.clone(),
+                    entries,
+                });
+                folded.push((group, page, counts, poison));
+            }
+        }
+        if appends.is_empty() {
+            return again;
+        }
+        let answers = self.pages.append(&appends).await;
+        debug_assert_eq!(answers.len(), appends.len());
+        for ((answer, append), (group, mut page, counts, poison)) in answers.into_iter().zip(appends).zip(folded) {
+            match answer {
+                Ok(()) => {
+                    page.appended(&append.entries);
+                    outcome.handled.counts.add(&counts);
+                    outcome.handled.counts.entries += append.entries.len() as u64;
+                    outcome.poison.extend(poison);
+                    self.checkpoint(&group.page, &mut page, outcome).await;
+                    self.warm.put(group.page, page);
+                }
+                // The page in memory holds what is not stored, or not as it is stored: it goes.
+                Err(AppendError::Conflict) => again.push(group),
+                Err(AppendError::Store(error)) => outcome.fail(&group, &error),
+            }
+        }
+        again
+    }
+
+    /// The pages of these groups, warm or loaded, or new.
+    async fn open<'a>(
+        &mut self,
+        groups: Vec<Group<'a>>,
+        outcome: &mut Outcome,
+        again: &mut Vec<Group<'a>>,
+    ) -> Vec<(Group<'a>, WarmPage)> {
+        let mut open = Vec::with_capacity(groups.len());
+        let mut cold = Vec::new();
+        for group in groups {
+            match self.warm.take(&group.page) {
+                Some(page) => open.push((group, page)),
+                None => cold.push(group),
+            }
+        }
+        if cold.is_empty() {
+            return open;
+        }
+        let names: Vec<PageName> = cold.iter().map(|group| group.page.clone()).collect();
+        let loaded = self.pages.load(&names).await;
+        debug_assert_eq!(loaded.len(), names.len());
+        for (group, stored) in cold.into_iter().zip(loaded) {
+            let page = match stored {
+                Ok(Some(stored)) => WarmPage::restore(&group.page, &stored).map(Some),
+                Ok(None) => self.begin(&group.page).await,
+                Err(error) => Err(error),
+            };
+            match page {
+                Ok(Some(page)) => open.push((group, page)),
+                Ok(None) => again.push(group),
+                Err(error) => outcome.fail(&group, &error),
+            }
+        }
+        open
+    }
+
+    /// A page that is not stored yet; `None` where somebody else has just begun it.
+    async fn begin(&mut self, name: &PageName) -> Result<Option<WarmPage>, StoreError> {
+        let Some(lane) = name.lane() else {
+            return Ok(Some(WarmPage::default()));
+        };
+        let mut page = WarmPage::new(seed(&mut self.pages, lane).await?);
+        // Written even where nothing was known: two invocations must not begin a page from different states.
+        let checkpoint = page.checkpoint();
+        Ok(match self.pages.checkpoint(name, &checkpoint).await? {
+            Checkpointed::Written => {
+                page.checkpointed(&checkpoint);
+                Some(page)
+            }
+            Checkpointed::Superseded => None,
+        })
+    }
+
+    /// Writes a checkpoint where one is due. Its failure loses nothing: the entries are there, and the next append tries
+    /// again.
+    async fn checkpoint(&mut self, name: &PageName, page: &mut WarmPage, outcome: &mut Outcome) {
+        if page.entries < self.limits.checkpoint_entries && page.journal_bytes < self.limits.checkpoint_bytes {
+            return;
+        }
+        let checkpoint = page.checkpoint();
+        match self.pages.checkpoint(name, &checkpoint).await {
+            Ok(_) => {
+                page.checkpointed(&checkpoint);
+                outcome.handled.counts.checkpoints += 1;
+            }
+            Err(error) => warn!(page = %name, %error, "checkpoint failed, the next append tries again"),
+        }
+    }
+}
+
+/// Counts and logs what could not be read, unless it will be delivered again.
+fn finish(outcome: Outcome) -> Handled {
+    let Outcome { mut handled, poison } = outcome;
+    for poison in poison {
+        if handled.failed.as_ref().is_some_and(|failed| poison.sequence >= *failed) {
+            continue;
+        }
+        let mut readings = 0;
+        for (reason, count) in &poison.reasons {
+            *handled.counts.poison.entry(reason).or_default() += count;
+            readings += count;
+        }
+        error!(
+            shard = %poison.shard,
+            sequence = %poison.sequence,
+            partition_key = %poison.partition_key,
+            readings,
+            first = %poison.first,
+            "skipped what cannot be read"
+        );
+    }
+    handled
+}

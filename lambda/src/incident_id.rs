@@ -1,0 +1,27 @@
+//! A short name of an incident, for people to type.
+
+use std::fmt;
+
+use wire::{Sensor, Timestamp};
+
+/// A short name of an incident: 12 hexadecimal digits made of its sensor and its beginning, so that every copy of the
+/// incident has the same. A beginning of it that fits no other incident will do where one is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncidentId(u64);
+
+impl IncidentId {
+    /// That of the incident of `sensor` that began at `since`.
+    pub fn of(sensor: &Sensor, since: Timestamp) -> Self {
+        // The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): incidents of one sensor differ in few bits.
+        let mut mixed = (sensor.hash() >> 64) as u64 ^ (since.as_micros() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Self((mixed ^ (mixed >> 31)) >> 16)
+    }
+}
+
+impl fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012x}", self.0)
+    }
+}

@@ -1,0 +1,53 @@
+//! Why state or events could not be read or written.
+
+use std::error::Error;
+
+/// Why state or events could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store did not do it; trying again may help.
+    #[error("{doing} failed")]
+    Unavailable {
+        /// What was being done, and with what.
+        doing: String,
+        /// What the store said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A newer version of the programs wrote it.
+    #[error("{what} has format {found}, which a newer version wrote; this one reads up to {known}: upgrade it again")]
+    Newer {
+        /// What was being read.
+        what: String,
+        /// The format it has.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// It is not what was written.
+    #[error("{what} is damaged: {problem}")]
+    Damaged {
+        /// What was being read.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl StoreError {
+    /// What the store did not do, and what it said.
+    pub fn unavailable(doing: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unavailable {
+            doing: doing.into(),
+            source: source.into(),
+        }
+    }
+
+    /// A word for logs and metric labels.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::Newer { .. } => "newer",
+            Self::Damaged { .. } => "damaged",
+        }
+    }
+}

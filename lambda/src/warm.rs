@@ -1,0 +1,175 @@
+//! Pages kept in memory between invocations: always exactly what is stored, and never more bytes than allowed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use detect::{Page, StateError};
+
+use crate::entry::{Checkpoint, Entry};
+use crate::marks::Marks;
+use crate::page_name::PageName;
+use crate::pages::Stored;
+use crate::store_error::StoreError;
+
+/// What a page takes in memory besides its sensors.
+const PAGE_BYTES: usize = 2048;
+
+/// A page in memory.
+#[derive(Debug, Default)]
+pub(crate) struct WarmPage {
+    pub page: Page,
+    pub marks: Marks,
+    /// That of the last entry folded.
+    pub version: u64,
+    /// Entries since the checkpoint, and the bytes of their journals.
+    pub entries: usize,
+    pub journal_bytes: usize,
+    checkpoint_bytes: usize,
+}
+
+impl WarmPage {
+    /// A page that begins with this state.
+    pub fn new(page: Page) -> Self {
+        Self {
+            page,
+            ..Self::default()
+        }
+    }
+
+    /// The page that is stored: its checkpoint, and the entries after it folded again.
+    pub fn restore(name: &PageName, stored: &Stored) -> Result<Self, StoreError> {
+        let unreadable = |error| match error {
+            StateError::Newer { what, found, known } => StoreError::Newer {
+                what: format!("the {what} of page {name}"),
+                found: found.into(),
+                known: known.into(),
+            },
+            StateError::Damaged { what, problem } => StoreError::Damaged {
+                what: format!("the {what} of page {name}"),
+                problem,
+            },
+        };
+        let mut warm = match &stored.checkpoint {
+            Some(checkpoint) => Self {
+                page: Page::decode(&checkpoint.page).map_err(unreadable)?,
+                marks: checkpoint.marks.clone(),
+                version: checkpoint.version,
+                checkpoint_bytes: checkpoint.page.len(),
+                ..Self::default()
+            },
+            None => Self::default(),
+        };
+        for entry in &stored.entries {
+            if entry.version != warm.version + 1 {
+                return Err(StoreError::Damaged {
+                    what: format!("page {name}"),
+                    problem: format!(
+                        "entry {} follows {}: those between are missing",
+                        entry.version, warm.version
+                    ),
+                });
+            }
+            warm.page.replay(&entry.journal).map_err(unreadable)?;
+            warm.marks.apply(&entry.marks);
+            warm.appended(std::slice::from_ref(entry));
+        }
+        Ok(warm)
+    }
+
+    /// These entries, folded into it, are stored now.
+    pub fn appended(&mut self, entries: &[Entry]) {
+        self.version += entries.len() as u64;
+        self.entries += entries.len();
+        self.journal_bytes += entries.iter().map(|entry| entry.journal.len()).sum::<usize>();
+    }
+
+    /// All of it, at its version.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            version: self.version,
+            marks: self.marks.clone(),
+            page: self.page.encode(),
+        }
+    }
+
+    /// The checkpoint is stored now.
+    pub fn checkpointed(&mut self, checkpoint: &Checkpoint) {
+        self.checkpoint_bytes = checkpoint.page.len();
+        self.entries = 0;
+        self.journal_bytes = 0;
+    }
+
+    /// What it takes in memory, roughly: state has about the size it has when it is written.
+    fn bytes(&self) -> usize {
+        PAGE_BYTES + self.checkpoint_bytes + self.journal_bytes
+    }
+}
+
+/// The pages used last, up to a number of bytes. A page that is being folded is taken out, so that whatever ends the
+/// fold, what was not appended is gone with it.
+#[derive(Debug)]
+pub(crate) struct Warm {
+    pages: HashMap<PageName, (u64, usize, WarmPage)>,
+    order: BTreeMap<u64, PageName>,
+    clock: u64,
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Warm {
+    pub fn new(max_bytes: usize) -> Self {
+        Self {
+            pages: HashMap::new(),
+            order: BTreeMap::new(),
+            clock: 0,
+            bytes: 0,
+            max_bytes,
+        }
+    }
+
+    /// Takes a page out.
+    pub fn take(&mut self, name: &PageName) -> Option<WarmPage> {
+        let (used, bytes, page) = self.pages.remove(name)?;
+        self.order.remove(&used);
+        self.bytes -= bytes;
+        Some(page)
+    }
+
+    /// Puts a page back as the one used last; lets go of those not used for longest.
+    pub fn put(&mut self, name: PageName, page: WarmPage) {
+        self.take(&name);
+        self.clock += 1;
+        let bytes = page.bytes();
+        self.bytes += bytes;
+        self.order.insert(self.clock, name.clone());
+        self.pages.insert(name, (self.clock, bytes, page));
+        while self.bytes > self.max_bytes
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            if let Some((_, bytes, _)) = self.pages.remove(&oldest) {
+                self.bytes -= bytes;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lets_go_of_what_was_not_used_for_longest() {
+        let mut warm = Warm::new(3 * PAGE_BYTES);
+        for name in ["a", "b", "c"] {
+            warm.put(PageName::of_key(name), WarmPage::default());
+        }
+        let a = warm.take(&PageName::of_key("a"));
+        assert!(a.is_some());
+        warm.put(PageName::of_key("a"), a.unwrap_or_default());
+        warm.put(PageName::of_key("d"), WarmPage::default());
+        assert!(warm.take(&PageName::of_key("b")).is_none());
+        for name in ["a", "c", "d"] {
+            assert!(warm.take(&PageName::of_key(name)).is_some(), "{name}");
+        }
+        assert_eq!((warm.bytes, warm.order.len(), warm.pages.len()), (0, 0, 0));
+    }
+}
