@@ -4,6 +4,8 @@
 pub mod byte_size;
 /// What can never be delivered, kept in a file that any tool reads.
 pub mod dead_letter;
+/// Incidents of the embedded store, for people.
+pub mod incidents;
 /// Where every reading is, counted: the conservation law.
 pub mod ledger;
 /// What is wrong with a configuration.

@@ -1,5 +1,8 @@
 //! Where records go. A sink answers for each record; who retries is the pipeline, and nobody else.
 
+/// Into the Lambda's handler in this process.
+pub mod embedded;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +35,12 @@ pub enum PutError {
         /// A closed set of words: the metric label.
         kind: &'static str,
         /// For people: what was being done, and why it failed.
+        message: String,
+    },
+    /// The sink will never take anything: the daemon has to end, and keeps what it holds in the spool.
+    #[error("{message}")]
+    Fatal {
+        /// For people: what is wrong, and how to mend it.
         message: String,
     },
 }

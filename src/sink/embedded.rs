@@ -1,0 +1,279 @@
+//! The Lambda's handler in this process: the very same records, pages in an embedded store, incidents on the terminal.
+//!
+//! One thread owns handler and store. What it refuses it is given again by the pipeline, as the Kinesis mapping would.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use detect::Change;
+use lambda::alert::{DeliverError, Delivered, deliver};
+use lambda::embedded::{EmbeddedOutbox, EmbeddedPages, Untold};
+use lambda::handler::{Counts, Handler, Limits};
+use lambda::outbox::{TellError, Teller};
+use lambda::{KinesisRecord, Message, SequenceNumber, StoreError};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
+use wire::Timestamp;
+
+use crate::record::Record;
+use crate::sink::{Answer, Put, PutError, Sink};
+
+/// The shard all records are in.
+const SHARD: &str = "embedded";
+
+/// Requests that wait for the thread; each has at most one record of a lane, so more would only take memory.
+const MAX_WAITING: usize = 4;
+
+/// How many entries' events are delivered between two requests.
+const ENTRIES_AT_ONCE: u32 = 64;
+
+/// After a failed delivery the next request tries again, or so much time.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Puts records into the handler in this process. It ends, once told all, when it is dropped or closed.
+#[derive(Debug)]
+pub struct Embedded {
+    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    totals: Arc<Mutex<Totals>>,
+    ended: watch::Receiver<()>,
+}
+
+/// What was done since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// By the handler.
+    pub handled: Counts,
+    /// By the outbox.
+    pub delivered: Delivered,
+}
+
+#[derive(Debug)]
+struct Request {
+    records: Vec<Arc<Record>>,
+    answer: oneshot::Sender<Vec<Answer>>,
+}
+
+impl Embedded {
+    /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
+    /// did not get to tell. Events go to `teller`, which the thread waits for.
+    pub fn start(dir: &Path, settings: detect::Settings, teller: impl Teller + 'static) -> Result<Self, StoreError> {
+        let (mut pages, outbox) = lambda::embedded::open(dir)?;
+        let start = pages.start()?;
+        let failed = |error| StoreError::unavailable("starting the embedded handler", error);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(failed)?;
+        let totals = Arc::<Mutex<Totals>>::default();
+        let (requests, waiting) = mpsc::channel(MAX_WAITING);
+        let (ends, ended) = watch::channel(());
+        let worker = Worker {
+            handler: Handler::new(pages, settings, Limits::default()),
+            // Each start counts in its own range, so no number is ever given twice.
+            sequence: u128::from(start) << 64,
+            outbox,
+            teller,
+            totals: totals.clone(),
+        };
+        thread::Builder::new()
+            .name("embedded".to_owned())
+            .spawn(move || {
+                let _ends = ends;
+                worker.run(&runtime, waiting);
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            requests: Mutex::new(Some(requests)),
+            totals,
+            ended,
+        })
+    }
+
+    /// What was done since the start.
+    pub fn totals(&self) -> Totals {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the thread end once it has handled and told all it has, and waits for that. Puts fail from now on.
+    pub async fn close(&self) {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(requests);
+        // Nothing is ever sent: the thread drops its end.
+        let _ = self.ended.clone().changed().await;
+    }
+
+    async fn put_all(&self, records: &[Arc<Record>]) -> Result<Vec<Answer>, PutError> {
+        let ended = || PutError::Fatal {
+            message: "the embedded handler has ended: see the log for the reason and start again".to_owned(),
+        };
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            records: records.to_vec(),
+            answer,
+        };
+        requests.ok_or_else(ended)?.send(request).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+}
+
+impl Sink for Embedded {
+    fn put<'a>(&'a self, records: &'a [Arc<Record>]) -> Put<'a> {
+        Box::pin(self.put_all(records))
+    }
+}
+
+/// What the thread owns.
+struct Worker<T> {
+    handler: Handler<EmbeddedPages>,
+    sequence: u128,
+    outbox: EmbeddedOutbox,
+    teller: T,
+    totals: Arc<Mutex<Totals>>,
+}
+
+/// Whether events wait to be delivered.
+enum Rest {
+    None,
+    Some,
+    Failed,
+}
+
+impl<T: Teller> Worker<T> {
+    fn run(mut self, runtime: &Runtime, mut waiting: mpsc::Receiver<Request>) {
+        runtime.block_on(async {
+            let mut rest = Rest::Some;
+            loop {
+                let request = match rest {
+                    Rest::None => waiting.recv().await,
+                    Rest::Some => match waiting.try_recv() {
+                        Ok(request) => Some(request),
+                        Err(_) => {
+                            rest = self.tell_some().await;
+                            continue;
+                        }
+                    },
+                    Rest::Failed => match tokio::time::timeout(TELL_AGAIN_AFTER, waiting.recv()).await {
+                        Ok(request) => request,
+                        Err(_) => {
+                            rest = self.tell_some().await;
+                            continue;
+                        }
+                    },
+                };
+                // What is not told when the daemon ends is told at its next start.
+                let Some(request) = request else { break };
+                let answers = self.handle(&request.records).await;
+                // A pipeline that has ended no longer asks.
+                let _ = request.answer.send(answers);
+                rest = self.tell_some().await;
+            }
+        });
+    }
+
+    async fn handle(&mut self, records: &[Arc<Record>]) -> Vec<Answer> {
+        let arrival = now();
+        let first = self.sequence + 1;
+        self.sequence += records.len() as u128;
+        let numbered: Vec<KinesisRecord<'_>> = records
+            .iter()
+            .zip(first..)
+            .map(|(record, sequence)| KinesisRecord {
+                shard: SHARD,
+                sequence: sequence.into(),
+                partition_key: &record.lane.name,
+                arrival,
+                data: &record.data,
+            })
+            .collect();
+        let handled = self.handler.handle(&numbered).await;
+        self.count(|totals| totals.handled.add(&handled.counts));
+        let refused = |sequence: &SequenceNumber| handled.failed.as_ref().is_some_and(|failed| sequence >= failed);
+        numbered
+            .iter()
+            .map(|record| {
+                if refused(&record.sequence) {
+                    Answer::Refused("store")
+                } else {
+                    Answer::Accepted(None)
+                }
+            })
+            .collect()
+    }
+
+    /// Delivers the events of some entries.
+    async fn tell_some(&mut self) -> Rest {
+        match self.try_to_tell().await {
+            Ok(true) => Rest::Some,
+            Ok(false) => Rest::None,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                warn!(%error, cause, "incidents wait to be told");
+                Rest::Failed
+            }
+        }
+    }
+
+    async fn try_to_tell(&mut self) -> Result<bool, DeliverError> {
+        let untold: Vec<Untold> = self.outbox.untold(ENTRIES_AT_ONCE)?;
+        if untold.is_empty() {
+            return Ok(false);
+        }
+        let events: Vec<_> = untold.iter().flat_map(|untold| untold.events.iter().cloned()).collect();
+        let delivered = deliver(&mut self.outbox, &mut self.teller, &events, now()).await?;
+        self.outbox.delivered(&untold)?;
+        self.count(|totals| totals.delivered.add(&delivered));
+        Ok(true)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Totals)) {
+        change(&mut self.totals.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The wall clock.
+fn now() -> Timestamp {
+    let micros = jiff::Timestamp::now().as_microsecond();
+    Timestamp::from_micros(micros).expect("jiff's years are within 9999")
+}
+
+/// Tells people on a terminal: one line a moment of an incident.
+#[derive(Debug)]
+pub struct Terminal<W> {
+    out: W,
+    coloured: bool,
+}
+
+impl<W: Write> Terminal<W> {
+    /// Writes lines to `out`; `coloured` only where that is a terminal.
+    pub fn new(out: W, coloured: bool) -> Self {
+        Self { out, coloured }
+    }
+
+    fn write(&mut self, message: &Message) -> std::io::Result<()> {
+        let colour = match message.change {
+            Change::Opened => "\x1b[31m",
+            Change::Worsened => "\x1b[1;31m",
+            Change::Resolved => "\x1b[32m",
+        };
+        if self.coloured {
+            writeln!(self.out, "{colour}{}\x1b[0m", message.line)?;
+        } else {
+            writeln!(self.out, "{}", message.line)?;
+        }
+        self.out.flush()
+    }
+}
+
+impl<W: Write + Send> Teller for Terminal<W> {
+    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+        self.write(message).map_err(|error| TellError {
+            subject: message.subject.clone(),
+            source: error.into(),
+        })
+    }
+}
