@@ -167,6 +167,7 @@ impl Metrics {
         let outcome = match answers {
             Ok(answers) => self.answered(answers),
             Err(PutError::Transient { kind, .. } | PutError::Rejected { kind, .. }) => kind,
+            Err(PutError::Fatal { .. }) => "fatal",
         };
         counter(&self.recorder, REQUESTS, &[outcome]).increment(1);
         self.put_duration.record(took);
