@@ -1,35 +1,53 @@
 //! The daemon: readings in, Kinesis records out, in order, losing nothing. Read in this order:
 
-/// A size in bytes as people write it.
-pub mod byte_size;
+/// What operators ask over HTTP: metrics, liveness, readiness.
+pub mod admin;
+/// How long a refused record waits.
+pub mod backoff;
 /// What can never be delivered, kept in a file that any tool reads.
 pub mod dead_letter;
-/// Incidents of the embedded store, for people.
-pub mod incidents;
+/// One lane: packs readings, and keeps its records in order.
+pub mod lane;
+/// All lanes: forms requests and takes answers.
+pub mod lanes;
 /// Where every reading is, counted: the conservation law.
 pub mod ledger;
-/// What is wrong with a configuration.
-pub mod problem;
+/// Every metric, in one place.
+pub mod metrics;
+/// Where lanes meet the spool.
+pub mod overflow;
+/// How fast each shard is fed.
+pub mod pace;
+/// Moves readings from the sources to the sink.
+pub mod pipeline;
 /// What a simulated sensor measures.
 pub mod profile;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
+/// One PutRecords request.
+pub mod request;
+/// What is measured now, for a person who looks on.
+pub mod screen;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.
 pub mod source;
 /// What the sink cannot take now, kept on disk.
 pub mod spool;
-/// Where the daemon may keep what must outlive it.
-pub mod state_dir;
+/// What is wrong with the sink or the spool, said in time.
+pub mod trouble;
 
-/// What operators ask over HTTP: metrics, liveness, readiness.
-pub mod admin;
+/// A size in bytes as people write it.
+pub mod byte_size;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
+/// Incidents of the embedded store, for people.
+pub mod incidents;
 /// Log lines: where they go and what they look like.
 pub mod log;
-/// Every metric, in one place.
-pub mod metrics;
+/// What is wrong with a configuration.
+pub mod problem;
 /// What a person can set, loaded and checked.
 pub mod settings;
+/// Where the daemon may keep what must outlive it.
+pub mod state_dir;

@@ -40,9 +40,9 @@ impl Record {
     }
 
     /// Tells the sources that its readings are delivered, or safe on disk, or given up and counted.
-    pub fn settle(&mut self) {
-        for (receipt, readings) in self.receipts.drain(..) {
-            receipt.settle(readings);
+    pub fn settle(&self) {
+        for (receipt, readings) in &self.receipts {
+            receipt.settle(*readings);
         }
     }
 }

@@ -2,12 +2,19 @@
 
 /// Into the Lambda's handler in this process.
 pub mod embedded;
+/// Into a Kinesis data stream.
+pub mod kinesis;
+/// To standard output.
+pub mod stdout;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::record::Record;
+
+/// The code of a refusal because a shard's limit was reached: its pace drops.
+pub const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
 /// What became of one record of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +56,7 @@ pub enum PutError {
 pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, PutError>> + Send + 'a>>;
 
 /// Takes requests of sealed records: at most one of each lane.
-pub trait Sink: Send + Sync + 'static {
+pub trait Sink: std::fmt::Debug + Send + Sync + 'static {
     /// Puts the records and answers for each, in order. May be called for several requests at once, never with the same lane in two.
     fn put<'a>(&'a self, records: &'a [Arc<Record>]) -> Put<'a>;
 }

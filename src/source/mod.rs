@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use wire::Reading;
 
 use crate::ledger::Ledger;
+use crate::screen::Screen;
 
 pub use malformed::Malformed;
 pub use settings::{Settings, Sources};
@@ -120,6 +121,7 @@ pub struct Output {
     pressure: watch::Receiver<bool>,
     stop: watch::Receiver<bool>,
     ledger: Arc<Ledger>,
+    screen: Option<Arc<Screen>>,
 }
 
 /// The pipeline has ended and takes nothing more.
@@ -140,7 +142,13 @@ impl Output {
             pressure,
             stop,
             ledger,
+            screen: None,
         }
+    }
+
+    /// Shows what is handed over on a screen too.
+    pub fn shown_on(self, screen: Option<Arc<Screen>>) -> Self {
+        Self { screen, ..self }
     }
 
     /// Hands a batch over; waits while the pipeline is full.
@@ -151,6 +159,9 @@ impl Output {
             counts.produced += readings;
             counts.in_flight += readings;
         });
+        if let Some(screen) = &self.screen {
+            screen.show(&batch.readings);
+        }
         place.send(batch);
         Ok(())
     }

@@ -28,6 +28,11 @@ impl LaneName {
         Self { lanes, index }
     }
 
+    /// Every lane where there are `lanes` of them, a power of two.
+    pub fn all(lanes: u32) -> impl Iterator<Item = Self> {
+        (0..lanes).map(move |index| Self { lanes, index })
+    }
+
     /// How many lanes there are.
     pub fn lanes(self) -> u32 {
         self.lanes

@@ -1,0 +1,467 @@
+//! All lanes: packs what comes in, forms requests, takes answers. Pure: no I/O and no clock; the instant is passed in.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha8Rng;
+use wire::{LaneName, Sensor, Timestamp};
+
+use crate::backoff::Backoff;
+use crate::lane::{Arrival, Lane, Packing, Queued, State};
+use crate::ledger::{DeadLetter, Ledger};
+use crate::pace::Paces;
+use crate::record::{LaneKey, Record};
+use crate::request::{MAX_RECORDS, Request};
+use crate::sink::{Answer, PutError, THROTTLED};
+use crate::source::{Batch, Receipt};
+use crate::spool::Position;
+
+/// How lanes pack, wait and share memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How readings become records.
+    pub packing: Packing,
+    /// Lanes there are; a power of two. In plain mode every sensor is one, and this does not count.
+    pub lanes: u32,
+    /// The longest a reading waits for company.
+    pub linger: Duration,
+    /// Bytes of memory all lanes may hold together.
+    pub budget: usize,
+    /// How long a refused record waits.
+    pub backoff: Backoff,
+}
+
+/// All lanes of the daemon.
+#[derive(Debug)]
+pub struct Lanes {
+    pub(crate) limits: Limits,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) table: Vec<Lane>,
+    /// Lanes in plain mode by sensor, and lanes found in the spool that today's layout does not have.
+    by_name: HashMap<Box<str>, usize>,
+    /// Lanes of an older layout that still hold spooled records.
+    pub(crate) older: Vec<usize>,
+    pub(crate) bytes: usize,
+    /// The lane that held most memory when it was last looked at.
+    pub(crate) crowded: usize,
+    /// False only where no lane goes through the spool.
+    pub(crate) overflowing: bool,
+    draining: bool,
+    ready: VecDeque<usize>,
+    /// Since when the first of them has waited for company.
+    ready_since: Option<Instant>,
+    delayed: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Lanes that opened a record, and when, oldest first.
+    opened: VecDeque<(Instant, usize)>,
+    requests: usize,
+    paces: Paces,
+    random: ChaCha8Rng,
+    json: Vec<u8>,
+}
+
+/// What an answered request leaves to be done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Delivered records to take out of the spool.
+    pub delivered: Vec<Position>,
+    /// A record that can never be accepted, for the dead-letter file. It heads its lane until `bury` is called.
+    pub dead: Option<usize>,
+    /// Readings delivered.
+    pub readings: u64,
+    /// Records delivered.
+    pub records: u64,
+}
+
+impl Lanes {
+    /// Empty lanes; `random` spreads the retries.
+    pub fn new(limits: Limits, ledger: Arc<Ledger>, random: ChaCha8Rng) -> Self {
+        let names = if limits.packing.aggregated { limits.lanes } else { 0 };
+        let table = LaneName::all(names).map(|name| {
+            Lane::new(LaneKey {
+                name: name.to_string().into(),
+                slice: name.slice(),
+            })
+        });
+        Self {
+            limits,
+            ledger,
+            table: table.collect(),
+            by_name: HashMap::new(),
+            older: Vec::new(),
+            bytes: 0,
+            crowded: 0,
+            overflowing: false,
+            draining: false,
+            ready: VecDeque::new(),
+            ready_since: None,
+            delayed: BinaryHeap::new(),
+            opened: VecDeque::new(),
+            requests: 0,
+            paces: Paces::default(),
+            random,
+            json: Vec::with_capacity(512),
+        }
+    }
+
+    /// Packs a batch. Readings too large for any record come back, each as a record of its own for the dead-letter file.
+    pub fn accept(&mut self, batch: &Batch, arrival: Arrival) -> Vec<Record> {
+        let mut too_large = Vec::new();
+        for reading in &batch.readings {
+            let index = self.lane_of(reading.sensor());
+            let lane = &mut self.table[index];
+            let packing = &self.limits.packing;
+            let identity = lane.identity(packing.producer);
+            self.json.clear();
+            wire::json::encode(reading, (!packing.aggregated).then_some(identity), &mut self.json);
+            let before = lane.bytes;
+            match lane.pack(&self.json, batch.receipt.as_ref(), packing, arrival) {
+                Ok(true) => self.opened.push_back((arrival.at, index)),
+                Ok(false) => {}
+                Err(_) => too_large.push(oversized(lane, &self.json, batch.receipt.as_ref(), packing, arrival)),
+            }
+            self.bytes = self.bytes + lane.bytes - before;
+            self.wake(index, arrival.at);
+            self.keep_share(index);
+        }
+        too_large
+    }
+
+    /// The next request that is due, with the heads of lanes that are ready.
+    pub fn request(&mut self, now: Instant) -> Option<Request> {
+        self.end_waits(now);
+        while self
+            .opened
+            .front()
+            .is_some_and(|(since, index)| self.table[*index].open_since() != Some(*since))
+        {
+            self.opened.pop_front();
+        }
+        if self.draining || self.lingered().is_some_and(|end| end <= now) {
+            self.seal_idle(now);
+        }
+        if !self.is_due(now) {
+            return None;
+        }
+        let mut request = Request::new();
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else { break };
+            let lane = &mut self.table[index];
+            let Some(head) = lane.queue.front().filter(|_| lane.state == State::Ready) else {
+                lane.state = State::Idle;
+                continue;
+            };
+            if request.records.len() == MAX_RECORDS || !request.take(index, &head.record, lane.company) {
+                self.ready.push_front(index);
+                break;
+            }
+            let paced = lane
+                .shard
+                .as_ref()
+                .map_or(Ok(()), |shard| self.paces.take(shard, head.record.bytes(), now));
+            match paced {
+                Ok(()) => lane.state = State::UnderWay,
+                Err(later) => {
+                    request.leave();
+                    lane.state = State::Waiting(later);
+                    self.delayed.push(Reverse((later, index)));
+                }
+            }
+        }
+        self.ready_since = (!self.ready.is_empty()).then_some(now);
+        if request.records.is_empty() {
+            return None;
+        }
+        self.requests += 1;
+        Some(request)
+    }
+
+    /// Takes the sink's answer to a request.
+    pub fn answer(&mut self, request: Request, answers: Result<Vec<Answer>, PutError>, now: Instant) -> Outcome {
+        self.requests -= 1;
+        let mut outcome = Outcome::default();
+        let alone = request.records.len() == 1;
+        let company = (request.records.len() / 2).max(1);
+        drop(request.records);
+        match answers {
+            Ok(answers) => {
+                debug_assert_eq!(answers.len(), request.lanes.len());
+                for (index, answer) in request.lanes.into_iter().zip(answers) {
+                    match answer {
+                        Answer::Accepted(shard) => self.accepted(index, shard, now, &mut outcome),
+                        Answer::Refused(code) => self.refused(index, code, now),
+                    }
+                }
+            }
+            Err(PutError::Transient { .. } | PutError::Fatal { .. }) => {
+                for index in request.lanes {
+                    self.refused(index, "", now);
+                }
+            }
+            Err(PutError::Rejected { .. }) if alone => outcome.dead = request.lanes.first().copied(),
+            Err(PutError::Rejected { .. }) => {
+                for index in request.lanes {
+                    self.table[index].company = company;
+                    self.rest(index, now);
+                }
+            }
+        }
+        outcome
+    }
+
+    /// The record that heads a lane and can never be delivered.
+    pub fn dead(&self, lane: usize) -> Option<&Arc<Record>> {
+        self.table[lane].queue.front().map(|head| &head.record)
+    }
+
+    /// The lane's head is in the dead-letter file: the lane goes on. Its place in the spool comes back.
+    pub fn bury(&mut self, lane: usize, now: Instant) -> Option<Position> {
+        let head = self.take_head(lane);
+        if let Some(head) = &head {
+            let readings = u64::from(head.record.readings);
+            self.ledger.record(|counts| {
+                counts.dead_lettered[DeadLetter::Rejected as usize] += readings;
+                head.leave(counts);
+            });
+            head.record.settle();
+        }
+        self.rest(lane, now);
+        head.and_then(|head| head.position)
+    }
+
+    /// The lane's head could not be written to the dead-letter file: it is tried again later.
+    pub fn spare(&mut self, lane: usize, now: Instant) {
+        self.refused(lane, "", now);
+    }
+
+    /// When `request` may have something to send, where no answer or reading comes before.
+    pub fn deadline(&self) -> Option<Instant> {
+        let company = self.ready_since.map(|since| since + self.limits.linger);
+        let delayed = self.delayed.peek().map(|Reverse((until, _))| *until);
+        [company, delayed, self.lingered()].into_iter().flatten().min()
+    }
+
+    /// From now on nothing lingers: no more readings come.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let open = self.table.iter().enumerate();
+        self.opened = open
+            .filter_map(|(index, lane)| Some((lane.open_since()?, index)))
+            .collect();
+    }
+
+    /// True while the budget has room for another batch.
+    pub fn has_room(&self) -> bool {
+        self.bytes < self.limits.budget
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the oldest reading in memory came in.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.table.iter().filter_map(Lane::oldest).min()
+    }
+
+    /// Requests that have not been answered.
+    pub fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Each shard's share of its limits, from 0 to 1.
+    pub fn rates(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.paces.rates()
+    }
+
+    /// The lane by this name, made where there is none.
+    pub(crate) fn named(&mut self, key: &LaneKey) -> usize {
+        if self.limits.packing.aggregated
+            && let Some(index) = key
+                .name
+                .parse()
+                .ok()
+                .filter(|name: &LaneName| name.lanes() == self.limits.lanes)
+        {
+            return index.index() as usize;
+        }
+        if let Some(index) = self.by_name.get(&key.name) {
+            return *index;
+        }
+        let index = self.table.len();
+        let mut lane = Lane::new(key.clone());
+        lane.blockers = self
+            .older
+            .iter()
+            .filter(|older| overlap(&self.table[**older].key, key))
+            .count() as u32;
+        self.by_name.insert(key.name.clone(), index);
+        self.table.push(lane);
+        index
+    }
+
+    /// Lets a lane whose queue has a head join the next request.
+    pub(crate) fn wake(&mut self, index: usize, now: Instant) {
+        let lane = &mut self.table[index];
+        if lane.state == State::Idle && lane.blockers == 0 && !lane.queue.is_empty() {
+            lane.state = State::Ready;
+            self.ready.push_back(index);
+            self.ready_since.get_or_insert(now);
+        }
+    }
+
+    fn lane_of(&mut self, sensor: &Sensor) -> usize {
+        if self.limits.packing.aggregated {
+            return LaneName::of(sensor.hash(), self.limits.lanes).index() as usize;
+        }
+        match self.by_name.get(sensor.id()) {
+            Some(index) => *index,
+            None => self.named(&LaneKey {
+                name: sensor.id().into(),
+                slice: sensor.hash()..=sensor.hash(),
+            }),
+        }
+    }
+
+    /// When the oldest open record of an idle lane has lingered long enough.
+    fn lingered(&self) -> Option<Instant> {
+        self.opened.front().map(|(since, _)| *since + self.limits.linger)
+    }
+
+    /// Seals the open records of all lanes with nothing else to send: what leaves leaves in one request. A busy lane's
+    /// record goes on filling, and is sealed when the lane is free.
+    fn seal_idle(&mut self, now: Instant) {
+        for (_, index) in std::mem::take(&mut self.opened) {
+            self.seal_if_free(index, now);
+        }
+    }
+
+    fn seal_if_free(&mut self, index: usize, now: Instant) {
+        let lane = &mut self.table[index];
+        if self.draining || lane.queue.is_empty() {
+            let before = lane.bytes;
+            lane.seal(self.limits.packing.producer);
+            self.bytes = self.bytes + lane.bytes - before;
+            self.wake(index, now);
+        }
+    }
+
+    /// A request is worth making: it is full enough, or waited for long enough, or nothing else is under way.
+    fn is_due(&self, now: Instant) -> bool {
+        let Some(since) = self.ready_since else { return false };
+        let aggregated = self.limits.packing.aggregated;
+        let enough = if aggregated {
+            (self.table.len() / 4).clamp(1, MAX_RECORDS)
+        } else {
+            MAX_RECORDS
+        };
+        self.draining
+            || self.ready.len() >= enough
+            || (aggregated && self.requests == 0)
+            || since + self.limits.linger <= now
+    }
+
+    fn end_waits(&mut self, now: Instant) {
+        while let Some(Reverse((until, index))) = self.delayed.peek().copied()
+            && until <= now
+        {
+            self.delayed.pop();
+            if self.table[index].state == State::Waiting(until) {
+                self.rest(index, now);
+            }
+        }
+    }
+
+    fn accepted(&mut self, index: usize, shard: Option<Arc<str>>, now: Instant, outcome: &mut Outcome) {
+        if let Some(shard) = shard {
+            self.paces.accepted(&shard, now);
+            self.table[index].shard = Some(shard);
+        }
+        if let Some(head) = self.take_head(index) {
+            let readings = u64::from(head.record.readings);
+            self.ledger.record(|counts| {
+                counts.delivered += readings;
+                head.leave(counts);
+            });
+            head.record.settle();
+            outcome.delivered.extend(head.position);
+            outcome.readings += readings;
+            outcome.records += 1;
+        }
+        self.rest(index, now);
+    }
+
+    fn refused(&mut self, index: usize, code: &str, now: Instant) {
+        let lane = &mut self.table[index];
+        if code == THROTTLED
+            && let Some(shard) = &lane.shard
+        {
+            self.paces.throttled(shard, now);
+        }
+        lane.failed = lane.failed.saturating_add(1);
+        let until = now + self.limits.backoff.delay(lane.failed, &mut self.random);
+        lane.state = State::Waiting(until);
+        self.delayed.push(Reverse((until, index)));
+    }
+
+    /// The lane has nothing under way any more.
+    fn rest(&mut self, index: usize, now: Instant) {
+        self.table[index].state = State::Idle;
+        self.freed(index, now);
+    }
+
+    /// The lane's line has changed: what can go on goes on.
+    pub(crate) fn freed(&mut self, index: usize, now: Instant) {
+        let lane = &mut self.table[index];
+        lane.reclaim();
+        if lane.open_since().is_some_and(|since| since + self.limits.linger <= now) {
+            self.seal_if_free(index, now);
+        }
+        self.wake(index, now);
+        self.unblock(index, now);
+    }
+
+    fn take_head(&mut self, index: usize) -> Option<Queued> {
+        let lane = &mut self.table[index];
+        let before = lane.bytes;
+        let head = lane.pop();
+        self.bytes -= before - lane.bytes;
+        head
+    }
+
+    /// An older lane with nothing left makes way for the lanes over the same hashes.
+    fn unblock(&mut self, index: usize, now: Instant) {
+        let Some(at) = self.older.iter().position(|older| *older == index) else {
+            return;
+        };
+        if !self.table[index].exhausted() {
+            return;
+        }
+        self.older.swap_remove(at);
+        let key = self.table[index].key.clone();
+        for other in 0..self.table.len() {
+            if other != index && overlap(&self.table[other].key, &key) {
+                self.table[other].blockers -= 1;
+                self.wake(other, now);
+            }
+        }
+    }
+}
+
+/// True where a sensor could belong to both.
+pub(crate) fn overlap(one: &LaneKey, other: &LaneKey) -> bool {
+    one.slice.start() <= other.slice.end() && other.slice.start() <= one.slice.end()
+}
+
+fn oversized(lane: &Lane, json: &[u8], receipt: Option<&Receipt>, packing: &Packing, arrival: Arrival) -> Record {
+    Record {
+        lane: lane.key.clone(),
+        identity: lane.identity(packing.producer),
+        readings: 1,
+        since: arrival.wall,
+        data: json.to_vec(),
+        receipts: receipt.map(|receipt| (receipt.clone(), 1)).into_iter().collect(),
+    }
+}

@@ -1,0 +1,271 @@
+//! Where lanes meet the spool: what leaves memory for it, what comes back, and how memory is shared. Pure, like the lanes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::lane::{Arrival, Lane, Queued};
+use crate::lanes::{Lanes, overlap};
+use crate::ledger::Drop;
+use crate::record::{LaneKey, Record};
+use crate::spool::{Appended, Lost, Next, Position};
+
+/// A lane that cannot send for so long keeps no reading in memory only.
+const SPILL_AFTER: Duration = Duration::from_secs(5);
+/// A lane may hold so many times its even part of the budget.
+const SHARES: usize = 4;
+/// Bytes appended to the spool in one go.
+const APPEND_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes read from the spool for a lane in one go.
+const FETCH_BYTES: usize = 256 * 1024;
+
+/// Records for the spool, and the lanes they are of.
+#[derive(Debug, Default)]
+pub struct Spill {
+    /// In the order of `records`.
+    pub lanes: Vec<usize>,
+    /// The records, each lane's in order.
+    pub records: Vec<Record>,
+}
+
+/// A lane whose next records are to be read from the spool.
+#[derive(Debug)]
+pub struct Fetch {
+    /// Which lane.
+    pub lane: usize,
+    /// The lane's name there.
+    pub key: Arc<LaneKey>,
+    /// The last record it read.
+    pub after: Option<Position>,
+    /// As many bytes as memory has room for.
+    pub max_bytes: usize,
+}
+
+impl Lanes {
+    /// Lanes found in the spool at the start, with their records and readings: first out, before anything new.
+    pub fn recover(&mut self, key: &LaneKey, records: u64, readings: u64) {
+        let index = self.named(key);
+        self.table[index].stored += records;
+        self.overflowing = true;
+        self.ledger.record(|counts| {
+            counts.recovered += readings;
+            counts.spooled += readings;
+        });
+    }
+
+    /// Holds lanes back while lanes of an older layout over the same hashes still have spooled records.
+    pub fn hold_behind_older(&mut self, found: &[LaneKey]) {
+        for key in found {
+            let index = self.named(key);
+            let current = self.limits.packing.aggregated && index < self.limits.lanes as usize;
+            let plain = !self.limits.packing.aggregated && key.slice.start() == key.slice.end();
+            if current || plain || self.older.contains(&index) {
+                continue;
+            }
+            self.older.push(index);
+            for other in 0..self.table.len() {
+                let is_older = self.older.contains(&other);
+                if !is_older && overlap(&self.table[other].key, key) {
+                    self.table[other].blockers += 1;
+                }
+            }
+        }
+    }
+
+    /// True where sources that can wait should: memory is half full, or a lane has half of all it may hold.
+    pub fn is_pressed(&self) -> bool {
+        let crowded = self
+            .table
+            .get(self.crowded)
+            .is_some_and(|lane| lane.bytes >= self.share() / 2);
+        crowded || self.bytes >= self.limits.budget / 2
+    }
+
+    /// True where memory is all but full: it is time for a sweep.
+    pub fn is_crammed(&self) -> bool {
+        self.bytes >= self.limits.budget / 4 * 3
+    }
+
+    /// Moves on to the spool what has waited too long, and what memory has no room for.
+    pub fn sweep(&mut self, arrival: Arrival) {
+        let even = self.limits.budget / self.table.len().max(1);
+        let full = self.is_crammed();
+        let old = arrival.wall.saturating_add_micros(-(SPILL_AFTER.as_micros() as i64));
+        for lane in &mut self.table {
+            let stuck = lane.failed > 0 || lane.blockers > 0 || lane.spooling();
+            if stuck && lane.open_since().is_some_and(|since| since + SPILL_AFTER <= arrival.at) {
+                let before = lane.bytes;
+                lane.seal(self.limits.packing.producer);
+                self.bytes = self.bytes + lane.bytes - before;
+            }
+            let waits = lane.queue.front().is_some_and(|head| head.record.since <= old);
+            if (stuck && waits) || (full && lane.bytes > even / 2) {
+                lane.spill();
+            }
+            self.overflowing |= lane.spooling();
+        }
+    }
+
+    /// Keeps a lane within its share of the budget.
+    pub(crate) fn keep_share(&mut self, index: usize) {
+        let share = self.share();
+        if self.table[self.crowded].bytes < self.table[index].bytes {
+            self.crowded = index;
+        }
+        let lane = &mut self.table[index];
+        if lane.bytes > share {
+            lane.spill();
+        }
+        self.overflowing |= lane.spooling();
+    }
+
+    /// True while some lane goes through the spool.
+    pub fn overflows(&mut self) -> bool {
+        self.overflowing = self.overflowing && self.table.iter().any(Lane::spooling);
+        self.overflowing
+    }
+
+    /// What is on its way to the spool, as much as is worth one append. `appended` must be told what became of it.
+    pub fn spill(&mut self) -> Option<Spill> {
+        let mut spill = Spill::default();
+        let mut bytes = 0;
+        for (index, lane) in self
+            .table
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, lane)| !lane.pending.is_empty())
+        {
+            let before = spill.records.len();
+            while bytes < APPEND_BYTES
+                && let Some(record) = lane.pending.pop_front()
+            {
+                bytes += record.bytes();
+                spill.records.push(record);
+            }
+            let moved = spill.records.len() - before;
+            lane.appending += moved;
+            spill.lanes.extend(std::iter::repeat_n(index, moved));
+            if bytes >= APPEND_BYTES {
+                break;
+            }
+        }
+        (!spill.records.is_empty()).then_some(spill)
+    }
+
+    /// What became of a spill: its first records are stored, the others come back. Sources hear of those stored.
+    pub fn appended(&mut self, lanes: &[usize], outcome: Appended, now: Instant) {
+        let stored: u64 = outcome.stored.iter().map(|record| u64::from(record.readings)).sum();
+        self.ledger.record(|counts| {
+            counts.in_flight -= stored;
+            counts.spooled += stored;
+        });
+        self.lose(outcome.dropped, Drop::SpoolFull);
+        self.lose(outcome.corrupt, Drop::SpoolCorrupt);
+        let split = outcome.stored.len();
+        for (record, index) in outcome.stored.iter().zip(lanes) {
+            let lane = &mut self.table[*index];
+            lane.appending -= 1;
+            lane.stored += 1;
+            lane.bytes -= record.bytes();
+            self.bytes -= record.bytes();
+            record.settle();
+        }
+        let refused = outcome.refused.map(|refused| refused.records).unwrap_or_default();
+        for (record, index) in refused.into_iter().zip(&lanes[split..]).rev() {
+            let lane = &mut self.table[*index];
+            lane.appending -= 1;
+            lane.pending.push_front(record);
+            lane.reclaim();
+            self.wake(*index, now);
+        }
+    }
+
+    /// Lanes that have nothing left to send but what the spool holds, and room for it.
+    pub fn fetches(&mut self) -> Vec<Fetch> {
+        let max_bytes = (self.share() / 2).min(FETCH_BYTES);
+        let mut fetches = Vec::new();
+        for (index, lane) in self
+            .table
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, lane)| lane.wants_records())
+        {
+            lane.fetching = true;
+            fetches.push(Fetch {
+                lane: index,
+                key: lane.key.clone(),
+                after: lane.fetched,
+                max_bytes,
+            });
+        }
+        fetches
+    }
+
+    /// What the spool held for a lane.
+    pub fn fetched(&mut self, lane: usize, next: Next, now: Instant) {
+        self.lose(next.corrupt, Drop::SpoolCorrupt);
+        let found = &mut self.table[lane];
+        found.fetching = false;
+        found.stored = if next.records.is_empty() {
+            0
+        } else {
+            found.stored.saturating_sub(next.records.len() as u64)
+        };
+        for (position, record) in next.records {
+            found.fetched = Some(position);
+            found.bytes += record.bytes();
+            self.bytes += record.bytes();
+            found.queue.push_back(Queued {
+                record: Arc::new(record),
+                position: Some(position),
+            });
+        }
+        self.freed(lane, now);
+    }
+
+    /// The spool could not be read: the lane asks again later.
+    pub fn not_fetched(&mut self, lane: usize) {
+        self.table[lane].fetching = false;
+    }
+
+    /// Readings the spool has given up, or found damaged.
+    pub fn lose(&self, lost: Lost, reason: Drop) {
+        self.ledger.record(|counts| {
+            counts.spooled -= lost.readings;
+            counts.dropped[reason as usize] += lost.readings;
+        });
+    }
+
+    /// Everything only memory holds, sealed and in order: what is left when the grace of a drain ends.
+    pub fn unsaved(&mut self) -> Vec<Record> {
+        let producer = self.limits.packing.producer;
+        self.table.iter_mut().flat_map(|lane| lane.unsaved(producer)).collect()
+    }
+
+    /// What became of the last records: the readings that could not be saved.
+    pub fn saved(&mut self, outcome: Appended, oversized: Vec<Record>) -> u64 {
+        let count = |records: &[Record]| records.iter().map(|record| u64::from(record.readings)).sum::<u64>();
+        let stored = outcome
+            .stored
+            .iter()
+            .map(|record| u64::from(record.readings))
+            .sum::<u64>();
+        let unsaved = outcome.refused.map_or(0, |refused| count(&refused.records)) + count(&oversized);
+        self.ledger.record(|counts| {
+            counts.in_flight -= stored + unsaved;
+            counts.spooled += stored;
+            counts.dropped[Drop::Unsaved as usize] += unsaved;
+        });
+        self.lose(outcome.dropped, Drop::SpoolFull);
+        self.lose(outcome.corrupt, Drop::SpoolCorrupt);
+        outcome.stored.iter().for_each(Record::settle);
+        unsaved
+    }
+
+    /// The most one lane may hold; enough for a record to be packed while another is under way.
+    fn share(&self) -> usize {
+        let even = self.limits.budget / self.table.len().max(1);
+        (SHARES * even)
+            .max(2 * self.limits.packing.target_bytes)
+            .min(self.limits.budget)
+    }
+}
