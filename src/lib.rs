@@ -28,6 +28,8 @@ pub mod record;
 pub mod request;
 /// What is measured now, for a person who looks on.
 pub mod screen;
+/// The command `simulate`.
+pub mod simulate;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.
@@ -39,6 +41,8 @@ pub mod trouble;
 
 /// A size in bytes as people write it.
 pub mod byte_size;
+/// The wall clock.
+pub mod clock;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
 /// Incidents of the embedded store, for people.

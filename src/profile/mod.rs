@@ -1,58 +1,88 @@
 //! What a simulated sensor measures. Pure: event time comes in, readings and labels come out; no clock, no I/O.
+//!
+//! Everything random is drawn from the seed and the sensor's id alone, so the same seed gives the same bytes, and a sensor's
+//! series does not depend on how many others there are. A profile file and further profiles join [`Profile`] here.
 
-use std::fmt;
-use std::str::FromStr;
+/// Faults that are injected, and when.
+pub mod fault;
+/// Many sensors of one profile, in the order of their readings.
+pub mod fleet;
+/// The truth about an injected fault.
+pub mod label;
+/// The names of the profiles.
+pub mod name;
+/// Seeded random numbers, and noise that remembers.
+pub mod noise;
+/// Rooms of a house, or seed A's device.
+pub mod temperature;
+/// Wind turbines on sites.
+pub mod wind;
 
-/// The profiles this version knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Name {
-    /// Rooms of a house, or seed A's single device.
-    Temperature,
+use wire::Timestamp;
+
+pub use fleet::{Fleet, Plan};
+pub use label::Label;
+pub use name::Name;
+pub use temperature::Temperature;
+pub use wind::Wind;
+
+/// A profile with its figures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Profile {
+    /// Rooms of a house, or seed A's device.
+    Temperature(Temperature),
     /// Wind turbines on sites.
-    Wind,
+    Wind(Wind),
 }
 
-impl Name {
-    /// Every profile.
-    pub const ALL: [Self; 2] = [Self::Temperature, Self::Wind];
+/// The fault-free course of one sensor of any profile.
+#[derive(Debug)]
+enum Signal {
+    // Random numbers are drawn in blocks, so a signal is large, and one of wind is twice as large.
+    Temperature(Box<temperature::Signal>),
+    Wind(Box<wind::Signal>),
+}
 
-    /// As settings and the command line write it.
-    pub fn as_str(self) -> &'static str {
+impl Profile {
+    /// The standard deviation of what a sensor shows when nothing is wrong: the unit of fault magnitudes.
+    pub fn noise(&self) -> f64 {
         match self {
-            Self::Temperature => "temperature",
-            Self::Wind => "wind",
+            Self::Temperature(temperature) => temperature.noise,
+            Self::Wind(wind) => wind.standard_deviation(),
+        }
+    }
+
+    /// The least value there is, where there is one: no fault goes below it.
+    fn floor(&self) -> Option<f64> {
+        match self {
+            Self::Temperature(_) => None,
+            Self::Wind(_) => Some(0.0),
+        }
+    }
+
+    /// The group of the sensor with this index, below `prefix`.
+    fn group(&self, prefix: &str, index: u32) -> String {
+        match self {
+            Self::Temperature(_) => temperature::room(prefix, index),
+            Self::Wind(_) => wind::site(prefix, index),
+        }
+    }
+
+    fn signal(&self, seed: u64, sensor: u128, group: &str) -> Signal {
+        match self {
+            Self::Temperature(figures) => {
+                Signal::Temperature(Box::new(temperature::Signal::new(*figures, seed, sensor)))
+            }
+            Self::Wind(figures) => Signal::Wind(Box::new(wind::Signal::new(*figures, seed, sensor, group))),
         }
     }
 }
 
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Name {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            format!("profile {text:?} is not known: use one of {known}")
-        })
-    }
-}
-
-impl TryFrom<String> for Name {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.as_str().into()
+impl Signal {
+    fn next(&mut self, time: Timestamp) -> f64 {
+        match self {
+            Self::Temperature(signal) => signal.next(time),
+            Self::Wind(signal) => signal.next(time),
+        }
     }
 }

@@ -1,11 +1,24 @@
 //! Where readings come from. Only sources see the stop token: every later stage ends when its input closes.
 
+/// Recorded series that are built in.
+pub mod example;
+mod lines;
 /// What could not be read, counted.
 pub mod malformed;
 /// Numbers in a source's settings, with their ranges.
 pub mod number;
+mod plan;
+mod position;
+mod progress;
+mod readings;
+mod replay;
 /// One source's table in the configuration.
 pub mod settings;
+mod simulate;
+mod stdin;
+mod table;
+#[cfg(test)]
+mod trial;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,9 +29,11 @@ use tokio::task::JoinHandle;
 use wire::Reading;
 
 use crate::ledger::Ledger;
+use crate::problem::Problem;
 use crate::screen::Screen;
 
 pub use malformed::Malformed;
+use plan::Plan;
 pub use settings::{Settings, Sources};
 
 /// How a source ended well.
@@ -33,28 +48,53 @@ pub enum Ended {
 /// Why a source failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// Its settings do not hold; [`Settings::check`] tells all of it.
-    #[error("source {name:?} cannot start: {problem}")]
+    /// Its settings do not hold: all that [`Settings::check`] tells.
+    #[error("source {name:?} cannot start: {}", listed(.problems))]
     Settings {
         /// The source's name.
         name: String,
-        /// The first problem.
-        problem: crate::problem::Problem,
+        /// What is wrong; never empty.
+        problems: Vec<Problem>,
     },
     /// A file could not be read or written.
-    #[error("{doing} {file}")]
+    #[error("{doing} {file}: {source}")]
     File {
         /// What was being done: `reading`.
         doing: &'static str,
-        /// The file, and the line where it is known.
+        /// The file.
         file: String,
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file begins with something else than readings.
+    #[error(
+        "{file}, line {line}: expected JSON lines of readings, or CSV with the header timestamp,value[,sensor], \
+         found {found:?}: put the header on top"
+    )]
+    Header {
+        /// The file.
+        file: String,
+        /// The number of its first line that is not empty.
+        line: u64,
+        /// What stands there, shortened.
+        found: String,
+    },
+    /// A newer version of the daemon wrote a file of state.
+    #[error(
+        "{file} was written by a newer version (its form is version {version}): install that version again, \
+         or remove the file to replay from the start"
+    )]
+    Version {
+        /// The file.
+        file: String,
+        /// The version of its form.
+        version: u32,
+    },
 }
 
-/// Starts the source `name`. It ends when it is spent and all its readings are settled, or when `output` asks it to stop; a
-/// source that goes on where it stopped keeps its position in `state_dir`, and ends only after the last of its receipts.
+/// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay
+/// keeps its position in `state_dir`; it gives its output up at once, but ends only after the last of its receipts, which a
+/// draining pipeline still settles. Tells `malformed` of every line that is no reading.
 pub fn spawn(
     name: &str,
     settings: &Settings,
@@ -62,12 +102,20 @@ pub fn spawn(
     state_dir: &Path,
     malformed: Arc<Malformed>,
 ) -> JoinHandle<Result<Ended, SourceError>> {
-    let _ = (name, settings, state_dir, malformed);
+    let plan = settings.plan(name);
+    let (name, state_dir) = (name.to_owned(), state_dir.to_owned());
     tokio::spawn(async move {
-        let mut output = output;
-        output.stopped().await;
-        Ok(Ended::Stopped)
+        match plan {
+            Ok(Plan::Simulate(plan)) => Ok(simulate::run(name, plan, output).await),
+            Ok(Plan::Replay(plan)) => replay::run(name, plan, output, state_dir, malformed).await,
+            Ok(Plan::Stdin(described)) => stdin::run(described, output, malformed).await,
+            Err(problems) => Err(SourceError::Settings { name, problems }),
+        }
     })
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Readings handed over together.

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
+
+use crate::duration::Within;
 
 macro_rules! number {
     ($(#[$meaning:meta])* $name:ident, $range:expr, $remedy:literal) => {
@@ -14,13 +14,6 @@ macro_rules! number {
         #[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize, Serialize)]
         #[serde(try_from = "f64", into = "f64")]
         pub struct $name(f64);
-
-        impl $name {
-            /// The number.
-            pub const fn get(self) -> f64 {
-                self.0
-            }
-        }
 
         impl TryFrom<f64> for $name {
             type Error = String;
@@ -144,53 +137,8 @@ impl Serialize for Speed {
     }
 }
 
-/// The event time between two readings of a sensor: whole microseconds, from a millisecond to a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Interval(Duration);
-
-impl Interval {
-    /// One second.
-    pub const SECOND: Self = Self(Duration::from_secs(1));
-
-    /// The time between two readings.
-    pub fn get(self) -> Duration {
-        self.0
-    }
-
-    /// In microseconds.
-    pub fn as_micros(self) -> i64 {
-        i64::try_from(self.0.as_micros()).expect("a day is 8.64e10 microseconds")
-    }
-}
-
-impl TryFrom<String> for Interval {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let remedy = "use a duration from \"1ms\" to \"1d\", such as \"1s\" or \"5m\"";
-        let duration: SignedDuration = text.parse().map_err(|_| format!("{text:?} is no duration: {remedy}"))?;
-        let range = Duration::from_millis(1)..=Duration::from_secs(86_400);
-        match Duration::try_from(duration) {
-            Ok(duration) if range.contains(&duration) && duration.subsec_nanos().is_multiple_of(1_000) => {
-                Ok(Self(duration))
-            }
-            _ => Err(format!("{text:?} is out of range: {remedy}")),
-        }
-    }
-}
-
-impl From<Interval> for String {
-    fn from(interval: Interval) -> Self {
-        interval.to_string()
-    }
-}
-
-impl fmt::Display for Interval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", SignedDuration::try_from(self.0).expect("a day fits"))
-    }
-}
+/// The event time between two readings of a sensor: from a millisecond to a day.
+pub type Interval = Within<1, 86_400_000>;
 
 #[cfg(test)]
 mod tests {
@@ -219,7 +167,7 @@ mod tests {
         let text = "speed = 60\ninterval = \"250ms\"\nshape = 2\n";
         let table: Table = toml::from_str(text).unwrap();
         assert_eq!(table.speed, Speed::Factor(60.0));
-        assert_eq!(table.interval.as_micros(), 250_000);
+        assert_eq!(table.interval, Interval::from_millis(250));
         assert_eq!(
             toml::from_str::<Table>(&toml::to_string(&table).unwrap()).unwrap(),
             table
@@ -230,8 +178,7 @@ mod tests {
     fn a_number_out_of_range_is_refused_at_its_line_with_a_remedy() {
         for (line, remedy) in [
             ("speed = 0", "or \"max\""),
-            ("interval = \"2d\"", "\"1ms\" to \"1d\""),
-            ("interval = \"soon\"", "no duration"),
+            ("interval = \"2d\"", "from 1ms to"),
             ("shape = 0.1", "from 0.5 to 10"),
         ] {
             let rest: String = ["speed = 1", "interval = \"1s\"", "shape = 2"]

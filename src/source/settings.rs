@@ -153,13 +153,6 @@ pub enum Form {
 #[serde(try_from = "u8", into = "u8")]
 pub struct Decimals(u8);
 
-impl Decimals {
-    /// The number of digits.
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
 impl TryFrom<u8> for Decimals {
     type Error = String;
 
@@ -204,6 +197,8 @@ impl From<Start> for String {
 impl Settings {
     /// Adds everything that is wrong with the table `[source.name]` to `problems`.
     pub fn check(&self, name: &str, problems: &mut Vec<Problem>) {
-        let _ = (name, problems);
+        if let Err(found) = self.plan(name) {
+            problems.extend(found);
+        }
     }
 }

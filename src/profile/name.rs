@@ -1,0 +1,75 @@
+//! The names of the profiles, as settings and the command line write them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The profiles this version knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Name {
+    /// Rooms of a house, or seed A's device.
+    Temperature,
+    /// Wind turbines on sites.
+    Wind,
+}
+
+impl Name {
+    /// Every profile.
+    pub const ALL: [Self; 2] = [Self::Temperature, Self::Wind];
+
+    /// As settings and the command line write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Temperature => "temperature",
+            Self::Wind => "wind",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("profile {text:?} is not known: use one of {known}")
+        })
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.as_str().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_an_unknown_one_names_the_known() {
+        for name in Name::ALL {
+            assert_eq!(name.as_str().parse(), Ok(name));
+        }
+        let error = "clickstream".parse::<Name>().err();
+        assert_eq!(
+            error.as_deref(),
+            Some("profile \"clickstream\" is not known: use one of temperature, wind")
+        );
+    }
+}

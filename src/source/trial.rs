@@ -1,0 +1,61 @@
+//! A pipeline that holds what a source gives it, for tests.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::{Batch, Output};
+use crate::ledger::Ledger;
+
+/// The other end of an [`Output`].
+pub(super) struct Trial {
+    pub batches: mpsc::Receiver<Batch>,
+    pub pressure: watch::Sender<bool>,
+    pub stop: watch::Sender<bool>,
+    pub ledger: Arc<Ledger>,
+}
+
+impl Trial {
+    /// A pipeline with room for so many batches.
+    pub fn new(room: usize) -> (Output, Self) {
+        let (sender, batches) = mpsc::channel(room);
+        let (pressure, pressed) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let ledger = Arc::new(Ledger::default());
+        let output = Output::new(sender, pressed, stopped, Arc::clone(&ledger));
+        let trial = Self {
+            batches,
+            pressure,
+            stop,
+            ledger,
+        };
+        (output, trial)
+    }
+
+    /// The next batch; its readings are safe at once.
+    pub async fn settled(&mut self) -> Option<Batch> {
+        let mut batch = self.batches.recv().await?;
+        settle(&batch);
+        // A source waits until the last receipt is gone.
+        batch.receipt = None;
+        Some(batch)
+    }
+
+    /// Takes all there will be, safe at once.
+    pub async fn all(&mut self) -> Vec<Batch> {
+        let mut all = Vec::new();
+        while let Some(batch) = self.settled().await {
+            all.push(batch);
+        }
+        all
+    }
+}
+
+/// Makes all readings of a batch safe.
+pub(super) fn settle(batch: &Batch) {
+    if let Some(receipt) = &batch.receipt {
+        receipt.settle(batch.readings.len() as u32);
+    }
+}
