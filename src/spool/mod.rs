@@ -12,6 +12,15 @@ mod settings;
 mod store;
 mod worker;
 
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};

@@ -1,8 +1,7 @@
 //! Reads what is left of a damaged database, page by page, without trusting its header or its trees.
 //!
-//! Follows <https://www.sqlite.org/fileformat2.html>: every page that is (by its pointer map) part of a tree is looked
-//! at on its own, with what the write-ahead log committed laid over the file. It only proposes rows: their checksum
-//! decides.
+//! Follows <https://www.sqlite.org/fileformat2.html>: every page is looked at on its own, with what the write-ahead log
+//! committed laid over the file. It gives only rows whose checksum holds.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -24,6 +23,17 @@ const LOCK_PAGE: u32 = (1 << 30) / PAGE_BYTES + 1;
 const INDEX_INTERIOR: u8 = 0x02;
 const INDEX_LEAF: u8 = 0x0A;
 const TABLE_LEAF: u8 = 0x0D;
+
+/// What the pointer map says a page is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Part of a table or an index.
+    Tree,
+    /// Free, or the rest of a large row. A free page still holds the rows it held, which were removed.
+    Other,
+    /// The map is damaged there.
+    Unknown,
+}
 
 /// The pages of a database and its write-ahead log.
 pub(super) struct Pages {
@@ -54,10 +64,11 @@ impl Pages {
         })
     }
 
-    /// Every row that is still whole.
-    pub fn rows<E>(&self, mut found: impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
-        self.cells(|kind, cell| {
-            if kind == TABLE_LEAF
+    /// Every whole row of the pages that are of this use.
+    pub fn rows<E>(&self, used: Use, mut found: impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
+        self.cells(|of, kind, cell| {
+            if of == used
+                && kind == TABLE_LEAF
                 && let Some(row) = self.row(cell)
             {
                 found(row)?;
@@ -68,31 +79,22 @@ impl Pages {
 
     /// The row and the readings of every entry of the index `by_since`: what should be there.
     pub fn expected<E>(&self, mut found: impl FnMut(i64, u32) -> Result<(), E>) -> Result<(), E> {
-        self.cells(|kind, cell| {
+        self.cells(|of, kind, cell| {
             let cell = match kind {
+                _ if of == Use::Other => None,
                 INDEX_LEAF => Some(cell),
                 INDEX_INTERIOR => cell.get(4..),
                 _ => None,
             };
-            let entry = cell.and_then(|cell| {
-                let (length, payload) = varint(cell)?;
-                let payload = payload.get(..usize::try_from(length).ok()?)?;
-                match values(payload)?[..] {
-                    [Value::Integer(_), Value::Integer(readings), Value::Integer(id)] if id > 0 => {
-                        Some((id, u32::try_from(readings).ok()?))
-                    }
-                    _ => None,
-                }
-            });
-            match entry {
+            match cell.and_then(entry) {
                 Some((id, readings)) => found(id, readings),
                 None => Ok(()),
             }
         })
     }
 
-    /// Calls with the kind of page and the bytes from a cell's start to its page's end, for every cell of a tree.
-    fn cells<E>(&self, mut found: impl FnMut(u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// Calls with the use and the kind of page, and the bytes from a cell's start to its page's end, for every cell.
+    fn cells<E>(&self, mut found: impl FnMut(Use, u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut map = (0, None);
         // Page 1 holds the schema only.
         for number in 2..=self.count {
@@ -104,12 +106,12 @@ impl Pages {
             if map.0 != map_page {
                 map = (map_page, self.page(map_page));
             }
-            // Free and overflow pages still look like what they were. Where the map is damaged too, a row that was
-            // removed may come back: it repeats under its identity, which is better than a lost one.
             let entry = (number - map_page - 1) as usize * 5;
-            if let Some(2..=4) = map.1.as_ref().and_then(|map| map.get(entry)) {
-                continue;
-            }
+            let used = match map.1.as_ref().and_then(|map| map.get(entry)) {
+                Some(1 | 5) => Use::Tree,
+                Some(2..=4) => Use::Other,
+                _ => Use::Unknown,
+            };
             let Some(page) = self.page(number) else { continue };
             let kind = page[0];
             let pointers = match kind {
@@ -121,7 +123,7 @@ impl Pages {
             for pointer in page[pointers..].chunks_exact(2).take(cells) {
                 let start = usize::from(u16::from_be_bytes([pointer[0], pointer[1]]));
                 if let Some(cell) = page.get(start..) {
-                    found(kind, cell)?;
+                    found(used, kind, cell)?;
                 }
             }
         }
@@ -239,6 +241,18 @@ enum Value<'a> {
     Null,
     Integer(i64),
     Bytes(&'a [u8]),
+}
+
+/// The row and the readings of an entry of the index `by_since`.
+fn entry(cell: &[u8]) -> Option<(i64, u32)> {
+    let (length, payload) = varint(cell)?;
+    let payload = payload.get(..usize::try_from(length).ok()?)?;
+    match values(payload)?[..] {
+        [Value::Integer(_), Value::Integer(readings), Value::Integer(id)] if id > 0 => {
+            Some((id, u32::try_from(readings).ok()?))
+        }
+        _ => None,
+    }
 }
 
 /// The columns of a record; `None` where it is none.

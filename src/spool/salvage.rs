@@ -1,15 +1,15 @@
 //! Opens the database in a directory, and where it is damaged sets it aside and keeps every row that is still whole.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tracing::error;
 
 use super::error::Fault;
-use super::pages::Pages;
+use super::pages::{Pages, Use};
 use super::store::{self, Census, Store, VERSION, beside, wal_of};
 use super::{Lost, SpoolError};
 
@@ -63,16 +63,8 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
     let pages = Pages::open(&path).map_err(|error| SpoolError::io("reading", &path, error))?;
     let mut corrupt = Lost::default();
     store::build(&building, |db| {
-        pages.rows(|row| store::insert(db, &row))?;
-        let mut missing = HashSet::new();
-        let mut present = db.prepare("SELECT 1 FROM records WHERE id = ?1")?;
-        pages.expected(|id, readings| {
-            if !present.exists([id])? && missing.insert(id) {
-                corrupt.records += 1;
-                corrupt.readings += u64::from(readings);
-            }
-            Ok(())
-        })
+        corrupt = collect(&pages, db)?;
+        Ok(())
     })
     .map_err(|error| SpoolError::sqlite("salvaging", &path, error))?;
     drop(pages);
@@ -104,6 +96,41 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
         corrupt,
         set_aside: Some(aside),
     })
+}
+
+/// Puts every whole row into `db`, and says what else should have been there.
+fn collect(pages: &Pages, db: &Connection) -> rusqlite::Result<Lost> {
+    db.execute_batch("CREATE TEMP TABLE expected (id INTEGER PRIMARY KEY, readings INTEGER NOT NULL)")?;
+    pages.rows(Use::Tree, |row| store::insert(db, &row))?;
+    let mut expect = db.prepare("INSERT OR IGNORE INTO expected VALUES (?1, ?2)")?;
+    pages.expected(|id, readings| expect.execute((id, readings)).map(drop))?;
+    let index_is_whole = db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM expected)
+             AND NOT EXISTS (SELECT 1 FROM records WHERE id NOT IN (SELECT id FROM expected))",
+        [],
+        |row| row.get(0),
+    )?;
+    // Where the map of pages is damaged, a row that was removed looks like one that should be there. The index knows;
+    // without it a removed row may come back, which repeats it under its identity and is better than to lose one.
+    let mut expected = db.prepare("SELECT 1 FROM expected WHERE id = ?1")?;
+    for (used, by_index) in [(Use::Unknown, index_is_whole), (Use::Other, true)] {
+        pages.rows(used, |row| {
+            if !by_index || expected.exists([row.id])? {
+                store::insert(db, &row)?;
+            }
+            Ok::<_, rusqlite::Error>(())
+        })?;
+    }
+    db.query_row(
+        "SELECT count(*), ifnull(sum(readings), 0) FROM expected WHERE id NOT IN (SELECT id FROM records)",
+        [],
+        |row| {
+            Ok(Lost {
+                records: row.get(0)?,
+                readings: row.get(1)?,
+            })
+        },
+    )
 }
 
 enum Fail {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,18 @@ pub(super) struct Weight {
     pub id: i64,
     pub bytes: u64,
     pub readings: u64,
+}
+
+/// Tells two sets of keys apart, in whichever order they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Digest(u64);
+
+impl Digest {
+    fn add(&mut self, key: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        self.0 = self.0.wrapping_add(hasher.finish());
+    }
 }
 
 impl Numbering {
@@ -174,56 +187,91 @@ impl Store {
         ))
     }
 
-    /// Counts everything, once the table and its indexes agree on how much there is.
+    /// Counts everything, and makes sure that the table and its indexes speak of the same rows: a row that an index
+    /// does not find would stay in the spool for good.
     pub fn census(&self) -> rusqlite::Result<Census> {
         let mut census = Census::default();
-        {
-            let mut all = self.db.prepare(
-                "SELECT id, lane, first, last, generation, producer, readings, length(data) FROM records NOT INDEXED",
-            )?;
-            let mut rows = all.query([])?;
-            while let Some(row) = rows.next()? {
-                let name = row.get_ref(1)?.as_str()?;
-                let weight = Weight {
-                    id: row.get(0)?,
-                    readings: row.get(6)?,
-                    bytes: cost(row.get(7)?, name.len() as u64),
+        let (mut by_lane, mut by_since) = (Digest::default(), Digest::default());
+        let mut all = self.db.prepare(
+            "SELECT id, lane, first, last, generation, producer, number, readings, since, length(data)
+             FROM records NOT INDEXED",
+        )?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            let name = row.get_ref(1)?.as_str()?;
+            let generation: i64 = row.get(4)?;
+            let weight = Weight {
+                id: row.get(0)?,
+                readings: row.get(7)?,
+                bytes: cost(row.get(9)?, name.len() as u64),
+            };
+            by_lane.add((name, generation, row.get::<_, i64>(6)?, weight.id));
+            by_since.add((row.get::<_, i64>(8)?, weight.readings, weight.id));
+            if !census.lanes.contains_key(name) {
+                let lane = RecoveredLane {
+                    lane: Arc::new(LaneKey {
+                        name: name.into(),
+                        slice: u128::from_be_bytes(row.get(2)?)..=u128::from_be_bytes(row.get(3)?),
+                    }),
+                    records: 0,
+                    readings: 0,
                 };
-                if !census.lanes.contains_key(name) {
-                    let lane = RecoveredLane {
-                        lane: Arc::new(LaneKey {
-                            name: name.into(),
-                            slice: u128::from_be_bytes(row.get(2)?)..=u128::from_be_bytes(row.get(3)?),
-                        }),
-                        records: 0,
-                        readings: 0,
-                    };
-                    census.lanes.insert(name.into(), lane);
-                }
-                let lane = census.lanes.get_mut(name).expect("was put in above");
-                lane.records += 1;
-                lane.readings += weight.readings;
-                census.live.add(weight);
-                let producer = ProducerId(row.get::<_, i64>(5)?.cast_unsigned());
-                census.numbering.generations.insert(producer, row.get(4)?);
-                census.numbering.last_id = weight.id;
+                census.lanes.insert(name.into(), lane);
             }
+            let lane = census.lanes.get_mut(name).expect("was put in above");
+            lane.records += 1;
+            lane.readings += weight.readings;
+            census.live.add(weight);
+            let producer = ProducerId(row.get::<_, i64>(5)?.cast_unsigned());
+            census.numbering.generations.insert(producer, generation);
+            census.numbering.last_id = weight.id;
         }
-        let (by_since, readings): (u64, i64) = self.db.query_row(
-            "SELECT count(*), ifnull(sum(readings), 0) FROM records INDEXED BY by_since",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let by_lane: u64 = self.db.query_row(
-            "SELECT count(*) FROM (SELECT lane, generation, number FROM records INDEXED BY by_lane)",
-            [],
-            |row| row.get(0),
-        )?;
-        let Live { records, .. } = census.live;
-        if [by_since, by_lane] != [records; 2] || readings.cast_unsigned() != census.live.readings {
+        if self.index_by_lane()? != Some(by_lane) || self.index_by_since()? != Some(by_since) {
             return Err(damaged("its table and its indexes do not hold the same rows"));
         }
         Ok(census)
+    }
+
+    /// What the index `by_lane` holds; `None` where it is out of order.
+    fn index_by_lane(&self) -> rusqlite::Result<Option<Digest>> {
+        let mut digest = Digest::default();
+        let mut last = (String::new(), i64::MIN, i64::MIN);
+        let mut select = self.db.prepare(
+            "SELECT lane, generation, number, id FROM records INDEXED BY by_lane ORDER BY lane, generation, number",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let lane = row.get_ref(0)?.as_str()?;
+            let (generation, number) = (row.get(1)?, row.get(2)?);
+            if (lane, generation, number) <= (&last.0, last.1, last.2) {
+                return Ok(None);
+            }
+            digest.add((lane, generation, number, row.get::<_, i64>(3)?));
+            if lane != last.0 {
+                lane.clone_into(&mut last.0);
+            }
+            (last.1, last.2) = (generation, number);
+        }
+        Ok(Some(digest))
+    }
+
+    /// What the index `by_since` holds; `None` where it is out of order.
+    fn index_by_since(&self) -> rusqlite::Result<Option<Digest>> {
+        let mut digest = Digest::default();
+        let mut last = (i64::MIN, 0, 0);
+        let mut select = self
+            .db
+            .prepare("SELECT since, readings, id FROM records INDEXED BY by_since ORDER BY since, readings, id")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let entry: (i64, u64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if entry <= last {
+                return Ok(None);
+            }
+            digest.add(entry);
+            last = entry;
+        }
+        Ok(Some(digest))
     }
 
     /// Begins to write; what is written until the commit comes to nothing where the transaction is dropped.

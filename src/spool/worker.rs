@@ -301,11 +301,16 @@ impl Worker {
         for (append, record) in records {
             let mut outcome = Outcome::default();
             if refused != Some(*append) {
-                let room = limit.saturating_sub(record_cost(record));
-                if live.bytes > room && self.when_full == WhenFull::DropOldest && self.taken_bytes <= room {
+                // How much may stay beside it; nothing where it could never fit.
+                let room = limit.checked_sub(record_cost(record));
+                if let Some(room) = room
+                    && live.bytes > room
+                    && self.when_full == WhenFull::DropOldest
+                    && self.taken_bytes <= room
+                {
                     outcome.dropped = self.make_room(store, &mut live, room)?;
                 }
-                if live.bytes <= room && record_cost(record) <= limit {
+                if room.is_some_and(|room| live.bytes <= room) {
                     if let Some(weight) = store.append(&mut self.numbering, record)? {
                         live.add(weight);
                     }

@@ -1,0 +1,390 @@
+//! What the spool promises, each promise on its own; and the means the other tests share.
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::TempDir;
+use wire::{Identity, ProducerId};
+
+use super::*;
+
+pub(super) const PLENTY: ByteSize = ByteSize::from_mebibytes(1024);
+
+pub(super) fn lane(name: &str) -> Arc<LaneKey> {
+    let start = name
+        .bytes()
+        .fold(7, |sum: u128, byte| sum.wrapping_mul(131) + u128::from(byte))
+        >> 1;
+    Arc::new(LaneKey {
+        name: name.into(),
+        slice: start..=start + 1000,
+    })
+}
+
+/// A record whose bytes follow from its key, so that wrong ones are seen.
+pub(super) fn record(name: &str, producer: u64, number: u64, size: usize) -> Record {
+    let seed = (producer ^ number << 32 ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    Record {
+        lane: lane(name),
+        identity: Identity {
+            producer: ProducerId(producer),
+            number,
+        },
+        readings: (number % 300 + 1) as u32,
+        since: Timestamp::from_micros(1_700_000_000_000_000 + number as i64).unwrap(),
+        data: (1..=size as u64)
+            .map(|index| (seed.wrapping_mul(index) >> 56) as u8)
+            .collect(),
+        receipts: Vec::new(),
+    }
+}
+
+pub(super) fn open(dir: &Path) -> (Spool, Recovered) {
+    Spool::open(dir, PLENTY, WhenFull::Block).unwrap()
+}
+
+pub(super) async fn store(spool: &Spool, records: Vec<Record>) {
+    let count = records.len();
+    let appended = spool.append(records).await;
+    assert!(appended.refused.is_none(), "{:?}", appended.refused.unwrap().error);
+    assert_eq!(appended.stored.len(), count);
+}
+
+/// Everything in a lane, in order, checked to be what was put in.
+pub(super) async fn all(spool: &Spool, name: &str) -> Vec<(Position, Record)> {
+    let lane = lane(name);
+    let mut found: Vec<(Position, Record)> = Vec::new();
+    loop {
+        let after = found.last().map(|(position, _)| *position);
+        let next = spool.next(&lane, after, 100_000).await.unwrap();
+        if next.records.is_empty() {
+            return found;
+        }
+        for (_, got) in &next.records {
+            let Identity { producer, number } = got.identity;
+            let put = record(name, producer.0, number, got.data.len());
+            assert_eq!(got.lane, put.lane);
+            assert_eq!(got.readings, put.readings);
+            assert_eq!(got.since, put.since);
+            assert_eq!(got.data, put.data);
+        }
+        found.extend(next.records);
+    }
+}
+
+pub(super) fn keys(records: &[(Position, Record)]) -> Vec<(u64, u64)> {
+    records
+        .iter()
+        .map(|(_, record)| (record.identity.producer.0, record.identity.number))
+        .collect()
+}
+
+#[tokio::test]
+async fn records_come_out_by_generation_and_number() {
+    let dir = TempDir::new().unwrap();
+    let (spool, recovered) = open(dir.path());
+    assert!(recovered.lanes.is_empty());
+    store(&spool, vec![record("16/03", 9, 7, 300), record("16/03", 9, 8, 30_000)]).await;
+    // In memory at the shutdown, with numbers below those that went to the spool.
+    store(&spool, vec![record("16/03", 9, 5, 100), record("16/04", 9, 1, 0)]).await;
+    spool.close().await.unwrap();
+
+    let (spool, recovered) = open(dir.path());
+    let lanes: Vec<_> = recovered
+        .lanes
+        .iter()
+        .map(|l| (&*l.lane.name, l.records, l.readings))
+        .collect();
+    assert_eq!(lanes, [("16/03", 3, 6 + 8 + 9), ("16/04", 1, 2)]);
+    assert_eq!(recovered.lanes[0].lane, lane("16/03"));
+    assert_eq!((spool.records(), spool.readings()), (4, 25));
+    assert_eq!(spool.oldest_since(), Some(record("", 9, 1, 0).since));
+    // A later start has a lower producer id here: it is the order of the starts that counts.
+    store(&spool, vec![record("16/03", 2, 1, 50)]).await;
+    let found = all(&spool, "16/03").await;
+    assert_eq!(keys(&found), [(9, 5), (9, 7), (9, 8), (2, 1)]);
+
+    spool
+        .remove(found.iter().map(|(position, _)| *position).take(2).collect())
+        .await
+        .unwrap();
+    assert_eq!(keys(&all(&spool, "16/03").await), [(9, 8), (2, 1)]);
+    drop(spool);
+    let (spool, _) = open(dir.path());
+    assert_eq!(keys(&all(&spool, "16/03").await), [(9, 8), (2, 1)]);
+    assert_eq!(all(&spool, "16/05").await.len(), 0);
+}
+
+#[tokio::test]
+async fn next_stops_at_its_bytes_but_gives_one() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, (1..=5).map(|number| record("a", 1, number, 1000)).collect()).await;
+    let lane = lane("a");
+    let first = spool.next(&lane, None, 2500).await.unwrap().records;
+    assert_eq!(keys(&first), [(1, 1), (1, 2)]);
+    assert!(Arc::ptr_eq(&first[0].1.lane, &lane));
+    let second = spool.next(&lane, Some(first[1].0), 1).await.unwrap().records;
+    assert_eq!(keys(&second), [(1, 3)]);
+}
+
+#[tokio::test]
+async fn a_record_is_stored_once() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, vec![record("a", 1, 1, 10)]).await;
+    store(&spool, vec![record("a", 1, 1, 10), record("a", 1, 2, 10)]).await;
+    assert_eq!(spool.records(), 2);
+    assert_eq!(all(&spool, "a").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_directory_belongs_to_one_spool() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    let error = Spool::open(dir.path(), PLENTY, WhenFull::Block).unwrap_err();
+    assert!(matches!(error, SpoolError::InUse { .. }));
+    assert!(error.to_string().contains("spool.dir"), "{error}");
+    spool.close().await.unwrap();
+    drop(open(dir.path()));
+}
+
+#[tokio::test]
+async fn after_its_end_every_call_says_so() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    spool.close().await.unwrap();
+    let refused = spool.append(vec![record("a", 1, 1, 10)]).await.refused.unwrap();
+    assert!(refused.error.is_fatal());
+    assert_eq!(refused.records.len(), 1);
+    assert!(spool.next(&lane("a"), None, 1).await.unwrap_err().is_fatal());
+    assert!(spool.remove(Vec::new()).await.unwrap_err().is_fatal());
+    assert!(spool.close().await.unwrap_err().is_fatal());
+}
+
+#[tokio::test]
+async fn a_full_spool_that_blocks_stores_the_first_and_gives_back_the_rest() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = Spool::open(dir.path(), ByteSize::from_bytes(3500), WhenFull::Block).unwrap();
+    let appended = spool
+        .append((1..=5).map(|number| record("a", 1, number, 1000)).collect())
+        .await;
+    assert_eq!(appended.stored.len(), 3);
+    let refused = appended.refused.unwrap();
+    assert!(matches!(refused.error, SpoolError::Full { .. }));
+    assert!(
+        refused.error.to_string().contains("spool.max_bytes"),
+        "{}",
+        refused.error
+    );
+    let numbers: Vec<_> = refused.records.iter().map(|record| record.identity.number).collect();
+    assert_eq!(numbers, [4, 5]);
+    assert_eq!(appended.dropped, Lost::default());
+    // Nothing after a refused record is stored, though it would fit.
+    let appended = spool.append(vec![record("a", 1, 6, 1000), record("a", 1, 7, 0)]).await;
+    assert_eq!(appended.stored.len(), 0);
+    assert!(spool.bytes() <= 3500);
+
+    let found = all(&spool, "a").await;
+    spool.remove(vec![found[0].0]).await.unwrap();
+    store(&spool, refused.records.into_iter().take(1).collect()).await;
+    assert_eq!(keys(&all(&spool, "a").await), [(1, 2), (1, 3), (1, 4)]);
+}
+
+#[tokio::test]
+async fn a_full_spool_that_drops_gives_up_the_oldest_that_nobody_holds() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = Spool::open(dir.path(), ByteSize::from_bytes(3500), WhenFull::DropOldest).unwrap();
+    store(&spool, (1..=3).map(|number| record("a", 1, number, 1000)).collect()).await;
+    let held = spool.next(&lane("a"), None, 1).await.unwrap().records;
+    assert_eq!(keys(&held), [(1, 1)]);
+    let appended = spool.append(vec![record("a", 1, 4, 1000)]).await;
+    assert!(appended.refused.is_none());
+    assert_eq!(
+        appended.dropped,
+        Lost {
+            records: 1,
+            readings: 3
+        }
+    );
+    assert_eq!(keys(&all(&spool, "a").await), [(1, 1), (1, 3), (1, 4)]);
+    // Now all are held: nothing can be given up.
+    let appended = spool.append(vec![record("a", 1, 5, 1000)]).await;
+    assert!(matches!(appended.refused.unwrap().error, SpoolError::Full { .. }));
+    assert_eq!(appended.dropped, Lost::default());
+    // And what could never fit drops nothing for its sake.
+    spool
+        .remove(all(&spool, "a").await.iter().map(|(position, _)| *position).collect())
+        .await
+        .unwrap();
+    store(&spool, vec![record("a", 1, 6, 1000)]).await;
+    let appended = spool.append(vec![record("a", 1, 7, 4000)]).await;
+    assert_eq!((appended.stored.len(), appended.dropped), (0, Lost::default()));
+}
+
+#[tokio::test]
+async fn a_full_disk_stores_what_it_can_and_takes_more_after_a_removal() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, vec![record("a", 1, 1, 25_000)]).await;
+    spool.send(Command::LimitPages(60)).unwrap();
+    let appended = spool
+        .append((2..=40).map(|number| record("a", 1, number, 25_000)).collect())
+        .await;
+    let refused = appended.refused.unwrap();
+    assert!(
+        matches!(refused.error, SpoolError::DiskFull { .. }),
+        "{:?}",
+        refused.error
+    );
+    assert!(refused.error.to_string().contains("free space"), "{}", refused.error);
+    let stored = appended.stored.len();
+    assert!(stored >= 10, "{stored} stored");
+    assert_eq!(stored + refused.records.len(), 39);
+    let found = all(&spool, "a").await;
+    assert_eq!(found.len(), stored + 1);
+    assert_eq!(spool.records(), stored as u64 + 1);
+
+    spool
+        .remove(found[..5].iter().map(|(position, _)| *position).collect())
+        .await
+        .unwrap();
+    let appended = spool.append(refused.records).await;
+    assert!(appended.stored.len() >= 4, "{} stored", appended.stored.len());
+    let total = spool.records();
+    drop(spool);
+    let (spool, recovered) = open(dir.path());
+    assert_eq!(spool.records(), total);
+    assert!(recovered.set_aside.is_none());
+}
+
+#[tokio::test]
+async fn a_full_disk_drops_the_oldest_where_that_is_the_policy() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = Spool::open(dir.path(), PLENTY, WhenFull::DropOldest).unwrap();
+    store(&spool, (1..=10).map(|number| record("a", 1, number, 25_000)).collect()).await;
+    spool.send(Command::LimitPages(60)).unwrap();
+    let mut dropped = 0;
+    for number in 11..=40 {
+        let appended = spool.append(vec![record("a", 1, number, 25_000)]).await;
+        assert!(appended.refused.is_none(), "{:?}", appended.refused.unwrap().error);
+        dropped += appended.dropped.records;
+    }
+    assert!(dropped > 20, "{dropped} dropped");
+    let found = keys(&all(&spool, "a").await);
+    let kept: Vec<_> = (dropped + 1..=40).map(|number| (1, number)).collect();
+    assert_eq!(found, kept);
+}
+
+#[tokio::test]
+async fn an_emptied_spool_gives_its_room_back() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    let database = dir.path().join("spool.db");
+    for round in 0..8 {
+        store(
+            &spool,
+            (1..=100).map(|number| record("a", round, number, 25_000)).collect(),
+        )
+        .await;
+    }
+    let found = all(&spool, "a").await;
+    spool
+        .remove(found.iter().map(|(position, _)| *position).collect())
+        .await
+        .unwrap();
+    assert!(fs::metadata(&database).unwrap().len() < 1 << 20);
+    assert_eq!((spool.bytes(), spool.readings(), spool.oldest_since()), (0, 0, None));
+    store(&spool, vec![record("a", 9, 1, 25_000)]).await;
+    assert_eq!(all(&spool, "a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn rooms_of_removed_records_are_used_again() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, (1..=40).map(|number| record("a", 1, number, 25_000)).collect()).await;
+    let mut from = None;
+    for number in 41..=400 {
+        store(&spool, vec![record("a", 1, number, 25_000)]).await;
+        let next = spool.next(&lane("a"), from, 1).await.unwrap().records;
+        from = Some(next[0].0);
+        spool.remove(vec![next[0].0]).await.unwrap();
+    }
+    let files = fs::read_dir(dir.path()).unwrap();
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < 14 << 20, "{bytes} bytes for 1 MB of records and the log");
+    assert_eq!(spool.records(), 40);
+}
+
+#[tokio::test]
+async fn a_newer_version_is_refused_by_name_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, vec![record("a", 1, 1, 10)]).await;
+    spool.close().await.unwrap();
+    let database = dir.path().join("spool.db");
+    rusqlite::Connection::open(&database)
+        .unwrap()
+        .pragma_update(None, "user_version", 2)
+        .unwrap();
+    let before = fs::read(&database).unwrap();
+    let error = Spool::open(dir.path(), PLENTY, WhenFull::Block).unwrap_err();
+    assert!(
+        matches!(error, SpoolError::Newer { found: 2, known: 1, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("move the folder aside"), "{error}");
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+/// Made by version 1: lanes 16/03 and 16/12, producers 9 and 2, one record over an overflow page.
+#[tokio::test]
+async fn version_1_is_read() {
+    let dir = TempDir::new().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/spool-v1.db");
+    fs::copy(fixture, dir.path().join("spool.db")).unwrap();
+    let (spool, recovered) = open(dir.path());
+    assert!(recovered.set_aside.is_none());
+    assert_eq!(spool.records(), 4);
+    assert_eq!(keys(&all(&spool, "16/03").await), [(9, 7), (9, 8), (2, 1)]);
+    assert_eq!(keys(&all(&spool, "16/12").await), [(9, 1)]);
+}
+
+/// Says how fast it is; nothing is asserted of the time.
+#[tokio::test]
+async fn appends_that_queue_share_commits() {
+    const LANES: u64 = 16;
+    const RECORDS: u64 = 60;
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    let spool = Arc::new(spool);
+    let records: Vec<Vec<_>> = (0..LANES)
+        .map(|lane| {
+            (1..=RECORDS)
+                .map(|number| record(&format!("16/{lane:02}"), 1, number, 25_000))
+                .collect()
+        })
+        .collect();
+    let began = std::time::Instant::now();
+    let lanes: Vec<_> = records
+        .into_iter()
+        .map(|records| {
+            let spool = Arc::clone(&spool);
+            tokio::spawn(async move {
+                for record in records {
+                    store(&spool, vec![record]).await;
+                }
+            })
+        })
+        .collect();
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(spool.records(), LANES * RECORDS);
+    let rate = (LANES * RECORDS * 241) as f64 / seconds;
+    writeln!(io::stderr(), "{rate:.0} readings/s at 241 in a record of 25 kB").unwrap();
+}
