@@ -15,7 +15,8 @@ use tracing::warn;
 use super::SourceError;
 use super::lines::Position;
 
-/// A kill costs at most the positions of so long; their readings are sent again and recognised as repeated.
+/// A kill costs at most the positions of so long: their readings are sent again. Where they keep their times the detectors
+/// take them for repeated; where times are shifted, for new.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 const VERSION: u32 = 1;
 

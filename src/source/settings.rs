@@ -67,7 +67,8 @@ pub struct Settings {
     /// replay: what becomes of event times. Default: `"shift"` at a factor, `"keep"` at `"max"`.
     pub times: Option<Times>,
 
-    /// simulate and replay: a factor of real time, or `"max"`. Default 1.
+    /// simulate and replay: a factor of real time, or `"max"`. Default 1. Simulated event times step by the interval at any
+    /// speed: faster than 1 they run ahead of the clock, and after a restart they are late until they have caught up.
     pub speed: Option<Speed>,
     /// simulate: what groups (rooms, sites) begin with. replay and stdin: the group of sensors in CSV.
     pub group: Option<String>,

@@ -1,0 +1,185 @@
+//! Tables as people write them, and what they come to.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+/// Each key once.
+const EVERY_KEY: &str = r#"
+    profile = "temperature"
+    sensors = 10
+    interval = "1s"
+    seed = 42
+    count = 100
+    start = "2024-05-01T00:00:00Z"
+    prefix = "a-"
+    faults = 24
+    form = "general"
+    decimals = 1
+    lowest = 10
+    highest = 30
+    correlation = 0.5
+    mean = 20
+    noise = 1
+    daily = 1
+    yearly = 1
+    spread = 1
+    scale = 8
+    shape = 2
+    gusts = 6
+    path = "history.csv"
+    times = "keep"
+    speed = "max"
+    group = "g"
+    sensor = "s"
+    datatype = "d"
+    unit = "u"
+"#;
+
+fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
+    toml::from_str::<Settings>(text).unwrap().plan("house")
+}
+
+fn simulation(text: &str) -> simulate::Plan {
+    match plan(&format!("kind = \"simulate\"\n{text}")).unwrap() {
+        Plan::Simulate(plan) => plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn problems(text: &str) -> Vec<String> {
+    plan(text).unwrap_err().iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn spec_s_example_is_a_house_in_real_time() {
+    let plan = simulation("profile = \"temperature\"\nsensors = 10\ninterval = \"1s\"\nseed = 42");
+    assert_eq!(plan.fleet.profile, Profile::Temperature(Temperature::HOUSE));
+    assert_eq!(plan.fleet.prefix, "house-");
+    assert_eq!(
+        (plan.fleet.sensors, plan.fleet.interval_micros, plan.fleet.seed),
+        (10, 1_000_000, 42)
+    );
+    assert_eq!(
+        (plan.speed, plan.count, plan.fleet.faults_per_day),
+        (Speed::REAL, None, 0.0)
+    );
+}
+
+#[test]
+fn the_device_form_is_seed_a_s_device() {
+    let fleet = simulation("profile = \"temperature\"\nform = \"device\"").fleet;
+    assert_eq!(fleet.profile, Profile::Temperature(Temperature::DEVICE));
+    let mut line = Vec::new();
+    let reading = profile::Fleet::new(&fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
+    wire::json::encode(&reading.unwrap(), None, &mut line);
+    let line = String::from_utf8(line).unwrap();
+    let value = line.split("\"value\":").nth(1).unwrap().split(',').next().unwrap();
+    assert_eq!(
+        line,
+        format!(
+            "{{\"timestamp\":\"2024-05-01 10:00:00.123456\",\"datatype\":\"Temperature\",\"value\":{value},\
+             \"deviceid\":\"DHT_001\",\"date\":\"2024-05-01\",\"lowest_temp\":96,\"highest_temp\":101}}"
+        )
+    );
+}
+
+#[test]
+fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
+    let names: Vec<&str> = EVERY_KEY
+        .lines()
+        .filter_map(|line| line.trim().split_once(" ="))
+        .map(|(key, _)| key)
+        .collect();
+    let Value::Object(all) = serde_json::to_value(Settings::default()).unwrap() else {
+        panic!()
+    };
+    assert_eq!(names.len() + 1, all.len(), "a key is missing here");
+    let lists = [EVERY_KIND, SIMULATE, TEMPERATURE, WIND, REPLAY, STDIN].concat();
+    for name in &names {
+        assert!(lists.contains(name), "{name} belongs to no kind");
+    }
+    let refused = problems(&format!("kind = \"stdin\"\n{EVERY_KEY}"));
+    assert_eq!(refused.len(), names.len() - 4, "{refused:#?}");
+    assert!(refused.contains(&"source.house.sensors = 10: is no key of kind = \"stdin\": remove it".into()));
+    let refused = problems(&format!("kind = \"simulate\"\n{EVERY_KEY}"));
+    let keys: Vec<&str> = refused
+        .iter()
+        .map(|problem| problem.split(" = ").next().unwrap())
+        .collect();
+    let others = ["gusts", "path", "scale", "sensor", "shape", "times"].map(|key| format!("source.house.{key}"));
+    assert_eq!(keys, others);
+}
+
+#[test]
+fn an_unknown_key_fails() {
+    let error = toml::from_str::<Settings>("kind = \"stdin\"\nsensro = \"a\"")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("line 2") && error.contains("sensro"), "{error}");
+}
+
+#[test]
+fn kinds_of_a_later_version_are_refused_as_such() {
+    for kind in ["http", "mqtt"] {
+        let error = toml::from_str::<Settings>(&format!("kind = \"{kind}\""))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("not in this version") && error.contains("line 1"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let found =
+        problems("kind = \"simulate\"\nprofile = \"wind\"\nform = \"device\"\nlowest = 3\nmean = 1\nsensors = 200000");
+    let keys: Vec<&str> = found
+        .iter()
+        .map(|problem| problem.split(" = ").next().unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        ["form", "mean", "sensors", "lowest"].map(|key| format!("source.house.{key}"))
+    );
+    assert_eq!(problems("").len(), 1);
+    assert_eq!(problems("kind = \"simulate\"").len(), 1);
+    assert!(
+        problems("kind = \"simulate\"\nprofile = \"wind\"\nlowest = 3\nhighest = 2")[0].contains("above highest = 2")
+    );
+    let long = format!(
+        "kind = \"simulate\"\nprofile = \"wind\"\nprefix = \"{}\"",
+        "x".repeat(254)
+    );
+    assert!(problems(&long)[0].contains("257 bytes"));
+}
+
+#[test]
+fn a_replay_needs_a_regular_file_or_an_example() {
+    let missing = problems("kind = \"replay\"\npath = \"no/such/file.csv\"");
+    assert!(
+        missing[0].contains("no/such/file.csv") && missing[0].contains("name a file that is there"),
+        "{missing:?}"
+    );
+    assert!(problems("kind = \"replay\"")[0].contains("is missing"));
+    assert!(problems("kind = \"replay\"\npath = \"/\"")[0].contains("regular file"));
+    assert!(problems("kind = \"replay\"\npath = \"example:none\"")[0].contains("rds_cpu_utilization"));
+    assert!(plan("kind = \"replay\"\npath = \"example:rds_cpu_utilization\"").is_ok());
+}
+
+#[test]
+fn times_follow_the_pace_unless_there_is_none() {
+    let times = |rest: &str| match plan(&format!(
+        "kind = \"replay\"\npath = \"example:rds_cpu_utilization\"\n{rest}"
+    )) {
+        Ok(Plan::Replay(plan)) => Some(plan.times),
+        _ => None,
+    };
+    assert_eq!(times(""), Some(Times::Shift));
+    assert_eq!(times("speed = 60"), Some(Times::Shift));
+    assert_eq!(times("speed = 60\ntimes = \"keep\""), Some(Times::Keep));
+    assert_eq!(times("speed = \"max\""), Some(Times::Keep));
+    assert_eq!(times("speed = \"max\"\ntimes = \"shift\""), None);
+}
