@@ -77,11 +77,13 @@ impl Track {
         settings: &Settings,
         events: &mut Vec<Event>,
     ) -> Finding {
+        let step = self.last.as_ref().map(|last| time.as_micros() - last.time.as_micros());
         let context = Context {
             sensor: &self.sensor,
             settings,
             time: time.as_micros(),
-            step: self.last.as_ref().map(|last| time.as_micros() - last.time.as_micros()),
+            step,
+            usual: self.detectors.pace.follow(step),
             age: self.last.as_ref().map(|last| now - last.now),
         };
         let was_silent = self.detectors.silence.broken;

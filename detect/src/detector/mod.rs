@@ -6,6 +6,7 @@ use wire::Sensor;
 use crate::{Kinds, MAX_SCORE, Settings};
 
 mod bounds;
+mod pace;
 mod rate;
 mod score;
 mod silence;
@@ -20,7 +21,9 @@ pub(crate) struct Context<'a> {
     pub time: i64,
     /// Event time since the sensor's previous reading, µs, above 0; `None` at the first.
     pub step: Option<i64>,
-    /// The same by the page's clock, µs.
+    /// The usual time between its readings, µs; `None` at the first.
+    pub usual: Option<i64>,
+    /// Since the previous reading by the page's clock, µs; `None` at the first.
     pub age: Option<i64>,
 }
 
@@ -44,6 +47,7 @@ pub(crate) trait Detector {
 /// All detectors of one sensor, with what they have learnt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Detectors {
+    pub pace: pace::Pace,
     bounds: bounds::Bounds,
     rate: rate::Rate,
     stuck: stuck::Stuck,

@@ -21,8 +21,6 @@ pub(crate) struct Rate {
     previous: Option<f64>,
     fastest: f64,
     changes: u16,
-    /// The usual time between readings: a median that follows in small steps, µs.
-    interval: i64,
 }
 
 impl Detector for Rate {
@@ -31,15 +29,11 @@ impl Detector for Rate {
             *self = Self::default();
             return Finding::default();
         };
-        let (Some(previous), Some(step)) = (self.previous.replace(number), context.step) else {
+        let (Some(previous), Some(step), Some(usual)) = (self.previous.replace(number), context.step, context.usual)
+        else {
             return Finding::default();
         };
-        if self.interval == 0 {
-            self.interval = step;
-        }
-        let seconds = step.max(self.interval) as f64 / 1e6;
-        let part = self.interval / 16 + 1;
-        self.interval = self.interval.saturating_add((step - self.interval).clamp(-part, part));
+        let seconds = step.max(usual) as f64 / 1e6;
         let rate = ((number - previous) / seconds).abs().min(f64::MAX);
         if rate == 0.0 {
             return Finding::default();

@@ -3,15 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sight;
-use super::surprise::Surprise;
+use super::surprise::{Bar, Surprise};
 
 const HOUR: i64 = 3_600_000_000;
 /// So many days are seen of an hour before it foretells anything.
 const WARM_UP: u8 = 2;
 /// The level of an hour is that of about so many days.
 const MEMORY: u8 = 7;
-/// An alert is at least so many times the mean distance.
-const FLOOR: f64 = 7.0;
+const BAR: Bar = Bar {
+    floor: 6.0,
+    memory: 10_000.0,
+};
 
 /// A level for each hour of the day (UTC), moved once that hour is over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,9 +39,9 @@ impl Hour {
         let Some(foretold) = self.foretell(time) else {
             return Sight::default();
         };
-        let limit = self.surprise.limit(FLOOR);
+        let limit = self.surprise.limit(BAR);
         Sight {
-            part: self.surprise.part((number - foretold).abs(), FLOOR),
+            part: self.surprise.part((number - foretold).abs(), BAR),
             expected: (limit > 0.0).then_some((foretold - limit, foretold + limit)),
         }
     }
@@ -52,7 +54,7 @@ impl Hour {
         let at = self.hour.rem_euclid(24) as usize;
         self.days[at] = (self.days[at] + 1).min(MEMORY);
         let mut step = self.mean - self.levels[at];
-        let limit = self.surprise.limit(FLOOR);
+        let limit = self.surprise.limit(BAR);
         if limit > 0.0 {
             step = step.clamp(-limit, limit);
         }

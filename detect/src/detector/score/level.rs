@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sight;
-use super::surprise::Surprise;
+use super::surprise::{Bar, Surprise};
 
 /// The level and the moments are those of about so many readings.
 const MEMORY: f64 = 1000.0;
-/// An alert is at least so many times the mean distance: 5.6 standard deviations of a normal one.
-const FLOOR: f64 = 7.0;
+const BAR: Bar = Bar {
+    floor: 6.0,
+    memory: 2000.0,
+};
 
 /// A slow level, the correlation of neighbours, and the last value as far as it was believed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,9 +25,13 @@ pub(super) struct Level {
 }
 
 impl Level {
-    pub fn look(&mut self, number: f64) -> Sight {
+    /// After a gap the value is believed as it is: the one before foretells nothing.
+    pub fn look(&mut self, number: f64, gap: bool) -> Sight {
         if self.seen == 0 {
-            (self.level, self.believed, self.raw) = (number, number, number);
+            self.level = number;
+        }
+        if self.seen == 0 || gap {
+            (self.believed, self.raw) = (number, number);
         }
         let repeated = number == self.raw && self.seen > 0;
         self.raw = number;
@@ -35,13 +41,13 @@ impl Level {
             1.0
         };
         let foretold = self.level + correlation * (self.believed - self.level);
-        let limit = self.surprise.limit(FLOOR);
+        let limit = self.surprise.limit(BAR);
         let residual = number - foretold;
         // A value that repeats tells nothing about how far the next may lie: a night of zeros must not narrow the day.
         let part = if repeated {
             0.0
         } else {
-            self.surprise.part(residual.abs(), FLOOR)
+            self.surprise.part(residual.abs(), BAR)
         };
         let believed = if limit > 0.0 {
             foretold + residual.clamp(-limit, limit)

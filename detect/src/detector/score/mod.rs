@@ -23,7 +23,9 @@ const ALERT: f64 = 2.0;
 /// Larger numbers count as this, so that their squares stay finite.
 const LARGEST: f64 = 1e150;
 /// The memory of recent peaks fades by this part with every reading.
-const FADE: f64 = 1.0 / 256.0;
+const FADE: f64 = 1.0 / 64.0;
+/// After so many times the usual interval, the last value foretells nothing.
+const GAP: i64 = 5;
 /// What is no peak scores at most this part of an alert.
 const NO_PEAK: f64 = 0.95;
 
@@ -54,7 +56,10 @@ impl Detector for Score {
             _ => self.norm.of(numbers),
         };
         let views = [
-            self.level.look(number),
+            self.level.look(
+                number,
+                context.step > context.usual.map(|usual| usual.saturating_mul(GAP)),
+            ),
             self.hour.look(context.time, number),
             self.nearest.look(number),
         ];

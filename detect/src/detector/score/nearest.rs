@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sight;
-use super::surprise::Surprise;
+use super::surprise::{Bar, Surprise};
 
 /// So many values are kept; then the two closest neighbours become one.
 const VALUES: usize = 48;
-/// An alert is at least so many times the mean distance.
-const FLOOR: f64 = 30.0;
+const BAR: Bar = Bar {
+    floor: 25.0,
+    memory: 2000.0,
+};
 
 /// A sorted sketch of all values, which coarsens its own resolution when it is full.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,8 @@ impl Nearest {
             (None, None) => number,
         };
         let distance = (number - nearest).abs();
-        let limit = self.surprise.limit(FLOOR);
-        let part = self.surprise.part(distance, FLOOR);
+        let limit = self.surprise.limit(BAR);
+        let part = self.surprise.part(distance, BAR);
         if distance > 0.0 || self.values.is_empty() {
             self.values.insert(at, number);
             if self.values.len() > VALUES {
