@@ -55,3 +55,5 @@ pub mod problem;
 pub mod settings;
 /// Where the daemon may keep what must outlive it.
 pub mod state_dir;
+/// What the service manager is told.
+pub mod systemd;
