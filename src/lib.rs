@@ -41,8 +41,12 @@ pub mod trouble;
 
 /// A size in bytes as people write it.
 pub mod byte_size;
+/// The command line.
+pub mod cli;
 /// The wall clock.
 pub mod clock;
+/// What the daemon needs outside itself, looked at.
+pub mod doctor;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
 /// Incidents of the embedded store, for people.

@@ -1,2 +1,7 @@
-//! The daemon.
-fn main() {}
+//! The daemon and its commands.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    temp_ingest::cli::main()
+}

@@ -5,12 +5,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use wire::Timestamp;
 
+use crate::clock;
 use crate::ledger::{Counts, DeadLetter, Drop, Ledger};
 use crate::sink::{Answer, PutError};
 
@@ -153,7 +154,7 @@ impl Metrics {
         self.readings.set(&self.ledger.snapshot());
         let since = self.oldest_since.load(Ordering::Relaxed);
         self.oldest_unsent
-            .set(now_micros().saturating_sub(since).max(0) as f64 / 1e6);
+            .set(clock::now().as_micros().saturating_sub(since).max(0) as f64 / 1e6);
         self.handle.render()
     }
 
@@ -293,11 +294,6 @@ fn key(description: Description, values: &[&str]) -> Key {
     Key::from_parts(description.name, labels)
 }
 
-fn now_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,7 +401,7 @@ mod tests {
         let metrics = Metrics::new(Arc::default());
         let age = || value(&metrics.render(), "temp_ingest_oldest_unsent_reading_age_seconds ");
         assert_eq!(age(), 0.0);
-        metrics.oldest_unsent(Timestamp::from_micros(now_micros() - 90_000_000));
+        metrics.oldest_unsent(Timestamp::from_micros(clock::now().as_micros() - 90_000_000));
         assert!(age() >= 90.0);
         metrics.oldest_unsent(None);
         assert_eq!(age(), 0.0);

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::byte_size::ByteSize;
 use crate::duration::Within;
 use crate::problem::Problem;
+use crate::sink::kinesis::Target;
 use crate::source::Sources;
+use crate::state_dir::NoStateDirectory;
 use crate::{admin, log, spool};
 use document::Document;
 
@@ -239,6 +241,22 @@ impl Settings {
         }
         problems
     }
+
+    /// Where everything is kept that outlives the daemon: the folder that the spool's is in.
+    pub fn state_dir(&self) -> Result<PathBuf, NoStateDirectory> {
+        let spool = self.spool.dir()?;
+        Ok(spool.parent().unwrap_or(&spool).to_owned())
+    }
+
+    /// What holds, but is hardly meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.source.is_empty() {
+            let text = "there is no [source.NAME] table: run sends what is in the spool and ends";
+            warnings.push(text.to_owned());
+        }
+        warnings
+    }
 }
 
 impl Default for Settings {
@@ -256,6 +274,17 @@ impl Default for Settings {
             admin: admin::Settings::default(),
             log: log::Settings::default(),
             spool: spool::Settings::default(),
+        }
+    }
+}
+
+impl Kinesis {
+    /// The stream and how it is reached.
+    pub fn target(&self) -> Target {
+        Target {
+            stream: self.stream.clone().unwrap_or_default(),
+            region: self.region.clone(),
+            timeout: self.timeout.get(),
         }
     }
 }

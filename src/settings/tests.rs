@@ -128,3 +128,50 @@ fn a_named_file_that_is_missing_is_an_error_that_names_it() {
         "{error}"
     );
 }
+
+#[test]
+fn every_shipped_configuration_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
+    {
+        let text = fs::read_to_string(file).unwrap();
+        let read = read(&file.display().to_string(), &text, &environment::Variables::default());
+        assert!(read.is_ok(), "{}", read.unwrap_err());
+    }
+}
+
+#[test]
+fn the_commented_configuration_has_every_key_at_its_default() {
+    let text = include_str!("../../config/config.toml");
+    assert_eq!(toml::from_str::<Settings>(text).unwrap(), Settings::default());
+    // Equal settings could also leave a key out.
+    let mut written: toml::Table = toml::from_str(text).unwrap();
+    written.insert("source".into(), toml::Table::new().into());
+    assert_eq!(
+        keys(&written),
+        keys(&toml::Table::try_from(Settings::default()).unwrap())
+    );
+}
+
+fn keys(table: &toml::Table) -> Vec<String> {
+    let keys = table.iter().flat_map(|(key, value)| match value {
+        toml::Value::Table(inner) => keys(inner).iter().map(|inner| format!("{key}.{inner}")).collect(),
+        _ => vec![key.clone()],
+    });
+    keys.collect()
+}
+
+#[test]
+fn the_embedded_default_has_sources_and_needs_no_network() {
+    let settings = read_text(EMBEDDED_DEFAULT, &[]).unwrap();
+    assert_eq!(settings.sink, Sink::Embedded);
+    assert!(settings.source.len() >= 2);
+    assert_eq!(settings.warnings(), [""; 0]);
+}

@@ -1,0 +1,290 @@
+//! The real binary: what it says and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use endpoint::{Config, Endpoint, Operation, Strategy};
+
+/// The binary in an environment of its own: no configuration, no credentials, no state of this machine.
+fn temp_ingest(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_temp-ingest"));
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .current_dir(home);
+    command
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn help_and_version_are_everywhere() {
+    let home = tempfile::tempdir().unwrap();
+    let version = temp_ingest(home.path()).arg("--version").output().unwrap();
+    assert_eq!(out(&version), concat!("temp-ingest ", env!("CARGO_PKG_VERSION"), "\n"));
+    for command in ["check", "doctor", "simulate", "incidents", "dead-letter"] {
+        let help = temp_ingest(home.path()).args([command, "--help"]).output().unwrap();
+        assert_eq!(help.status.code(), Some(0), "{command}");
+        assert!(out(&help).contains("Usage: temp-ingest "), "{command}: {}", out(&help));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_78() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["chekc"][..],
+        &["check", "--confg", "x"],
+        &["incidents", "mute", "sensor"],
+        &[],
+    ] {
+        let output = temp_ingest(home.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}");
+        assert!(err(&output).contains("Usage: temp-ingest"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn check_says_every_problem_with_its_line_and_exits_with_78() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("bad.toml"), "lanes = 24\n[admin]\nlisten = \"9184\"\n").unwrap();
+    let output = temp_ingest(home.path())
+        .args(["check", "--config", "bad.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    for place in [
+        "bad.toml:1:9: lanes: 24 is not",
+        "bad.toml:3:10: admin.listen: \"9184\" is not",
+    ] {
+        assert!(err(&output).contains(place), "{}", err(&output));
+    }
+    let missing = temp_ingest(home.path())
+        .args(["check", "--config", "gone.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(78));
+    assert!(err(&missing).starts_with("gone.toml: "), "{}", err(&missing));
+    let variable = temp_ingest(home.path())
+        .arg("check")
+        .env("TEMP_INGEST__ADMIN__LISEN", "127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert_eq!(variable.status.code(), Some(78));
+    assert!(
+        err(&variable).starts_with("TEMP_INGEST__ADMIN__LISEN: unknown field"),
+        "{}",
+        err(&variable)
+    );
+}
+
+#[test]
+fn check_accepts_what_is_shipped() {
+    let home = tempfile::tempdir().unwrap();
+    let embedded = temp_ingest(home.path()).arg("check").output().unwrap();
+    assert_eq!(
+        (embedded.status.code(), out(&embedded)),
+        (Some(0), "embedded default: the settings hold\n")
+    );
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/config.toml");
+    let commented = temp_ingest(home.path())
+        .args(["check", "--config", file])
+        .output()
+        .unwrap();
+    assert_eq!(commented.status.code(), Some(0), "{}", err(&commented));
+    assert!(
+        out(&commented).contains("no [source.NAME] table"),
+        "{}",
+        out(&commented)
+    );
+}
+
+#[test]
+fn lists_of_a_new_user_are_empty_or_say_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let letters = temp_ingest(home.path()).args(["dead-letter", "list"]).output().unwrap();
+    assert_eq!(letters.status.code(), Some(0), "{}", err(&letters));
+    assert!(out(&letters).starts_with("no dead letters in "), "{}", out(&letters));
+    let incidents = temp_ingest(home.path()).args(["incidents", "list"]).output().unwrap();
+    assert_eq!(incidents.status.code(), Some(1));
+    assert!(
+        err(&incidents).starts_with("temp-ingest: there is no store "),
+        "{}",
+        err(&incidents)
+    );
+}
+
+#[test]
+fn simulate_writes_readings_and_the_truth_about_their_faults() {
+    let home = tempfile::tempdir().unwrap();
+    let arguments = [
+        "simulate",
+        "--profile",
+        "wind",
+        "--sensors",
+        "3",
+        "--seed",
+        "7",
+        "--labels",
+        "truth.jsonl",
+    ];
+    let simulated = || {
+        temp_ingest(home.path())
+            .args(arguments)
+            .args(["--count", "20000"])
+            .output()
+            .unwrap()
+    };
+    let output = simulated();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let mut decoder = wire::json::Decoder::new();
+    assert_eq!(
+        out(&output)
+            .lines()
+            .filter(|line| decoder.decode(line.as_bytes()).is_ok())
+            .count(),
+        20_000
+    );
+    let truth = fs::read_to_string(home.path().join("truth.jsonl")).unwrap();
+    assert!(
+        truth.lines().all(|line| line.starts_with('{')) && !truth.is_empty(),
+        "{truth}"
+    );
+    assert_eq!(simulated().stdout, output.stdout);
+
+    // Nobody reads on, as with `head`: that is a clean end.
+    let mut endless = temp_ingest(home.path())
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(endless.stdout.take());
+    assert_eq!(endless.wait().unwrap().code(), Some(0));
+}
+
+/// The binary's `doctor` against an endpoint of our own.
+fn doctor(home: &Path, endpoint: &Endpoint, stream: &str) -> Command {
+    let mut command = temp_ingest(home);
+    command
+        .arg("doctor")
+        .env("TEMP_INGEST__SINK", "kinesis")
+        .env("TEMP_INGEST__KINESIS__STREAM", stream)
+        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("AWS_ENDPOINT_URL", endpoint.url())
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "AKIAFIRST")
+        .env("AWS_SECRET_ACCESS_KEY", "secret");
+    command
+}
+
+#[test]
+fn doctor_finds_everything_well_and_puts_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(Config {
+        shards: 4,
+        ..Config::default()
+    })
+    .unwrap();
+    let output = doctor(home.path(), &endpoint, "readings").output().unwrap();
+    let told = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", err(&output));
+    for line in [
+        "ok   config       embedded default holds\n",
+        "ok   region       eu-central-1\n",
+        "ok   credentials  arn:aws:",
+        "ok   stream       readings has 4 open shards\n",
+        "ok   permission   may put records\n",
+        "ok   port         127.0.0.1:0 is free\n",
+    ] {
+        assert!(told.contains(line), "{line:?} in\n{told}");
+    }
+    assert!(told.contains("ok   spool "), "{told}");
+    assert_eq!(endpoint.stop().accepted, 0);
+    assert_eq!(
+        fs::read_dir(home.path()).unwrap().count(),
+        0,
+        "doctor leaves something behind"
+    );
+}
+
+#[test]
+fn doctor_says_what_is_wrong_with_a_stream() {
+    let home = tempfile::tempdir().unwrap();
+    let auto = Config {
+        shards: 32,
+        strategy: Strategy::Auto,
+        ..Config::default()
+    };
+    let endpoint = Endpoint::start(auto).unwrap();
+    let output = doctor(home.path(), &endpoint, "readings").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = out(&output);
+    assert!(
+        told.contains("BAD  strategy     stream readings has the record distribution strategy AUTO"),
+        "{told}"
+    );
+    assert!(
+        told.contains("warn lanes        16 lanes cannot use 32 shards; set lanes = 32"),
+        "{told}"
+    );
+
+    let output = doctor(home.path(), &endpoint, "raedings").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        out(&output).contains("BAD  stream       raedings does not exist"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn doctor_says_where_credentials_and_region_come_from() {
+    let home = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(Config::default()).unwrap();
+    let nobody = doctor(home.path(), &endpoint, "readings")
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .output()
+        .unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(out(&nobody).contains("BAD  credentials "), "{}", out(&nobody));
+    let nowhere = doctor(home.path(), &endpoint, "readings")
+        .env_remove("AWS_REGION")
+        .output()
+        .unwrap();
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(
+        out(&nowhere).contains("BAD  region       none is set; set kinesis.region"),
+        "{}",
+        out(&nowhere)
+    );
+}
+
+#[test]
+fn doctor_says_which_permission_is_missing() {
+    let home = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(Config::default()).unwrap();
+    endpoint
+        .apply(endpoint::Command::Deny(vec![
+            Operation::PutRecords,
+            Operation::DescribeStreamSummary,
+        ]))
+        .unwrap();
+    let output = doctor(home.path(), &endpoint, "readings").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = out(&output);
+    assert!(told.contains("warn stream       may not be described"), "{told}");
+    assert!(
+        told.contains("BAD  permission   may not put; allow kinesis:PutRecords"),
+        "{told}"
+    );
+}
