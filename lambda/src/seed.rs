@@ -12,44 +12,18 @@ use crate::warm::WarmPage;
 /// Finer lanes are looked for down to an eighth of a slice: lanes are rarely cut to less at once.
 const LEVELS: u32 = 3;
 
-/// A page with what is known of the sensors of `lane`: of the nearest lane around it, and of those within it. Where
-/// both know a sensor, the newer state counts.
+/// A page with what is known of the sensors of `lane`: by every lane around it, and by those within it. All of them are
+/// asked, because the nearest need not be the last one in use; of a sensor known to several, the newest state counts.
 pub(crate) async fn seed(pages: &mut impl Pages, lane: LaneName) -> Result<Page, StoreError> {
+    let within = (1..=LEVELS).flat_map(|level| lane.enclosed(lane.lanes() << level));
+    let names: Vec<PageName> = lane.enclosing().chain(within).map(PageName::of_lane).collect();
     let mut known = Vec::new();
-    for enclosing in lane.enclosing() {
-        if let Some(mut page) = load(pages, &[enclosing]).await?.pop().flatten() {
+    for (name, stored) in names.iter().zip(pages.load(&names).await) {
+        if let Some(stored) = stored? {
+            let mut page = WarmPage::restore(name, &stored)?.page;
             page.restrict(&lane.slice());
             known.push(page);
-            break;
-        }
-    }
-    let mut unknown = vec![lane];
-    for level in 1..=LEVELS {
-        let finer: Vec<LaneName> = unknown
-            .iter()
-            .flat_map(|unknown| unknown.enclosed(lane.lanes() << level))
-            .collect();
-        let found = load(pages, &finer).await?;
-        unknown.clear();
-        for (finer, page) in finer.into_iter().zip(found) {
-            match page {
-                Some(page) => known.push(page),
-                None => unknown.push(finer),
-            }
         }
     }
     Ok(Page::merge(known))
-}
-
-async fn load(pages: &mut impl Pages, lanes: &[LaneName]) -> Result<Vec<Option<Page>>, StoreError> {
-    let names: Vec<PageName> = lanes.iter().copied().map(PageName::of_lane).collect();
-    let loaded = pages.load(&names).await;
-    names
-        .iter()
-        .zip(loaded)
-        .map(|(name, stored)| match stored? {
-            Some(stored) => WarmPage::restore(name, &stored).map(|warm| Some(warm.page)),
-            None => Ok(None),
-        })
-        .collect()
 }
