@@ -315,3 +315,7 @@ fn transition_json(transition: &Transition) -> Json {
         "score": transition.peak,
     })
 }
+
+#[cfg(test)]
+#[path = "incidents_tests.rs"]
+mod tests;

@@ -277,3 +277,7 @@ impl<W: Write + Send> Teller for Terminal<W> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "embedded_tests.rs"]
+mod tests;

@@ -1,0 +1,196 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use lambda::embedded::{FILE, Incidents};
+use rusqlite::Connection;
+use wire::aggregate::Aggregate;
+use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Value, json};
+
+use super::*;
+use crate::record::LaneKey;
+
+/// Hands over what is told; fails or panics when asked to.
+struct Told {
+    lines: mpsc::UnboundedSender<String>,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Error,
+    Panic,
+}
+
+impl Teller for Told {
+    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+        match self.fault {
+            Fault::Panic => panic!("the teller's end, for the test"),
+            Fault::Error => Err(TellError {
+                subject: message.subject.clone(),
+                source: "the terminal is gone".into(),
+            }),
+            Fault::None => {
+                self.lines.send(message.line.clone()).unwrap();
+                Ok(())
+            }
+        }
+    }
+}
+
+fn start(dir: &Path, fault: Fault) -> (Embedded, mpsc::UnboundedReceiver<String>) {
+    let (lines, told) = mpsc::unbounded_channel();
+    let embedded = Embedded::start(dir, detect::Settings::default(), Told { lines, fault }).unwrap();
+    (embedded, told)
+}
+
+/// A record of one lane: readings of one sensor, a second apart from `second` on.
+fn record(lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
+    let name = LaneName::of(u128::from(lane) << 124, 16);
+    let sensor = Sensor::new(&format!("sensor-{lane}"), "Temperature").with_bounds(Bounds {
+        lowest: 0.0,
+        highest: 30.0,
+    });
+    let sensor = Arc::new(sensor);
+    let identity = Identity {
+        producer: ProducerId(5),
+        number,
+    };
+    let key = name.to_string();
+    let mut aggregate = Aggregate::new(&key, *name.slice().start(), 25_600, identity);
+    for (value, second) in values.iter().zip(second..) {
+        let time = Timestamp::from_micros(1_700_000_000_000_000 + second * 1_000_000).unwrap();
+        let mut bytes = Vec::new();
+        let reading = Reading::new(sensor.clone(), time, Value::Scalar(*value)).unwrap();
+        json::encode(&reading, None, &mut bytes);
+        aggregate.push(&bytes).unwrap();
+    }
+    Arc::new(Record {
+        lane: Arc::new(LaneKey {
+            name: key.into(),
+            slice: name.slice(),
+        }),
+        identity,
+        readings: values.len() as u32,
+        since: Timestamp::default(),
+        data: aggregate.seal(),
+        receipts: Vec::new(),
+    })
+}
+
+const ACCEPTED: Answer = Answer::Accepted(None);
+
+#[tokio::test]
+async fn records_are_handled_and_incidents_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, mut told) = start(dir.path(), Fault::None);
+    let request = [record(0, 1, 0, &[20.0, 99.0]), record(1, 1, 0, &[20.0, 20.5])];
+    assert_eq!(embedded.put(&request).await.unwrap(), [ACCEPTED, ACCEPTED]);
+    let line = told.recv().await.unwrap();
+    assert!(
+        line.contains("opened") && line.contains("sensor-0") && line.contains("99"),
+        "{line}"
+    );
+    embedded.close().await;
+    let totals = embedded.totals();
+    assert_eq!((totals.handled.readings, totals.handled.anomalies), (4, 1));
+    assert_eq!((totals.delivered.anomalies, totals.delivered.messages), (1, 1));
+    assert!(
+        matches!(embedded.put(&request).await, Err(PutError::Fatal { .. })),
+        "closed"
+    );
+}
+
+#[tokio::test]
+async fn what_is_sent_again_after_a_restart_is_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    for run in 0..3 {
+        let (embedded, mut told) = start(dir.path(), Fault::None);
+        let request = [
+            record(0, 1, 0, &[20.0, 99.0]),
+            record(0, 2 + run, 10 + run as i64, &[20.0]),
+        ];
+        assert_eq!(embedded.put(&request[..1]).await.unwrap(), [ACCEPTED]);
+        assert_eq!(embedded.put(&request[1..]).await.unwrap(), [ACCEPTED]);
+        embedded.close().await;
+        let handled = embedded.totals().handled;
+        let expected = if run == 0 { (3, 0) } else { (1, 1) };
+        assert_eq!((handled.readings, handled.repeated_records), expected, "run {run}");
+        assert_eq!(told.try_recv().is_ok(), run == 0, "told once");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_told_is_told_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, _told) = start(dir.path(), Fault::Error);
+    assert_eq!(
+        embedded.put(&[record(0, 1, 0, &[20.0, 99.0])]).await.unwrap(),
+        [ACCEPTED]
+    );
+    embedded.close().await;
+    assert_eq!(embedded.totals().delivered.messages, 0);
+    let (embedded, mut told) = start(dir.path(), Fault::None);
+    assert!(told.recv().await.unwrap().contains("opened"));
+    embedded.close().await;
+    assert_eq!(embedded.totals().delivered.messages, 1);
+}
+
+#[tokio::test]
+async fn the_end_of_the_thread_is_an_error_and_not_a_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, _told) = start(dir.path(), Fault::Panic);
+    // The answer is given before people are told.
+    assert_eq!(
+        embedded.put(&[record(0, 1, 0, &[20.0, 99.0])]).await.unwrap(),
+        [ACCEPTED]
+    );
+    let error = embedded.put(&[record(0, 2, 9, &[20.0])]).await.unwrap_err();
+    assert!(matches!(error, PutError::Fatal { .. }), "{error}");
+    embedded.close().await;
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_take_is_refused_from_there_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, _told) = start(dir.path(), Fault::None);
+    let file = Connection::open(dir.path().join(FILE)).unwrap();
+    file.execute_batch("CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT raise(ABORT, 'disk is full'); END")
+        .unwrap();
+    let request = [record(0, 1, 0, &[20.0]), record(1, 1, 0, &[20.0])];
+    let refused = Answer::Refused("store");
+    assert_eq!(embedded.put(&request).await.unwrap(), [refused.clone(), refused]);
+    file.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(embedded.put(&request).await.unwrap(), [ACCEPTED, ACCEPTED]);
+    embedded.close().await;
+    assert_eq!(embedded.totals().handled.readings, 2);
+}
+
+#[tokio::test]
+async fn a_mute_silences_the_terminal_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, mut told) = start(dir.path(), Fault::None);
+    let incidents = Incidents::open(dir.path()).unwrap().unwrap();
+    incidents.mute_sensor("sensor-0", Timestamp::MAX).unwrap();
+    embedded.put(&[record(0, 1, 0, &[20.0, 99.0])]).await.unwrap();
+    embedded.close().await;
+    let delivered = embedded.totals().delivered;
+    assert_eq!((delivered.anomalies, delivered.messages, delivered.muted), (1, 0, 1));
+    assert!(told.try_recv().is_err());
+    assert_eq!(incidents.list(9).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_terminal_gets_a_line_a_message_and_colour_only_where_it_is_one() {
+    let message = Message {
+        change: Change::Opened,
+        subject: String::new(),
+        text: String::new(),
+        sms: String::new(),
+        line: "a line".to_owned(),
+    };
+    for (coloured, expected) in [(false, "a line\n"), (true, "\x1b[31ma line\x1b[0m\n")] {
+        let mut out = Vec::new();
+        Terminal::new(&mut out, coloured).tell(&message).await.unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
