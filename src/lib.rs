@@ -22,6 +22,8 @@ pub mod pace;
 pub mod pipeline;
 /// What a simulated sensor measures.
 pub mod profile;
+/// All running sources: started, stopped and exchanged.
+pub mod sources;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
 /// One PutRecords request.
@@ -30,6 +32,10 @@ pub mod request;
 pub mod screen;
 /// The command `simulate`.
 pub mod simulate;
+/// What the service manager is told.
+pub mod systemd;
+/// The running daemon: builds every part and watches over them.
+pub mod daemon;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.

@@ -1,0 +1,138 @@
+//! All running sources: started, stopped and, on a reload, exchanged one by one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tracing::info;
+
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::screen::Screen;
+use crate::source::{self, Batch, Ended, Malformed, Output, Settings, SourceError};
+
+/// The sources of a running daemon.
+#[derive(Debug)]
+pub struct Sources {
+    wiring: Wiring,
+    running: BTreeMap<String, Running>,
+    /// What a reload wants to run under a name whose source has not ended yet.
+    waiting: BTreeMap<String, Settings>,
+    tasks: JoinSet<(String, Result<Result<Ended, SourceError>, JoinError>)>,
+    /// Lines each source could not read, over all its restarts.
+    malformed: BTreeMap<String, Arc<Malformed>>,
+}
+
+/// What every source is given. Once it is gone and the sources have ended, the pipeline's input closes.
+#[derive(Debug)]
+pub struct Wiring {
+    /// Where batches go.
+    pub batches: mpsc::Sender<Batch>,
+    /// Whether sources that can wait should.
+    pub pressure: watch::Receiver<bool>,
+    /// Where readings are counted.
+    pub ledger: Arc<Ledger>,
+    /// Where positions are kept.
+    pub state_dir: PathBuf,
+    /// Shows what is measured, where a person looks on.
+    pub screen: Option<Arc<Screen>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    settings: Settings,
+    stop: watch::Sender<bool>,
+}
+
+/// A source that ended and should not have.
+#[derive(Debug, thiserror::Error)]
+pub enum SourcesError {
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] SourceError),
+    /// It panicked.
+    #[error("source {0:?} broke: {1}")]
+    Broken(String, JoinError),
+}
+
+impl Sources {
+    /// Starts them all.
+    pub fn start(wiring: Wiring, settings: &source::Sources) -> Self {
+        let (running, waiting) = Default::default();
+        let mut sources = Self { wiring, running, waiting, tasks: JoinSet::new(), malformed: BTreeMap::new() };
+        for (name, settings) in settings {
+            sources.spawn(name, settings);
+        }
+        sources
+    }
+
+    /// Brings the running sources to what is set now: unchanged ones go on undisturbed.
+    pub fn reload(&mut self, settings: &source::Sources) {
+        self.waiting.clear();
+        for (name, running) in &self.running {
+            if settings.get(name) != Some(&running.settings) {
+                running.stop.send_replace(true);
+            }
+        }
+        for (name, wanted) in settings {
+            match self.running.get(name) {
+                None => self.spawn(name, wanted),
+                Some(running) if running.settings == *wanted && !*running.stop.borrow() => {}
+                Some(_) => drop(self.waiting.insert(name.clone(), wanted.clone())),
+            }
+        }
+    }
+
+    /// Asks them all to stop.
+    pub fn stop(&mut self) {
+        self.waiting.clear();
+        for running in self.running.values() {
+            running.stop.send_replace(true);
+        }
+    }
+
+    /// Waits until one ends, and starts what a reload wants in its place. `None` once all have ended: every one was finite, or
+    /// was asked to stop.
+    pub async fn ended(&mut self) -> Result<Option<()>, SourcesError> {
+        let Some(ended) = self.tasks.join_next().await else { return Ok(None) };
+        let (name, ended) = ended.expect("a source is joined inside its task, and the task itself does not panic");
+        self.running.remove(&name);
+        match ended {
+            Ok(Ok(Ended::Spent)) => info!(source = name, "the source is spent"),
+            Ok(Ok(Ended::Stopped)) => info!(source = name, "the source has stopped"),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(error) => return Err(SourcesError::Broken(name, error)),
+        }
+        if let Some(settings) = self.waiting.remove(&name) {
+            self.spawn(&name, &settings);
+        }
+        Ok(Some(()))
+    }
+
+    /// Brings what each source could not read into the metrics.
+    pub fn measure(&self, metrics: &Metrics) {
+        for (name, malformed) in &self.malformed {
+            metrics.malformed(name, malformed.count());
+        }
+    }
+
+    /// How many run now.
+    pub fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    fn spawn(&mut self, name: &str, settings: &Settings) {
+        let (stop, stopped) = watch::channel(false);
+        let wiring = &self.wiring;
+        let output = Output::new(wiring.batches.clone(), wiring.pressure.clone(), stopped, wiring.ledger.clone())
+            .shown_on(wiring.screen.clone());
+        let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
+        let task = source::spawn(name, settings, output, &wiring.state_dir, malformed);
+        self.running.insert(name.to_owned(), Running { settings: settings.clone(), stop });
+        let name = name.to_owned();
+        info!(source = name, "the source has started");
+        self.tasks.spawn(async move { (name, task.await) });
+    }
+}
