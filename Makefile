@@ -1,0 +1,43 @@
+# Everything a person or CI does here. `make help` lists it.
+CARGO  ?= cargo
+VENV   ?= target/venv
+PYTHON := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build and start: a simulated house and a recorded series, scored on this machine
+	$(CARGO) run --release --locked --bin temp-ingest -- run
+
+.PHONY: test
+test: tools $(PYTHON) ## Everything CI checks; installs what it needs
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
+	$(PYTHON) -m unittest discover -s tests
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	shellcheck .ci/run scripts/*.sh
+
+.PHONY: tools
+tools: ## Install the tools `make test` runs beside Rust: shellcheck, promtool, python3
+	scripts/install_tools.sh
+
+$(PYTHON): requirements-test.txt
+	python3 -m venv --clear $(VENV)
+	$(PYTHON) -m pip install --quiet --requirement requirements-test.txt
+	touch $@
+
+.PHONY: bars
+bars: ## The figures of docs/figures.md, measured here
+	$(CARGO) build --release --locked
+	scripts/measure_bars.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for a minute each (needs nightly and cargo-fuzz)
+	for target in $$(cd fuzz && cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=60 || exit 1; \
+	done
