@@ -16,7 +16,7 @@ use crate::duration::Within;
 use crate::incidents::{self, Format};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
-use crate::{clock, doctor, log, profile};
+use crate::{clock, daemon, doctor, log, profile};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
@@ -37,6 +37,11 @@ const EXIT_CODES: &str = "Exit codes: 0 clean, 1 failed while running, 78 bad co
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The daemon: take readings, deliver them, tell of incidents
+    ///
+    /// Ends on SIGTERM and SIGINT, or when every source is spent, after delivering or spooling all it took. SIGHUP reloads
+    /// the sources.
+    Run(Config),
     /// Load and validate the configuration; print every problem with its file, line and remedy
     ///
     /// Touches no network. Exits with 78 where something is wrong.
@@ -145,6 +150,8 @@ enum DeadLetter {
         #[arg(long)]
         json: bool,
     },
+    /// Send everything again through the configured sink, under new identities; ends when all is delivered
+    Replay(Config),
 }
 
 /// How a command failed.
@@ -184,12 +191,24 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Run(at) => run_daemon(&at),
         Command::Check(at) => check(&at),
         Command::Doctor(at) => examine(&at),
         Command::Simulate(what) => Ok(simulated(&what)?),
         Command::Incidents(command) => of_incidents(command),
         Command::DeadLetter(command) => of_dead_letters(command),
     }
+}
+
+fn run_daemon(at: &Config) -> Result<(), Failure> {
+    let loaded = prepare(at.config.as_deref())?;
+    Ok(runtime()?.block_on(daemon::run(loaded))?)
+}
+
+/// Two threads do: one for the pipeline, one for the requests under way.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().context("starting the runtime")
 }
 
 fn check(at: &Config) -> Result<(), Failure> {
@@ -261,6 +280,14 @@ fn of_incidents(command: Incidents) -> Result<(), Failure> {
 fn of_dead_letters(command: DeadLetter) -> Result<(), Failure> {
     match command {
         DeadLetter::List { state, json } => Ok(list_dead_letters(&state.dir()?, json)?),
+        DeadLetter::Replay(at) => {
+            let loaded = prepare(at.config.as_deref())?;
+            let (readings, files) = runtime()?.block_on(daemon::send_dead_letters(loaded))?;
+            let mut out = io::stdout().lock();
+            let told = files.iter().try_for_each(|file| writeln!(out, "kept as {}", file.display()));
+            let told = told.and_then(|()| writeln!(out, "{readings} readings sent again"));
+            Ok(told.context("writing to standard output")?)
+        }
     }
 }
 
@@ -274,7 +301,7 @@ fn list_dead_letters(dir: &Path, json: bool) -> anyhow::Result<()> {
 }
 
 /// Loads the settings, starts the log and says once what is in force.
-pub fn prepare(config: Option<&Path>) -> Result<Loaded, Invalid> {
+fn prepare(config: Option<&Path>) -> Result<Loaded, Invalid> {
     let loaded = settings::load(config)?;
     log::start(&loaded.settings.log).map_err(|error| {
         let cause = std::error::Error::source(&error)

@@ -2,6 +2,7 @@
 //! ends the daemon: half-dead is worse than restarted.
 
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use wire::ProducerId;
 
 use crate::admin::{Server, Shown};
 use crate::backoff::Backoff;
-use crate::dead_letter::DeadLetters;
+use crate::dead_letter::{DeadLetters, Replay};
 use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
 use crate::ledger::{Drop, Ledger};
@@ -30,6 +31,7 @@ use crate::sink::Sink;
 use crate::sink::embedded::{Embedded, Terminal};
 use crate::sink::kinesis::{Kinesis, Target};
 use crate::sink::stdout::Stdout;
+use crate::source::{Batch, Output};
 use crate::sources::{Sources, Wiring};
 use crate::spool::Spool;
 use crate::systemd::Notifier;
@@ -43,12 +45,52 @@ const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// So often a person who looks on is shown what is measured.
 const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Dead letters are sent so many at a time.
+const DEAD_LETTER_BATCH: usize = 256;
+
 /// Runs until the sources are spent or a signal asks for the end. An error is a failure while running.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let mut daemon = Daemon::start(loaded).await?;
     let failed = daemon.watch().await;
     let drained = daemon.drain(failed.is_err()).await;
     failed.and(drained)
+}
+
+/// Sends dead letters again, under new identities, through a daemon of their own that may run beside the real one. Says how
+/// many readings went, and which files they were in.
+pub async fn send_dead_letters(mut loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
+    let settings = &mut loaded.settings;
+    let state_dir = state_dir_of(&settings.spool.dir()?);
+    settings.source.clear();
+    settings.admin.listen.set_port(0);
+    settings.spool.dir = Some(state_dir.join("dead-letter-spool"));
+    let replay = DeadLetters::open(&state_dir, &sink_name(settings))?.replay()?;
+    let mut daemon = Daemon::start(loaded).await?;
+    let output = daemon.sources.as_ref().expect("just started").output();
+    let feeding = tokio::spawn(feed(replay, output));
+    let failed = daemon.watch().await;
+    let drained = daemon.drain(failed.is_err()).await;
+    failed.and(drained)?;
+    let (replay, readings) = feeding.await.context("reading the dead letters")??;
+    Ok((readings, replay.finish()?))
+}
+
+async fn feed(mut replay: Replay, output: Output) -> anyhow::Result<(Replay, u64)> {
+    let mut sent = 0;
+    loop {
+        let mut readings = Vec::with_capacity(DEAD_LETTER_BATCH);
+        for reading in replay.by_ref().take(DEAD_LETTER_BATCH) {
+            match reading {
+                Ok(reading) => readings.push(reading),
+                Err(error) => warn!(%error, "a dead letter gives no readings, and stays one"),
+            }
+        }
+        if readings.is_empty() {
+            return Ok((replay, sent));
+        }
+        sent += readings.len() as u64;
+        output.send(Batch { readings, receipt: None }).await?;
+    }
 }
 
 struct Daemon {
@@ -81,7 +123,7 @@ impl Daemon {
         let address = server.address();
         let dir = settings.spool.dir()?;
         let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
-        let state_dir = dir.parent().unwrap_or(&dir).to_owned();
+        let state_dir = state_dir_of(&dir);
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
         let (sink, embedded) = sink(settings, &state_dir)?;
@@ -304,7 +346,7 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
     Ok(lanes)
 }
 
-fn sink(settings: &Settings, state_dir: &std::path::Path) -> anyhow::Result<(Arc<dyn Sink>, Option<Arc<Embedded>>)> {
+fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Option<Arc<Embedded>>)> {
     Ok(match settings.sink {
         settings::Sink::Kinesis => {
             let stream = settings.kinesis.stream.clone().context("sink = \"kinesis\" needs kinesis.stream")?;
@@ -318,6 +360,11 @@ fn sink(settings: &Settings, state_dir: &std::path::Path) -> anyhow::Result<(Arc
             (embedded.clone(), Some(embedded))
         }
     })
+}
+
+/// The spool's folder is in the one for state, which holds the rest too.
+fn state_dir_of(spool: &Path) -> PathBuf {
+    spool.parent().unwrap_or(spool).to_owned()
 }
 
 /// Where records go, as a dead letter names it.

@@ -123,6 +123,12 @@ impl Sources {
         self.running.len()
     }
 
+    /// Where one more source may hand its readings over; it is not asked to stop.
+    pub fn output(&self) -> Output {
+        let wiring = &self.wiring;
+        Output::new(wiring.batches.clone(), wiring.pressure.clone(), watch::channel(false).1, wiring.ledger.clone())
+    }
+
     fn spawn(&mut self, name: &str, settings: &Settings) {
         let (stop, stopped) = watch::channel(false);
         let wiring = &self.wiring;
