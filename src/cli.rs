@@ -208,7 +208,11 @@ fn run_daemon(at: &Config) -> Result<(), Failure> {
 /// Two threads do: one for the pipeline, one for the requests under way.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_all().build().context("starting the runtime")
+    builder
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 fn check(at: &Config) -> Result<(), Failure> {
@@ -284,7 +288,9 @@ fn of_dead_letters(command: DeadLetter) -> Result<(), Failure> {
             let loaded = prepare(at.config.as_deref())?;
             let (readings, files) = runtime()?.block_on(daemon::send_dead_letters(loaded))?;
             let mut out = io::stdout().lock();
-            let told = files.iter().try_for_each(|file| writeln!(out, "kept as {}", file.display()));
+            let told = files
+                .iter()
+                .try_for_each(|file| writeln!(out, "kept as {}", file.display()));
             let told = told.and_then(|()| writeln!(out, "{readings} readings sent again"));
             Ok(told.context("writing to standard output")?)
         }

@@ -89,7 +89,12 @@ async fn feed(mut replay: Replay, output: Output) -> anyhow::Result<(Replay, u64
             return Ok((replay, sent));
         }
         sent += readings.len() as u64;
-        output.send(Batch { readings, receipt: None }).await?;
+        output
+            .send(Batch {
+                readings,
+                receipt: None,
+            })
+            .await?;
     }
 }
 
@@ -147,11 +152,19 @@ impl Daemon {
         let pipeline = tokio::spawn(pipeline::run(parts, input, stopped));
         let looked_on = std::io::stdout().is_terminal() || loaded.origin == Origin::Embedded;
         let screen = (settings.sink == settings::Sink::Embedded && looked_on).then(Arc::<Screen>::default);
-        let wiring =
-            Wiring { batches, pressure: pressed, ledger: ledger.clone(), state_dir: state_dir.clone(), screen: screen.clone() };
+        let wiring = Wiring {
+            batches,
+            pressure: pressed,
+            ledger: ledger.clone(),
+            state_dir: state_dir.clone(),
+            screen: screen.clone(),
+        };
         let sources = Some(Sources::start(wiring, &settings.source));
         let (ends, ended) = oneshot::channel::<()>();
-        let shown = Shown { metrics: metrics.clone(), ready: readiness(status.clone()) };
+        let shown = Shown {
+            metrics: metrics.clone(),
+            ready: readiness(status.clone()),
+        };
         let admin = tokio::spawn(server.serve(shown, async { drop(ended.await) }));
         let notifier = Notifier::new();
         info!(metrics = %format_args!("http://{address}/metrics"), state = %state_dir.display(), "ready");
@@ -210,7 +223,11 @@ impl Daemon {
         self.notifier.stopping();
         if self.ended.is_none() {
             let counts = self.ledger.snapshot();
-            info!(in_flight = counts.in_flight, spooled = counts.spooled, "stopping: delivering what is in memory");
+            info!(
+                in_flight = counts.in_flight,
+                spooled = counts.spooled,
+                "stopping: delivering what is in memory"
+            );
         }
         self.stop.send_replace(true);
         let ending = self.sources.take().map(|mut sources| {
@@ -252,14 +269,22 @@ impl Daemon {
             "ended"
         );
         if !counts.conserved() || counts.in_flight > 0 {
-            return Err(anyhow!("readings are unaccounted for at the end, which is a bug: {counts:?}"));
+            return Err(anyhow!(
+                "readings are unaccounted for at the end, which is a bug: {counts:?}"
+            ));
         }
         if ended.unsaved > 0 {
-            error!(readings = ended.unsaved, "lost: neither the sink nor the spool took them before the grace ended");
+            error!(
+                readings = ended.unsaved,
+                "lost: neither the sink nor the spool took them before the grace ended"
+            );
             return Err(anyhow!("{} readings could not be saved", ended.unsaved));
         }
         if ended.spooled > 0 && !failed {
-            info!(readings = ended.spooled, "in the spool: they go first after the next start");
+            info!(
+                readings = ended.spooled,
+                "in the spool: they go first after the next start"
+            );
         }
         Ok(())
     }
@@ -271,7 +296,10 @@ impl Daemon {
                 if let Some(sources) = &mut self.sources {
                     sources.reload(&loaded.settings.source);
                 }
-                let now = Settings { source: loaded.settings.source.clone(), ..self.loaded.settings.clone() };
+                let now = Settings {
+                    source: loaded.settings.source.clone(),
+                    ..self.loaded.settings.clone()
+                };
                 if now != loaded.settings {
                     warn!("reloaded the sources; what else has changed in the configuration takes a restart");
                 } else {
@@ -331,7 +359,11 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
         backoff: Backoff::new(kinesis.backoff_base.get(), kinesis.backoff_cap.get()),
     };
     let mut lanes = Lanes::new(limits, ledger.clone(), ChaCha8Rng::seed_from_u64(rand::random()));
-    let found: Vec<LaneKey> = recovered.lanes.iter().map(|found| LaneKey::clone(&found.lane)).collect();
+    let found: Vec<LaneKey> = recovered
+        .lanes
+        .iter()
+        .map(|found| LaneKey::clone(&found.lane))
+        .collect();
     lanes.hold_behind_older(&found);
     for found in &recovered.lanes {
         lanes.recover(&found.lane, found.records, found.readings);
@@ -349,9 +381,20 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
 fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Option<Arc<Embedded>>)> {
     Ok(match settings.sink {
         settings::Sink::Kinesis => {
-            let stream = settings.kinesis.stream.clone().context("sink = \"kinesis\" needs kinesis.stream")?;
+            let stream = settings
+                .kinesis
+                .stream
+                .clone()
+                .context("sink = \"kinesis\" needs kinesis.stream")?;
             let (region, timeout) = (settings.kinesis.region.clone(), settings.kinesis.timeout.get());
-            (Arc::new(Kinesis::new(Target { stream, region, timeout })), None)
+            (
+                Arc::new(Kinesis::new(Target {
+                    stream,
+                    region,
+                    timeout,
+                })),
+                None,
+            )
         }
         settings::Sink::Stdout => (Arc::new(Stdout), None),
         settings::Sink::Embedded => {
@@ -382,7 +425,9 @@ fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<(), Stri
         let status = status.borrow();
         match (&status.trouble, status.full, status.draining) {
             (_, _, true) => Err("draining: what came in is being delivered, and nothing more is taken".to_owned()),
-            (Some(trouble), true, _) => Err(format!("memory and spool are full, and the sink takes nothing: {trouble}")),
+            (Some(trouble), true, _) => Err(format!(
+                "memory and spool are full, and the sink takes nothing: {trouble}"
+            )),
             (None, true, _) => Err("memory is full: the sink is slower than the sources".to_owned()),
             _ => Ok(()),
         }

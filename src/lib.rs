@@ -4,6 +4,8 @@
 pub mod admin;
 /// How long a refused record waits.
 pub mod backoff;
+/// The running daemon: builds every part and watches over them.
+pub mod daemon;
 /// What can never be delivered, kept in a file that any tool reads.
 pub mod dead_letter;
 /// One lane: packs readings, and keeps its records in order.
@@ -22,41 +24,31 @@ pub mod pace;
 pub mod pipeline;
 /// What a simulated sensor measures.
 pub mod profile;
-/// All running sources: started, stopped and exchanged.
-pub mod sources;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
 /// One PutRecords request.
 pub mod request;
 /// What is measured now, for a person who looks on.
 pub mod screen;
-/// The command `simulate`.
-pub mod simulate;
-/// What the service manager is told.
-pub mod systemd;
-/// The running daemon: builds every part and watches over them.
-pub mod daemon;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.
 pub mod source;
+/// All running sources: started, stopped and exchanged.
+pub mod sources;
 /// What the sink cannot take now, kept on disk.
 pub mod spool;
+/// What the service manager is told.
+pub mod systemd;
 /// What is wrong with the sink or the spool, said in time.
 pub mod trouble;
 
 /// A size in bytes as people write it.
 pub mod byte_size;
-/// The command line.
-pub mod cli;
-/// The wall clock.
+/// The wall clock, which only sources and the pipeline read.
 pub mod clock;
-/// What the daemon needs outside itself, looked at.
-pub mod doctor;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
-/// Incidents of the embedded store, for people.
-pub mod incidents;
 /// Log lines: where they go and what they look like.
 pub mod log;
 /// What is wrong with a configuration.
@@ -65,5 +57,12 @@ pub mod problem;
 pub mod settings;
 /// Where the daemon may keep what must outlive it.
 pub mod state_dir;
-/// What the service manager is told.
-pub mod systemd;
+
+/// The command line.
+pub mod cli;
+/// The command `doctor`: all the daemon needs, looked at before it is needed.
+pub mod doctor;
+/// The command `incidents`: incidents of the embedded store, for people.
+pub mod incidents;
+/// The command `simulate`.
+pub mod simulate;

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, error};
-use wire::Timestamp;
 
+use crate::clock;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
 use crate::lane::Arrival;
 use crate::lanes::Lanes;
@@ -480,16 +480,8 @@ async fn at(deadline: Option<Instant>) {
 fn arrival() -> Arrival {
     Arrival {
         at: Instant::now().into_std(),
-        wall: now(),
+        wall: clock::now(),
     }
-}
-
-/// The wall clock.
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::from_micros(since.as_micros() as i64).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

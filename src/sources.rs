@@ -61,7 +61,13 @@ impl Sources {
     /// Starts them all.
     pub fn start(wiring: Wiring, settings: &source::Sources) -> Self {
         let (running, waiting) = Default::default();
-        let mut sources = Self { wiring, running, waiting, tasks: JoinSet::new(), malformed: BTreeMap::new() };
+        let mut sources = Self {
+            wiring,
+            running,
+            waiting,
+            tasks: JoinSet::new(),
+            malformed: BTreeMap::new(),
+        };
         for (name, settings) in settings {
             sources.spawn(name, settings);
         }
@@ -96,7 +102,9 @@ impl Sources {
     /// Waits until one ends, and starts what a reload wants in its place. `None` once all have ended: every one was finite, or
     /// was asked to stop.
     pub async fn ended(&mut self) -> Result<Option<()>, SourcesError> {
-        let Some(ended) = self.tasks.join_next().await else { return Ok(None) };
+        let Some(ended) = self.tasks.join_next().await else {
+            return Ok(None);
+        };
         let (name, ended) = ended.expect("a source is joined inside its task, and the task itself does not panic");
         self.running.remove(&name);
         match ended {
@@ -126,17 +134,33 @@ impl Sources {
     /// Where one more source may hand its readings over; it is not asked to stop.
     pub fn output(&self) -> Output {
         let wiring = &self.wiring;
-        Output::new(wiring.batches.clone(), wiring.pressure.clone(), watch::channel(false).1, wiring.ledger.clone())
+        Output::new(
+            wiring.batches.clone(),
+            wiring.pressure.clone(),
+            watch::channel(false).1,
+            wiring.ledger.clone(),
+        )
     }
 
     fn spawn(&mut self, name: &str, settings: &Settings) {
         let (stop, stopped) = watch::channel(false);
         let wiring = &self.wiring;
-        let output = Output::new(wiring.batches.clone(), wiring.pressure.clone(), stopped, wiring.ledger.clone())
-            .shown_on(wiring.screen.clone());
+        let output = Output::new(
+            wiring.batches.clone(),
+            wiring.pressure.clone(),
+            stopped,
+            wiring.ledger.clone(),
+        )
+        .shown_on(wiring.screen.clone());
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
         let task = source::spawn(name, settings, output, &wiring.state_dir, malformed);
-        self.running.insert(name.to_owned(), Running { settings: settings.clone(), stop });
+        self.running.insert(
+            name.to_owned(),
+            Running {
+                settings: settings.clone(),
+                stop,
+            },
+        );
         let name = name.to_owned();
         info!(source = name, "the source has started");
         self.tasks.spawn(async move { (name, task.await) });

@@ -81,12 +81,21 @@ async fn a_missing_stream_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let (readings, ledger) = (dir.path().join("readings.jsonl"), dir.path().join("ledger.jsonl"));
     write_readings(&readings, 10, 1_000);
-    let endpoint = Endpoint::start(Config { exists: false, ledger: Some(ledger.clone()), ..Config::default() }).unwrap();
+    let endpoint = Endpoint::start(Config {
+        exists: false,
+        ledger: Some(ledger.clone()),
+        ..Config::default()
+    })
+    .unwrap();
     let mut daemon = Daemon::start(dir.path(), &config(&readings, ""), Some(&endpoint.url()), &[]);
     let address = daemon.address();
     let said = daemon.logged("waiting for the sink");
     assert!(said.contains("stream_missing") && said.contains("readings"), "{said}");
-    assert_eq!(get(&address, "/readyz").0, "HTTP/1.1 200 OK", "it accepts while it waits");
+    assert_eq!(
+        get(&address, "/readyz").0,
+        "HTTP/1.1 200 OK",
+        "it accepts while it waits"
+    );
     let scrape = get(&address, "/metrics").1;
     assert!(conserved(&scrape), "{scrape}");
     assert_eq!(metric(&scrape, "temp_ingest_readings_delivered_total"), 0.0);
@@ -102,10 +111,21 @@ fn a_stream_with_strategy_auto_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let readings = dir.path().join("readings.jsonl");
     write_readings(&readings, 10, 1_000);
-    let endpoint = Endpoint::start(Config { strategy: endpoint::Strategy::Auto, ..Config::default() }).unwrap();
+    let endpoint = Endpoint::start(Config {
+        strategy: endpoint::Strategy::Auto,
+        ..Config::default()
+    })
+    .unwrap();
     let mut daemon = Daemon::start(dir.path(), &config(&readings, ""), Some(&endpoint.url()), &[]);
     assert_eq!(daemon.ended().code(), Some(1));
-    assert!(daemon.log.iter().any(|line| line.contains("AUTO") && line.contains("readings")), "{:?}", daemon.log);
+    assert!(
+        daemon
+            .log
+            .iter()
+            .any(|line| line.contains("AUTO") && line.contains("readings")),
+        "{:?}",
+        daemon.log
+    );
     assert_eq!(endpoint.stop().accepted, 0);
 }
 
@@ -115,8 +135,16 @@ fn what_an_outage_holds_back_goes_first_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (readings, ledger) = (dir.path().join("readings.jsonl"), dir.path().join("ledger.jsonl"));
     write_readings(&readings, 10, 5_000);
-    let endpoint = Endpoint::start(Config { ledger: Some(ledger.clone()), ..Config::default() }).unwrap();
-    let down = Step { fault: Some(Fault::Unavailable), times: u32::MAX, operation: endpoint::Operation::PutRecords };
+    let endpoint = Endpoint::start(Config {
+        ledger: Some(ledger.clone()),
+        ..Config::default()
+    })
+    .unwrap();
+    let down = Step {
+        fault: Some(Fault::Unavailable),
+        times: u32::MAX,
+        operation: endpoint::Operation::PutRecords,
+    };
     endpoint.apply(Command::Script(vec![down])).unwrap();
     let config = config(&readings, "grace = \"300ms\"");
     let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);

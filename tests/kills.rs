@@ -15,7 +15,11 @@ async fn a_hundred_kills_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (readings, ledger) = (dir.path().join("readings.jsonl"), dir.path().join("ledger.jsonl"));
     write_readings(&readings, 50, 60_000);
-    let faults = [(Fault::Partial, 0.2), (Fault::ResetAfter, 0.1), (Fault::Unavailable, 0.1)];
+    let faults = [
+        (Fault::Partial, 0.2),
+        (Fault::ResetAfter, 0.1),
+        (Fault::Unavailable, 0.1),
+    ];
     let endpoint = Endpoint::start(Config {
         chances: faults.into(),
         ledger: Some(ledger.clone()),

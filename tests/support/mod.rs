@@ -27,24 +27,52 @@ impl Daemon {
         let file = dir.join("config.toml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_temp-ingest"));
-        command.arg("run").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", dir).env("STATE_DIRECTORY", dir.join("state")).env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "eu-central-1");
-        command.env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0").envs(endpoint.map(|url| ("AWS_ENDPOINT_URL", url)));
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("HOME", dir)
+            .env("STATE_DIRECTORY", dir.join("state"))
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_REGION", "eu-central-1");
+        command
+            .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+            .envs(endpoint.map(|url| ("AWS_ENDPOINT_URL", url)));
         command.envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines, log: Vec::new() }
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self {
+            child,
+            lines,
+            log: Vec::new(),
+        }
     }
 
     /// Waits until it logs a line with these words, and returns it.
     pub fn logged(&mut self, words: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     self.log.push(line.clone());
                     if line.contains(words) {
@@ -59,11 +87,21 @@ impl Daemon {
     /// Where it serves HTTP.
     pub fn address(&mut self) -> String {
         let line = self.logged("metrics=http://");
-        line.split("metrics=http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+        line.split("metrics=http://")
+            .nth(1)
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned()
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().unwrap();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -71,7 +109,10 @@ impl Daemon {
     pub fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => self.log.push(line),
                 Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
                 Err(RecvTimeoutError::Timeout) => panic!("never ended:\n{}", self.log.join("\n")),
@@ -81,9 +122,15 @@ impl Daemon {
 
     /// The counts of its last line.
     pub fn counts(&self) -> BTreeMap<String, u64> {
-        let line = self.log.iter().find(|line| line.contains(" ended produced=")).expect("it says what became of readings");
+        let line = self
+            .log
+            .iter()
+            .find(|line| line.contains(" ended produced="))
+            .expect("it says what became of readings");
         let fields = line.split_whitespace().filter_map(|field| field.split_once('='));
-        fields.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+        fields
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
     }
 }
 
@@ -97,7 +144,11 @@ impl Drop for Daemon {
 /// One HTTP GET: the status line and the body.
 pub fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -106,8 +157,12 @@ pub fn get(address: &str, path: &str) -> (String, String) {
 
 /// The sum of a metric over its labels.
 pub fn metric(scrape: &str, name: &str) -> f64 {
-    let samples = scrape.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    let samples = scrape
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name));
+    samples
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
 }
 
 /// True where every reading of a scrape is in exactly one place.
@@ -134,9 +189,19 @@ pub fn write_readings(path: &Path, sensors: u32, count: u64) {
 pub fn check_ledger(ledger: &Path, expected: &Path, options: &[&str]) -> serde_json::Value {
     let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ledger_check.py");
-    let output =
-        Command::new(python).arg(script).arg(ledger).arg("--expected").arg(expected).args(options).output().unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .arg(ledger)
+        .arg("--expected")
+        .arg(expected)
+        .args(options)
+        .output()
+        .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{report}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_str(&report).unwrap()
 }
