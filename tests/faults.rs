@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use endpoint::{Command, Config, Endpoint, Fault, Step};
+use endpoint::{Command, Config, Endpoint, Fault};
 use support::{Daemon, check_ledger, conserved, get, metric, write_readings};
 
 fn config(readings: &Path, more: &str) -> String {
@@ -140,12 +140,9 @@ fn what_an_outage_holds_back_goes_first_after_a_restart() {
         ..Config::default()
     })
     .unwrap();
-    let down = Step {
-        fault: Some(Fault::Unavailable),
-        times: u32::MAX,
-        operation: endpoint::Operation::PutRecords,
-    };
-    endpoint.apply(Command::Script(vec![down])).unwrap();
+    endpoint
+        .apply(Command::Chances([(Fault::Unavailable, 1.0)].into()))
+        .unwrap();
     let config = config(&readings, "grace = \"300ms\"");
     let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
     daemon.logged("waiting for the sink");
@@ -154,8 +151,7 @@ fn what_an_outage_holds_back_goes_first_after_a_restart() {
     let first = daemon.counts();
     assert_eq!((first["delivered"], first["in_flight"]), (0, 0));
     assert!(first["spooled"] > 0, "{first:?}");
-    endpoint.apply(Command::Recover).unwrap();
-    endpoint.apply(Command::Script(Vec::new())).unwrap();
+    endpoint.apply(Command::Chances([].into())).unwrap();
     let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
     assert!(daemon.ended().success(), "{}", daemon.log.join("\n"));
     assert_eq!(daemon.counts()["recovered"], first["spooled"]);

@@ -138,10 +138,6 @@ impl Kinesis {
                         message: ignores_keys(&self.target.stream),
                     });
                 }
-                info!(
-                    stream = self.target.stream,
-                    "the stream is found, and keeps records by their partition keys"
-                );
             }
             Err(error) if error.code() == Some("AccessDeniedException") => warn!(
                 stream = self.target.stream,
@@ -149,7 +145,9 @@ impl Kinesis {
             ),
             Err(error) => return Err(self.failure("describing", error).await),
         }
-        self.honours_keys.store(true, Ordering::Relaxed);
+        if !self.honours_keys.swap(true, Ordering::Relaxed) {
+            info!(stream = self.target.stream, "the stream is found");
+        }
         Ok(())
     }
 
