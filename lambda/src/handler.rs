@@ -63,8 +63,8 @@ pub struct Handled {
     pub counts: Counts,
 }
 
-/// What a handler did. A reading counts when its page is appended, so what fails is not counted, and what is delivered
-/// again counts as repeated.
+/// What a handler did. A reading counts when all entries of its page are appended, so what fails is not counted, and what
+/// is delivered again counts as repeated: never twice, but where only some of the entries were appended, those not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Readings that moved their page.

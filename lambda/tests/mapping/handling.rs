@@ -162,6 +162,29 @@ fn the_lowest_failed_record_is_answered_and_other_pages_go_on() {
 }
 
 #[test]
+fn a_record_delivered_again_is_known_when_its_producer_is_forgotten() {
+    let shared = Arc::<Mutex<Shared>>::default();
+    let old = aggregate("4/0", 1, &[reading("a", 1)]);
+    let identity = Identity {
+        producer: ProducerId(10),
+        number: 1,
+    };
+    let mut other = Aggregate::new("4/0", 0, 1_000_000, identity);
+    other.push(&reading("b", 1)).unwrap();
+    let other = other.seal();
+    let two_days = at(2 * 86_400_000_000);
+    let later = |sequence, shard, data| KinesisRecord {
+        shard,
+        arrival: two_days,
+        ..one(sequence, "4/0", data)
+    };
+    finish(handler(&shared).handle(&[one(1, "4/0", &old), later(2, "shard", &other)]));
+    // A new sandbox: it knows of the shard only what is stored. In another shard it would be somebody else's record.
+    let handled = finish(handler(&shared).handle(&[later(1, "shard", &old), later(1, "sibling", &old)]));
+    assert_eq!((handled.counts.repeated_records, handled.counts.late), (1, 1));
+}
+
+#[test]
 fn what_others_wrote_names_its_page_by_series() {
     let shared = Arc::<Mutex<Shared>>::default();
     let plain = reading("probe", 1);

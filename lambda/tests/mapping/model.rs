@@ -312,7 +312,10 @@ impl World {
         });
         match alert.run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(true) => {
-                self.alerted = alert.until;
+                // invocation-eventsourcemapping, again: what was done may be delivered once more.
+                if !self.random.percent(self.mapping.duplicates) {
+                    self.alerted = alert.until;
+                }
                 self.alert = None;
             }
             Poll::Ready(false) => self.alert = None,

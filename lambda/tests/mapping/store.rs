@@ -28,7 +28,7 @@ pub struct Shared {
     /// What was published, in order.
     pub told: Vec<Message>,
     /// Messages published and not marked yet.
-    unmarked: Vec<Message>,
+    pub unmarked: Vec<Message>,
     /// Messages published again because a fault came between publishing and marking.
     pub interrupted: Vec<Message>,
     /// A page whose store always fails.
@@ -54,16 +54,14 @@ impl Shared {
         })
     }
 
-    fn append(&mut self, append: &Append) -> Result<(), AppendError> {
-        let kept = self.pages.entry(append.page.clone()).or_default();
+    fn append(&mut self, page: &PageName, entry: &Entry) -> Result<(), AppendError> {
+        let kept = self.pages.entry(page.clone()).or_default();
         let checkpoint = kept.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.version);
-        for entry in &append.entries {
-            if entry.version <= checkpoint || kept.entries.contains_key(&entry.version) {
-                return Err(AppendError::Conflict);
-            }
-            kept.entries.insert(entry.version, entry.encode());
-            self.committed.push((append.page.clone(), entry.clone()));
+        if entry.version <= checkpoint || kept.entries.contains_key(&entry.version) {
+            return Err(AppendError::Conflict);
         }
+        kept.entries.insert(entry.version, entry.encode());
+        self.committed.push((page.clone(), entry.clone()));
         Ok(())
     }
 
@@ -139,6 +137,17 @@ impl Sandbox {
         self.random.percent(self.rate.errors)
     }
 
+    /// Puts the entries of a page one by one, as a table without transactions would.
+    async fn append_page(&mut self, append: &Append) -> Result<(), AppendError> {
+        if self.shared().broken.as_ref() == Some(&append.page) {
+            return Err(fault().into());
+        }
+        for entry in &append.entries {
+            self.write(|shared| shared.append(&append.page, entry)).await??;
+        }
+        Ok(())
+    }
+
     /// Does one write: it may fail before, or after with the reply lost, or the process may die before or after.
     async fn write<T>(&mut self, write: impl FnOnce(&mut Shared) -> T) -> Result<T, StoreError> {
         self.step().await;
@@ -170,19 +179,10 @@ impl Pages for Sandbox {
         answers
     }
 
-    // Page by page, as one conditional put each.
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
         let mut answers = Vec::new();
         for append in appends {
-            let broken = self.shared().broken.as_ref() == Some(&append.page);
-            answers.push(if broken {
-                Err(fault().into())
-            } else {
-                match self.write(|shared| shared.append(append)).await {
-                    Ok(answer) => answer,
-                    Err(error) => Err(error.into()),
-                }
-            });
+            answers.push(self.append_page(append).await);
         }
         answers
     }
