@@ -288,3 +288,27 @@ fn doctor_says_which_permission_is_missing() {
         "{told}"
     );
 }
+
+#[test]
+fn the_embedded_default_shows_an_incident_open_and_resolve_within_three_minutes() {
+    let home = tempfile::tempdir().unwrap();
+    let output = temp_ingest(home.path())
+        .arg("run")
+        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        // Three minutes of ten sensors, and the whole series, as fast as the pipeline takes them.
+        .env("TEMP_INGEST__SOURCE__HOUSE__SPEED", "max")
+        .env("TEMP_INGEST__SOURCE__HOUSE__COUNT", "1800")
+        .env("TEMP_INGEST__SOURCE__HOUSE__START", "2026-03-01T12:00:00Z")
+        .env("TEMP_INGEST__SOURCE__SERVER__SPEED", "max")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let changes = |change: &str| {
+        let house = |line: &&str| line.starts_with("2026-03-01 12:0") && line.contains(change);
+        out(&output).lines().filter(house).count()
+    };
+    assert!(changes(" opened ") >= 1, "{}", out(&output));
+    assert!(changes(" resolved ") >= 1, "{}", out(&output));
+    let list = temp_ingest(home.path()).args(["incidents", "list"]).output().unwrap();
+    assert!(out(&list).contains("house-0"), "{}", out(&list));
+}

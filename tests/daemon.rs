@@ -18,7 +18,9 @@ fn heard(socket: &UnixDatagram, beginning: &str) -> Vec<String> {
     let mut buffer = [0; 4096];
     socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
     loop {
-        let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {beginning:?}: {error}: {messages:?}"));
+        let length = socket
+            .recv(&mut buffer)
+            .unwrap_or_else(|error| panic!("no {beginning:?}: {error}: {messages:?}"));
         let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
         messages.push(message.clone());
         if message.lines().any(|line| line.starts_with(beginning)) {
@@ -88,9 +90,14 @@ fn promtool_finds_nothing_wrong_with_a_live_scrape() {
 #[test]
 fn the_readme_lists_the_metrics() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `temp_ingest_")?.split('`').next());
+    let rows = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `temp_ingest_")?.split('`').next());
     let mut listed: Vec<_> = rows.map(|name| format!("temp_ingest_{name}")).collect();
-    let mut known: Vec<_> = temp_ingest::metrics::ALL.iter().map(|metric| metric.name.to_owned()).collect();
+    let mut known: Vec<_> = temp_ingest::metrics::ALL
+        .iter()
+        .map(|metric| metric.name.to_owned())
+        .collect();
     listed.sort();
     known.sort();
     assert_eq!(listed, known);
@@ -101,8 +108,11 @@ fn the_readme_lists_the_metrics() {
 fn a_malformed_line_is_told_by_its_number() {
     let dir = tempfile::tempdir().unwrap();
     let csv = dir.path().join("history.csv");
-    std::fs::write(&csv, "timestamp,value\n2024-05-01 10:00:00,1.5\n2024-05-01 10:01:00,warm\n2024-05-01 10:02:00,2.5\n")
-        .unwrap();
+    std::fs::write(
+        &csv,
+        "timestamp,value\n2024-05-01 10:00:00,1.5\n2024-05-01 10:01:00,warm\n2024-05-01 10:02:00,2.5\n",
+    )
+    .unwrap();
     let config = format!("sink = \"stdout\"\n[source.history]\nkind = \"replay\"\npath = {csv:?}\nspeed = \"max\"\n");
     let mut daemon = Daemon::start(dir.path(), &config, None, &[]);
     let said = daemon.logged("malformed line");
@@ -120,25 +130,39 @@ fn a_dead_letter_is_listed_and_sent_again() {
     let letters = temp_ingest::dead_letter::DeadLetters::open(&state, "kinesis readings").unwrap();
     let data = br#"{"sensor":"a","time":"2024-05-01T10:00:00Z","kind":"temperature","value":21.5}"#;
     let record = temp_ingest::record::Record {
-        lane: std::sync::Arc::new(temp_ingest::record::LaneKey { name: "a".into(), slice: 0..=0 }),
-        identity: wire::Identity { producer: wire::ProducerId(1), number: 1 },
+        lane: std::sync::Arc::new(temp_ingest::record::LaneKey {
+            name: "a".into(),
+            slice: 0..=0,
+        }),
+        identity: wire::Identity {
+            producer: wire::ProducerId(1),
+            number: 1,
+        },
         readings: 1,
         since: wire::Timestamp::default(),
         data: data.to_vec(),
         receipts: Vec::new(),
     };
-    letters.append(&record, temp_ingest::ledger::DeadLetter::Rejected, "no").unwrap();
+    letters
+        .append(&record, temp_ingest::ledger::DeadLetter::Rejected, "no")
+        .unwrap();
     let config = dir.path().join("config.toml");
     std::fs::write(&config, "sink = \"stdout\"\n[log]\nlevel = \"warn\"\n").unwrap();
     let command = |name: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_temp-ingest"));
-        command.args(["dead-letter", name, "--config"]).arg(&config).env("STATE_DIRECTORY", &state);
+        command
+            .args(["dead-letter", name, "--config"])
+            .arg(&config)
+            .env("STATE_DIRECTORY", &state);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(command("list").contains("rejected"));
     let replayed = command("replay");
-    assert!(replayed.contains("\"sensor\":\"a\"") && replayed.contains("1 readings sent again"), "{replayed}");
+    assert!(
+        replayed.contains("\"sensor\":\"a\"") && replayed.contains("1 readings sent again"),
+        "{replayed}"
+    );
     assert!(command("list").contains("no dead letters"));
 }
