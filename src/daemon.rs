@@ -103,7 +103,7 @@ struct Daemon {
     sources: Option<Sources>,
     pipeline: JoinHandle<Result<pipeline::Ended, PipelineError>>,
     ended: Option<anyhow::Result<pipeline::Ended>>,
-    embedded: Option<Arc<Embedded>>,
+    embedded: Closing,
     stop: watch::Sender<bool>,
     status: watch::Receiver<Status>,
     heartbeat: Arc<AtomicU64>,
@@ -378,7 +378,10 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
     Ok(lanes)
 }
 
-fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Option<Arc<Embedded>>)> {
+/// The embedded sink has more to do after its last put.
+type Closing = Option<Arc<Embedded>>;
+
+fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
         settings::Sink::Kinesis => {
             let stream = settings

@@ -1,4 +1,5 @@
 //! The pipeline over a real spool and a sink that misbehaves at random, in paused time.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -33,7 +34,7 @@ struct Moody {
     faults: f64,
     /// Takes nothing at all.
     down: bool,
-    accepted: Mutex<Vec<(Identity, Vec<u8>, Box<str>)>>,
+    accepted: Mutex<Vec<Arc<Record>>>,
     poison: Option<&'static str>,
 }
 
@@ -49,11 +50,8 @@ impl Moody {
         }
     }
 
-    fn accept(&self, record: &Record) -> Answer {
-        self.accepted
-            .lock()
-            .unwrap()
-            .push((record.identity, record.data.clone(), record.lane.name.clone()));
+    fn accept(&self, record: &Arc<Record>) -> Answer {
+        self.accepted.lock().unwrap().push(record.clone());
         Answer::Accepted(Some(Arc::from("shardId-000000000000")))
     }
 }
@@ -251,8 +249,11 @@ fn first_deliveries(sink: &Moody) -> (BTreeMap<String, Vec<f64>>, usize) {
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut repeated = 0;
     let mut decoder = wire::json::Decoder::new();
-    for (identity, data, lane) in sink.accepted.lock().unwrap().iter() {
-        if let Some(before) = seen.insert((lane.clone(), *identity), data.clone()) {
+    for record in sink.accepted.lock().unwrap().iter() {
+        let Record {
+            identity, data, lane, ..
+        } = &**record;
+        if let Some(before) = seen.insert((lane.name.clone(), *identity), data.clone()) {
             assert_eq!(&before, data, "an identity always has the same bytes");
             repeated += 1;
             continue;

@@ -20,7 +20,7 @@ pub struct Sources {
     running: BTreeMap<String, Running>,
     /// What a reload wants to run under a name whose source has not ended yet.
     waiting: BTreeMap<String, Settings>,
-    tasks: JoinSet<(String, Result<Result<Ended, SourceError>, JoinError>)>,
+    tasks: JoinSet<(String, Joined)>,
     /// Lines each source could not read, over all its restarts.
     malformed: BTreeMap<String, Arc<Malformed>>,
 }
@@ -39,6 +39,8 @@ pub struct Wiring {
     /// Shows what is measured, where a person looks on.
     pub screen: Option<Arc<Screen>>,
 }
+
+type Joined = Result<Result<Ended, SourceError>, JoinError>;
 
 #[derive(Debug)]
 struct Running {
