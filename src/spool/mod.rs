@@ -3,6 +3,7 @@
 //! One SQLite database, `spool.db`, owned by a thread of its own; commands that queue while it works share its next
 //! transaction. It knows records and lanes, and nothing of sinks, sources, the ledger or why a record came.
 
+mod command;
 mod error;
 mod lock;
 mod pages;
@@ -29,9 +30,10 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 use wire::Timestamp;
 
+use self::command::{Command, Reader};
 pub use self::error::SpoolError;
 pub use self::settings::{Settings, WhenFull};
-use self::worker::{Command, Worker};
+use self::worker::Worker;
 use crate::byte_size::ByteSize;
 use crate::record::{LaneKey, Record};
 
@@ -162,11 +164,13 @@ impl Spool {
         max_bytes: usize,
     ) -> Result<Next, SpoolError> {
         let lane = Arc::clone(lane);
-        self.ask(|reply| Command::Next {
-            lane,
-            after,
-            max_bytes,
-            reply,
+        self.ask(|reply| {
+            Command::Next(Reader {
+                lane,
+                after,
+                max_bytes,
+                reply,
+            })
         })
         .await
     }
@@ -218,10 +222,6 @@ impl Spool {
         answer.await.unwrap_or(Err(SpoolError::Ended))
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "the command holds the records of an append, which go back to the caller"
-    )]
     fn send(&self, command: Command) -> Result<(), Command> {
         match &self.commands {
             Some(commands) => commands.send(command).map_err(|mpsc::SendError(command)| command),

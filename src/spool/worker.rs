@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use super::command::{Command, Group, Reply};
 use super::error::Fault;
 use super::lock::DirectoryLock;
 use super::salvage::{self, Opened};
@@ -24,32 +25,6 @@ const GROUP_BYTES: u64 = 8 << 20;
 const UNSYNCED_COMMITS: u32 = 63;
 /// An empty database file larger than this is made small again.
 const KEPT_FILE_BYTES: u64 = 16 << 20;
-
-type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
-
-#[derive(Debug)]
-pub(super) enum Command {
-    Append {
-        records: Vec<Record>,
-        reply: oneshot::Sender<Appended>,
-    },
-    Next {
-        lane: Arc<LaneKey>,
-        after: Option<Position>,
-        max_bytes: usize,
-        reply: Reply<Next>,
-    },
-    Remove {
-        positions: Vec<Position>,
-        reply: Reply<Lost>,
-    },
-    Close {
-        reply: Reply<()>,
-    },
-    /// Has the disk seem full at so many pages.
-    #[cfg(test)]
-    LimitPages(u32),
-}
 
 pub(super) struct Worker {
     dir: PathBuf,
@@ -71,18 +46,6 @@ pub(super) struct Worker {
     unsynced: u32,
     gauges: Arc<Gauges>,
     _lock: DirectoryLock,
-}
-
-/// Commands that share a transaction.
-#[derive(Default)]
-struct Group {
-    bytes: u64,
-    appends: Vec<(Appended, oneshot::Sender<Appended>)>,
-    /// The records of all appends with the index of theirs, in order.
-    records: VecDeque<(usize, Record)>,
-    removers: Vec<Reply<Lost>>,
-    readers: Vec<(Arc<LaneKey>, Option<Position>, usize, Reply<Next>)>,
-    close: Option<Reply<()>>,
 }
 
 /// What a transaction did with a record.
@@ -166,12 +129,7 @@ impl Worker {
                 group.bytes += records.iter().map(record_cost).sum::<u64>();
                 group.records.extend(records.into_iter().map(|record| (index, record)));
             }
-            Command::Next {
-                lane,
-                after,
-                max_bytes,
-                reply,
-            } => group.readers.push((lane, after, max_bytes, reply)),
+            Command::Next(reader) => group.readers.push(reader),
             Command::Remove { positions, reply } => {
                 self.removals.extend(positions.iter().map(|position| position.row));
                 group.removers.push(reply);
@@ -202,8 +160,9 @@ impl Worker {
                 Err(error) => Err(error.clone()),
             });
         }
-        for (lane, after, max_bytes, reply) in group.readers {
-            let _ = reply.send(self.read(&lane, after, max_bytes));
+        for reader in group.readers {
+            let next = self.read(&reader.lane, reader.after, reader.max_bytes);
+            let _ = reader.reply.send(next);
         }
         self.show();
         group.close
@@ -351,14 +310,15 @@ impl Worker {
         while live.bytes > room {
             let before = dropped.records;
             for id in store.oldest(self.taken.len() + 64)? {
-                if live.bytes > room {
-                    if !self.taken.contains_key(&id)
-                        && let Some(weight) = store.delete(id)?
-                    {
-                        live.subtract(weight);
-                        dropped.records += 1;
-                        dropped.readings += weight.readings;
-                    }
+                if live.bytes <= room {
+                    break;
+                }
+                if !self.taken.contains_key(&id)
+                    && let Some(weight) = store.delete(id)?
+                {
+                    live.subtract(weight);
+                    dropped.records += 1;
+                    dropped.readings += weight.readings;
                 }
             }
             if dropped.records == before {

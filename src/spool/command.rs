@@ -1,0 +1,52 @@
+//! What the spool's thread is asked, and how it is gathered for one transaction.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Appended, Lost, Next, Position, SpoolError};
+use crate::record::{LaneKey, Record};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Append {
+        records: Vec<Record>,
+        reply: oneshot::Sender<Appended>,
+    },
+    Next(Reader),
+    Remove {
+        positions: Vec<Position>,
+        reply: Reply<Lost>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
+    /// Has the disk seem full at so many pages.
+    #[cfg(test)]
+    LimitPages(u32),
+}
+
+/// Wants the next records of a lane.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub lane: Arc<LaneKey>,
+    pub after: Option<Position>,
+    pub max_bytes: usize,
+    pub reply: Reply<Next>,
+}
+
+/// Commands that share a transaction.
+#[derive(Default)]
+pub(super) struct Group {
+    /// What its appends count against the spool's limit.
+    pub bytes: u64,
+    pub appends: Vec<(Appended, oneshot::Sender<Appended>)>,
+    /// The records of all appends with the index of theirs, in order.
+    pub records: VecDeque<(usize, Record)>,
+    pub removers: Vec<Reply<Lost>>,
+    pub readers: Vec<Reader>,
+    pub close: Option<Reply<()>>,
+}
