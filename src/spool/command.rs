@@ -24,7 +24,10 @@ pub(super) enum Command {
     Close {
         reply: Reply<()>,
     },
-    /// Has the disk seem full at so many pages.
+    /// Has the disk seem to have no room left.
+    #[cfg(test)]
+    DiskSeemsFull(bool),
+    /// Has the database seem too large for the disk at so many pages.
     #[cfg(test)]
     LimitPages(u32),
 }

@@ -149,6 +149,69 @@ async fn rows_survive_a_lost_header_and_what_the_log_holds() {
 }
 
 #[tokio::test]
+async fn rows_survive_the_first_pages() {
+    let original = TempDir::new().unwrap();
+    let (spool, _) = open(original.path());
+    let put = fill(&spool, 60).await;
+    spool.close().await.unwrap();
+    // The header, the map of pages and the table's root; then the roots of both indexes too.
+    for pages in [3, 5] {
+        let dir = TempDir::new().unwrap();
+        let mut bytes = fs::read(database(original.path())).unwrap();
+        bytes[..pages * 8192].fill(0);
+        fs::write(database(dir.path()), bytes).unwrap();
+        let (spool, recovered) = open(dir.path());
+        let found = found(&spool).await;
+        assert!(found.is_superset(&put));
+        assert_eq!(recovered.corrupt, Lost::default());
+        if pages == 3 {
+            assert_eq!(found, put, "the index tells what was removed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_hides_rows_is_found_out() {
+    let original = TempDir::new().unwrap();
+    let (spool, _) = open(original.path());
+    let put = fill(&spool, 60).await;
+    spool.close().await.unwrap();
+    let root = |index: &str| -> usize {
+        let db = rusqlite::Connection::open(database(original.path())).unwrap();
+        let select = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        db.query_row(select, [index], |row| row.get(0)).unwrap()
+    };
+    let by_lane = (root("by_lane") - 1) * 8192..root("by_lane") * 8192;
+    let by_since = (root("by_since") - 1) * 8192..root("by_since") * 8192;
+    let whole = fs::read(database(original.path())).unwrap();
+    for case in 0..3 {
+        let mut bytes = whole.clone();
+        match case {
+            0 => {
+                let page = &mut bytes[by_lane.clone()];
+                let name = page.windows(5).position(|window| window == b"16/07").unwrap();
+                page[name + 4] = b'8';
+            }
+            // The same keys in another order: pointers to two cells change places.
+            1 => bytes[by_lane.clone()][8..14].rotate_left(2),
+            // The time in an entry: after the cell's length and four bytes of types come eight of it.
+            _ => {
+                let page = &mut bytes[by_since.clone()];
+                let cell = usize::from(u16::from_be_bytes([page[8], page[9]]));
+                page[cell + 1 + 4 + 7] ^= 1;
+            }
+        }
+        assert_ne!(bytes, whole);
+        let dir = TempDir::new().unwrap();
+        fs::write(database(dir.path()), bytes).unwrap();
+        let (spool, recovered) = open(dir.path());
+        assert!(recovered.set_aside.is_some(), "case {case}");
+        assert_eq!(found(&spool).await, put, "case {case}");
+        assert_eq!(recovered.corrupt, Lost::default(), "case {case}");
+    }
+}
+
+#[tokio::test]
 async fn a_truncated_file_gives_what_is_left_of_it() {
     let original = TempDir::new().unwrap();
     let (spool, _) = open(original.path());

@@ -6,7 +6,7 @@ use super::SpoolError;
 /// Holds a directory for this process until dropped. The system lets go of it however the process ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -20,9 +20,16 @@ impl DirectoryLock {
             .open(&path)
             .map_err(|error| SpoolError::io("opening the lock of", &path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(error)) => Err(SpoolError::io("locking", &path, error)),
         }
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // To close the file is not enough: a process that is just being started may hold a copy of it for a moment.
+        let _ = self.file.unlock();
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
 use wire::ProducerId;
 
+use super::error::Fault;
 use super::row::{Columns, Row, checksum, cost};
 use super::{Position, RecoveredLane};
 use crate::record::{LaneKey, Record};
@@ -153,6 +154,11 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// Says that the file is not what this program wrote.
 pub(super) fn damaged(what: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what.to_owned()))
+}
+
+/// Says that the disk takes no more.
+pub(super) fn no_room() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
 }
 
 impl Store {
@@ -385,15 +391,17 @@ impl Store {
             .exists([id])
     }
 
-    /// Copies the log into the database and starts it anew, as far as readers allow.
-    pub fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    /// Copies the log into the database and starts it anew in the room it has. `false` where a reader is in the way.
+    pub fn checkpoint(&self) -> rusqlite::Result<bool> {
+        self.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| {
+            Ok(row.get::<_, i32>(0)? == 0)
+        })
     }
 
     /// Gives the room of an empty database back to the disk.
     pub fn shrink(&self) -> rusqlite::Result<()> {
         self.db.execute_batch("VACUUM")?;
-        self.checkpoint()
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// Bytes of the database file, the log apart.
@@ -402,10 +410,21 @@ impl Store {
         Ok(pages * u64::from(PAGE_BYTES))
     }
 
-    /// Syncs everything into the database file and closes it.
+    /// Bytes of the file that hold nothing.
+    pub fn reusable_bytes(&self) -> rusqlite::Result<u64> {
+        let pages: u64 = self.db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        Ok(pages * u64::from(PAGE_BYTES))
+    }
+
+    /// Syncs everything and closes the database.
     pub fn close(self) -> rusqlite::Result<()> {
         self.db.execute_batch("PRAGMA synchronous = FULL")?;
-        self.checkpoint()?;
+        match self.checkpoint() {
+            // What was appended is synced in the log, which is read with the database at the next start.
+            Err(error) if Fault::of(&error) == Fault::DiskFull => {}
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
         self.db.close().map_err(|(_, error)| error)
     }
 

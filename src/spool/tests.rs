@@ -260,6 +260,30 @@ async fn a_full_disk_stores_what_it_can_and_takes_more_after_a_removal() {
     assert!(recovered.set_aside.is_none());
 }
 
+/// To remove a record takes room as well: without some left for it a full disk would never be less full.
+#[tokio::test]
+async fn a_disk_that_has_little_left_is_left_alone_but_for_removals() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, (1..=9).map(|number| record("a", 1, number, 25_000)).collect()).await;
+    spool.send(Command::DiskSeemsFull(true)).unwrap();
+    let refused = spool.append(vec![record("a", 1, 10, 10)]).await.refused.unwrap();
+    assert!(
+        matches!(refused.error, SpoolError::DiskFull { .. }),
+        "{:?}",
+        refused.error
+    );
+    let held = all(&spool, "a").await;
+    spool
+        .remove(held.iter().map(|(position, _)| *position).collect())
+        .await
+        .unwrap();
+    assert_eq!(spool.records(), 0);
+    spool.send(Command::DiskSeemsFull(false)).unwrap();
+    store(&spool, refused.records).await;
+    assert_eq!(keys(&all(&spool, "a").await), [(1, 10)]);
+}
+
 #[tokio::test]
 async fn a_full_disk_drops_the_oldest_where_that_is_the_policy() {
     let dir = TempDir::new().unwrap();

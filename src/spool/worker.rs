@@ -14,7 +14,7 @@ use super::command::{Command, Group, Reply};
 use super::error::Fault;
 use super::lock::DirectoryLock;
 use super::salvage::{self, Opened};
-use super::store::{Live, Numbering, Store, Weight, damaged, record_cost};
+use super::store::{Live, Numbering, Store, Weight, damaged, no_room, record_cost, wal_of};
 use super::{Appended, Gauges, Lost, Next, Position, Recovered, SpoolError, WhenFull};
 use crate::byte_size::ByteSize;
 use crate::record::{LaneKey, Record};
@@ -25,6 +25,8 @@ const GROUP_BYTES: u64 = 8 << 20;
 const UNSYNCED_COMMITS: u32 = 63;
 /// An empty database file larger than this is made small again.
 const KEPT_FILE_BYTES: u64 = 16 << 20;
+/// Records leave so much of the disk free, because to remove them takes room in the log first.
+const FREE_BYTES: u64 = 1 << 20;
 
 pub(super) struct Worker {
     dir: PathBuf,
@@ -44,6 +46,8 @@ pub(super) struct Worker {
     /// Found damaged and not yet told to a caller.
     corrupt: Lost,
     unsynced: u32,
+    #[cfg(test)]
+    disk_seems_full: bool,
     gauges: Arc<Gauges>,
     _lock: DirectoryLock,
 }
@@ -85,6 +89,8 @@ impl Worker {
             removals: BTreeSet::new(),
             corrupt: Lost::default(),
             unsynced: 0,
+            #[cfg(test)]
+            disk_seems_full: false,
             gauges,
             _lock: lock,
         };
@@ -136,6 +142,8 @@ impl Worker {
             }
             Command::Close { reply } => group.close = Some(reply),
             #[cfg(test)]
+            Command::DiskSeemsFull(full) => self.disk_seems_full = full,
+            #[cfg(test)]
             Command::LimitPages(pages) => {
                 if let Some(store) = &self.store {
                     store.limit_pages(pages).expect("a page limit is always accepted");
@@ -164,7 +172,6 @@ impl Worker {
             let next = self.read(&reader.lane, reader.after, reader.max_bytes);
             let _ = reader.reply.send(next);
         }
-        self.show();
         group.close
     }
 
@@ -178,11 +185,11 @@ impl Worker {
     ) -> Result<(), SpoolError> {
         let mut at_once = records.len();
         let mut refusing = None;
-        let (mut relieved, mut repaired) = (false, false);
+        let (mut log_room, mut repaired) = (None, false);
         while !(records.is_empty() && self.removals.is_empty()) {
             let count = at_once.min(records.len());
             let batch: Vec<_> = records.iter().take(count).collect();
-            let error = match self.transact(&batch, &mut refusing, relieved) {
+            let error = match self.transact(&batch, &mut refusing, log_room) {
                 Ok(outcomes) => {
                     for (outcome, (index, record)) in outcomes.into_iter().zip(records.drain(..count)) {
                         let appended = &mut appends[index].0;
@@ -190,10 +197,11 @@ impl Worker {
                         if outcome.stored {
                             appended.stored.push(record);
                         } else {
-                            appended.refuse(record, || self.full(relieved));
+                            appended.refuse(record, || self.full(log_room.is_some()));
                         }
                     }
                     at_once = at_once.max(1);
+                    log_room = None;
                     continue;
                 }
                 Err(error) => error,
@@ -206,9 +214,8 @@ impl Worker {
                         Err(error) => error,
                     }
                 }
-                Fault::DiskFull if !relieved => {
-                    relieved = true;
-                    self.relieve();
+                Fault::DiskFull if log_room.is_none() => {
+                    log_room = Some(self.relieve());
                     continue;
                 }
                 // Half of them may find room, and to remove some makes room.
@@ -234,19 +241,34 @@ impl Worker {
     }
 
     /// Deletes the removals and writes records in one transaction: all of it, or nothing and an error. Once a record
-    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either.
+    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either. On a full disk
+    /// `log_room` is what the log, just started anew, has room for.
     fn transact(
         &mut self,
         records: &[&(usize, Record)],
         refusing: &mut Option<usize>,
-        disk_full: bool,
+        log_room: Option<u64>,
     ) -> rusqlite::Result<Vec<Outcome>> {
         let store = self.store.as_ref().ok_or_else(|| damaged("it waits to be salvaged"))?;
         let synced = !records.is_empty() || self.unsynced >= UNSYNCED_COMMITS;
         let mut limit = self.max_bytes.as_bytes();
-        if disk_full && self.when_full == WhenFull::DropOldest {
-            // Each record takes the room of older ones.
-            limit = limit.min(self.live.bytes);
+        if !records.is_empty() {
+            let bytes: u64 = records.iter().map(|(_, record)| record_cost(record)).sum();
+            // Three quarters: pages are not filled to the brim.
+            let in_place = store.reusable_bytes()? / 4 * 3;
+            // All is written to the log first, and what the log holds now goes into the database some day.
+            let logged = match log_room {
+                None => bytes + self.log_bytes() + FREE_BYTES,
+                Some(room) => (bytes + FREE_BYTES).saturating_sub(room),
+            };
+            let free = self.free_bytes();
+            if free < logged + bytes.saturating_sub(in_place) {
+                if log_room.is_none() || free < logged || self.when_full == WhenFull::Block {
+                    return Err(no_room());
+                }
+                // Records take the place of older ones.
+                limit = limit.min(self.live.bytes + in_place);
+            }
         }
         let transaction = store.begin(synced)?;
         let mut live = self.live;
@@ -328,12 +350,28 @@ impl Worker {
         Ok(dropped)
     }
 
-    /// Has the log give back what room it can.
-    fn relieve(&self) {
-        if let Some(store) = &self.store
-            && let Err(error) = store.checkpoint()
-        {
-            debug!(%error, "the disk is full, and the spool's log cannot be made smaller");
+    fn log_bytes(&self) -> u64 {
+        fs::metadata(wal_of(&self.path)).map_or(0, |log| log.len())
+    }
+
+    /// What the disk still takes, as far as the system says.
+    fn free_bytes(&self) -> u64 {
+        #[cfg(test)]
+        if self.disk_seems_full {
+            return 0;
+        }
+        rustix::fs::statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Has the log start anew, and says how much room it has then.
+    fn relieve(&self) -> u64 {
+        match self.store.as_ref().map(Store::checkpoint) {
+            Some(Ok(true)) => self.log_bytes(),
+            Some(Err(error)) => {
+                debug!(%error, "the disk is full, and the spool's log cannot start anew");
+                0
+            }
+            Some(Ok(false)) | None => 0,
         }
     }
 
@@ -425,6 +463,7 @@ impl Worker {
         }
         self.corrupt.add(lost);
         self.store = Some(opened.store);
+        self.show();
         Ok(())
     }
 
