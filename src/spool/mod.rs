@@ -4,6 +4,7 @@
 //! transaction. It knows records and lanes, and nothing of sinks, sources, the ledger or why a record came.
 
 mod command;
+mod disk;
 mod error;
 mod lock;
 mod pages;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::command::{Command, Group, Reply};
+use super::disk::{self, Disk};
 use super::error::Fault;
 use super::lock::DirectoryLock;
 use super::salvage::{self, Opened};
@@ -25,8 +26,6 @@ const GROUP_BYTES: u64 = 8 << 20;
 const UNSYNCED_COMMITS: u32 = 63;
 /// An empty database file larger than this is made small again.
 const KEPT_FILE_BYTES: u64 = 16 << 20;
-/// Records leave so much of the disk free, because to remove them takes room in the log first.
-const FREE_BYTES: u64 = 1 << 20;
 
 pub(super) struct Worker {
     dir: PathBuf,
@@ -185,11 +184,11 @@ impl Worker {
     ) -> Result<(), SpoolError> {
         let mut at_once = records.len();
         let mut refusing = None;
-        let (mut log_room, mut repaired) = (None, false);
+        let (mut disk, mut repaired) = (Disk::Roomy, false);
         while !(records.is_empty() && self.removals.is_empty()) {
             let count = at_once.min(records.len());
             let batch: Vec<_> = records.iter().take(count).collect();
-            let error = match self.transact(&batch, &mut refusing, log_room) {
+            let error = match self.transact(&batch, &mut refusing, disk) {
                 Ok(outcomes) => {
                     for (outcome, (index, record)) in outcomes.into_iter().zip(records.drain(..count)) {
                         let appended = &mut appends[index].0;
@@ -197,11 +196,11 @@ impl Worker {
                         if outcome.stored {
                             appended.stored.push(record);
                         } else {
-                            appended.refuse(record, || self.full(log_room.is_some()));
+                            appended.refuse(record, || self.full(disk));
                         }
                     }
                     at_once = at_once.max(1);
-                    log_room = None;
+                    disk = Disk::Roomy;
                     continue;
                 }
                 Err(error) => error,
@@ -214,10 +213,7 @@ impl Worker {
                         Err(error) => error,
                     }
                 }
-                Fault::DiskFull if log_room.is_none() => {
-                    log_room = Some(self.relieve());
-                    continue;
-                }
+                Fault::DiskFull if self.press(&mut disk) => continue,
                 // Half of them may find room, and to remove some makes room.
                 Fault::DiskFull if count > 0 => {
                     at_once = count / 2;
@@ -241,13 +237,12 @@ impl Worker {
     }
 
     /// Deletes the removals and writes records in one transaction: all of it, or nothing and an error. Once a record
-    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either. On a full disk
-    /// `log_room` is what the log, just started anew, has room for.
+    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either.
     fn transact(
         &mut self,
         records: &[&(usize, Record)],
         refusing: &mut Option<usize>,
-        log_room: Option<u64>,
+        disk: Disk,
     ) -> rusqlite::Result<Vec<Outcome>> {
         let store = self.store.as_ref().ok_or_else(|| damaged("it waits to be salvaged"))?;
         let synced = !records.is_empty() || self.unsynced >= UNSYNCED_COMMITS;
@@ -257,17 +252,11 @@ impl Worker {
             // Three quarters: pages are not filled to the brim.
             let in_place = store.reusable_bytes()? / 4 * 3;
             // All is written to the log first, and what the log holds now goes into the database some day.
-            let logged = match log_room {
-                None => bytes + self.log_bytes() + FREE_BYTES,
-                Some(room) => (bytes + FREE_BYTES).saturating_sub(room),
-            };
-            let free = self.free_bytes();
-            if free < logged + bytes.saturating_sub(in_place) {
-                if log_room.is_none() || free < logged || self.when_full == WhenFull::Block {
-                    return Err(no_room());
-                }
-                // Records take the place of older ones.
+            if let Disk::InPlace { .. } = disk {
                 limit = limit.min(self.live.bytes + in_place);
+            }
+            if self.free_bytes() < disk.needed_bytes(bytes, self.log_bytes(), in_place) {
+                return Err(no_room());
             }
         }
         let transaction = store.begin(synced)?;
@@ -314,8 +303,8 @@ impl Worker {
         Ok(outcomes)
     }
 
-    fn full(&self, disk_full: bool) -> SpoolError {
-        if disk_full {
+    fn full(&self, disk: Disk) -> SpoolError {
+        if !matches!(disk, Disk::Roomy) {
             return SpoolError::DiskFull {
                 path: self.path.clone(),
             };
@@ -354,25 +343,33 @@ impl Worker {
         fs::metadata(wal_of(&self.path)).map_or(0, |log| log.len())
     }
 
-    /// What the disk still takes, as far as the system says.
     fn free_bytes(&self) -> u64 {
         #[cfg(test)]
         if self.disk_seems_full {
             return 0;
         }
-        rustix::fs::statvfs(&self.dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        disk::free_bytes(&self.dir)
     }
 
-    /// Has the log start anew, and says how much room it has then.
-    fn relieve(&self) -> u64 {
-        match self.store.as_ref().map(Store::checkpoint) {
-            Some(Ok(true)) => self.log_bytes(),
-            Some(Err(error)) => {
-                debug!(%error, "the disk is full, and the spool's log cannot start anew");
-                0
+    /// Takes the next means against a full disk; `false` where there is none left.
+    fn press(&self, disk: &mut Disk) -> bool {
+        *disk = match *disk {
+            Disk::Roomy => {
+                let restarted = self.store.as_ref().map(Store::checkpoint);
+                if let Some(Err(error)) = &restarted {
+                    debug!(%error, "the disk is full, and the spool's log cannot start anew");
+                }
+                let log_room = if matches!(restarted, Some(Ok(true))) {
+                    self.log_bytes()
+                } else {
+                    0
+                };
+                Disk::Full { log_room }
             }
-            Some(Ok(false)) | None => 0,
-        }
+            Disk::Full { log_room } if self.when_full == WhenFull::DropOldest => Disk::InPlace { log_room },
+            Disk::Full { .. } | Disk::InPlace { .. } => return false,
+        };
+        true
     }
 
     fn shrink(&self) {
