@@ -17,8 +17,8 @@ use lambda::{KinesisRecord, Message, SequenceNumber, StoreError};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
-use wire::Timestamp;
 
+use crate::clock;
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink};
 
@@ -176,7 +176,7 @@ impl<T: Teller> Worker<T> {
     }
 
     async fn handle(&mut self, records: &[Arc<Record>]) -> Vec<Answer> {
-        let arrival = now();
+        let arrival = clock::now();
         let first = self.sequence + 1;
         self.sequence += records.len() as u128;
         let numbered: Vec<KinesisRecord<'_>> = records
@@ -224,7 +224,7 @@ impl<T: Teller> Worker<T> {
             return Ok(false);
         }
         let events: Vec<_> = untold.iter().flat_map(|untold| untold.events.iter().cloned()).collect();
-        let delivered = deliver(&mut self.outbox, &mut self.teller, &events, now()).await?;
+        let delivered = deliver(&mut self.outbox, &mut self.teller, &events, clock::now()).await?;
         self.outbox.delivered(&untold)?;
         self.count(|totals| totals.delivered.add(&delivered));
         Ok(true)
@@ -233,12 +233,6 @@ impl<T: Teller> Worker<T> {
     fn count(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut self.totals.lock().unwrap_or_else(PoisonError::into_inner));
     }
-}
-
-/// The wall clock.
-fn now() -> Timestamp {
-    let micros = jiff::Timestamp::now().as_microsecond();
-    Timestamp::from_micros(micros).expect("jiff's years are within 9999")
 }
 
 /// Tells people on a terminal: one line a moment of an incident.

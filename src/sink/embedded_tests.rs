@@ -3,7 +3,7 @@
 use lambda::embedded::{FILE, Incidents};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
-use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Value, json};
+use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
 use super::*;
 use crate::record::LaneKey;
