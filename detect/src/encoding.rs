@@ -105,6 +105,7 @@ pub mod sensor {
         if fields.device {
             sensor = sensor.with_form(Form::Device);
         }
+        sensor.check().map_err(D::Error::custom)?;
         Ok(Arc::new(sensor))
     }
 }

@@ -165,6 +165,25 @@ fn false_incidents_are_rarer_than_one_a_sensor_and_week() {
 }
 
 #[test]
+fn a_first_swing_in_coarse_steps_is_not_novel() {
+    let sensors: Vec<_> = (0..20)
+        .map(|id| Arc::new(Sensor::new(&id.to_string(), "temperature")))
+        .collect();
+    let (mut page, settings, mut events) = (Page::new(), Settings::default(), Vec::new());
+    let mut random = Series::new(1, false);
+    for second in 0..20_000 {
+        let swing = 20.0 + 5.0 * (second as f64 / 3000.0).sin();
+        for sensor in &sensors {
+            let value = Value::Scalar(((swing + 1.7 * random.uniform()) * 10.0).round() / 10.0);
+            let time = Timestamp::from_micros(second * 1_000_000).unwrap();
+            let reading = Reading::new(sensor.clone(), time, value).unwrap();
+            page.fold(&reading, &settings, &mut Journal::new(), &mut events);
+        }
+    }
+    assert!(events.len() <= 3, "{events:?}");
+}
+
+#[test]
 fn faults_of_six_deviations_are_found() {
     for fault in [
         Fault::Spike(6.0),

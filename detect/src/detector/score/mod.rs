@@ -55,13 +55,13 @@ impl Detector for Score {
             [number] => number.clamp(-LARGEST, LARGEST),
             _ => self.norm.of(numbers),
         };
+        let gap = context.step > context.usual.map(|usual| usual.saturating_mul(GAP));
+        let [next, away] = self.level.look(number, gap);
         let views = [
-            self.level.look(
-                number,
-                context.step > context.usual.map(|usual| usual.saturating_mul(GAP)),
-            ),
+            next,
+            away,
             self.hour.look(context.time, number),
-            self.nearest.look(number),
+            self.nearest.look(number, self.level.noise()),
         ];
         let mut highest = views[0];
         for view in views {

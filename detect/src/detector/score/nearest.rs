@@ -20,7 +20,9 @@ pub(super) struct Nearest {
 }
 
 impl Nearest {
-    pub fn look(&mut self, number: f64) -> Sight {
+    /// `noise` is the mean distance of a value from what the last one foretells: a new extreme by less than that is
+    /// what a slow swing makes each time it goes further than before.
+    pub fn look(&mut self, number: f64, noise: f64) -> Sight {
         let at = self.values.partition_point(|value| *value < number);
         let below = at.checked_sub(1).map(|at| self.values[at]);
         let above = self.values.get(at).copied();
@@ -32,7 +34,7 @@ impl Nearest {
         };
         let distance = (number - nearest).abs();
         let limit = self.surprise.limit(BAR);
-        let part = self.surprise.part(distance, BAR);
+        let part = self.surprise.part(distance, BAR).min(distance / noise);
         if distance > 0.0 || self.values.is_empty() {
             self.values.insert(at, number);
             if self.values.len() > VALUES {

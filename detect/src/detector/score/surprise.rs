@@ -9,7 +9,7 @@ const FADE: f64 = 1.0 / 10_000.0;
 /// An alert is so many times the highest ratio of the past.
 const MARGIN: f64 = 1.03;
 /// By how much the highest ratio may grow through one that was an alert.
-const LEARN: f64 = 1.5;
+const LEARN: f64 = 1.1;
 /// No ratio is higher.
 const LARGEST: f64 = 1e9;
 
@@ -31,6 +31,11 @@ pub(super) struct Surprise {
 }
 
 impl Surprise {
+    /// The mean distance.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
     /// The distance from which on it is an alert.
     pub fn limit(&self, bar: Bar) -> f64 {
         self.mean * bar.floor.max(self.highest * MARGIN)
