@@ -58,7 +58,7 @@ pub struct Server {
 
 /// The port could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("admin.listen: binding {address}: {source}; {}", remedy(.source))]
+#[error("admin.listen: binding {address}: {}", remedy(.source))]
 pub struct BindError {
     address: SocketAddr,
     source: io::Error,

@@ -1,158 +1,28 @@
-//! The command line: what each command takes, and how its end becomes an exit code. What commands do stands elsewhere.
+//! The command line: what each command starts, and how its end becomes an exit code. What commands do stands elsewhere.
 
-use std::env;
+mod arguments;
+
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::num::NonZeroU32;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use tracing::{debug, info, warn};
+use wire::Sensor;
 
+use crate::backtest::backtest;
 use crate::dead_letter::DeadLetters;
-use crate::duration::Within;
 use crate::incidents::{self, Format};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
 use crate::{clock, daemon, doctor, log, profile};
+use arguments::{Backtest, Cli, Command, Config, DeadLetter, Incidents, Simulate, State};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
 const BAD_CONFIGURATION: u8 = 78;
-
-/// Takes readings from many sensors, puts them into Kinesis in order, tells of anomalies, loses nothing.
-///
-/// Without a configuration it runs a simulated house on this machine alone: temp-ingest run
-#[derive(Debug, Parser)]
-#[command(name = "temp-ingest", version, arg_required_else_help = true, after_help = EXIT_CODES)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXIT_CODES: &str = "Exit codes: 0 clean, 1 failed while running, 78 bad configuration or command line.\n\
-    Environment: TEMP_INGEST__SECTION__KEY overrides a key of the configuration, such as TEMP_INGEST__ADMIN__LISTEN.";
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// The daemon: take readings, deliver them, tell of incidents
-    ///
-    /// Ends on SIGTERM and SIGINT, or when every source is spent, after delivering or spooling all it took. SIGHUP reloads
-    /// the sources.
-    Run(Config),
-    /// Load and validate the configuration; print every problem with its file, line and remedy
-    ///
-    /// Touches no network. Exits with 78 where something is wrong.
-    Check(Config),
-    /// Look at all the daemon needs: credentials, stream, permission, clock, directories, ports
-    ///
-    /// One line each: ok, or how to mend it. Writes no reading. Exits with 1 where something is bad.
-    Doctor(Config),
-    /// Readings of a profile as JSON lines on standard output; the same arguments give the same bytes
-    Simulate(Simulate),
-    /// List, show, acknowledge and mute incidents of the embedded store
-    #[command(subcommand)]
-    Incidents(Incidents),
-    /// What could not be delivered, and why
-    #[command(subcommand)]
-    DeadLetter(DeadLetter),
-}
-
-#[derive(Debug, Args)]
-struct Config {
-    /// The configuration. Without it: /etc/temp-ingest/config.toml where that exists, else the embedded default
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct Simulate {
-    /// What is measured: temperature or wind
-    #[arg(long, value_name = "NAME")]
-    profile: profile::Name,
-    /// How many sensors
-    #[arg(long, value_name = "N", default_value = "1")]
-    sensors: NonZeroU32,
-    /// How many readings of all sensors together. Without it: until nobody reads on
-    #[arg(long, value_name = "N")]
-    count: Option<u64>,
-    /// Another seed gives other readings
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
-    /// Where the truth about injected faults goes, as JSON lines
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct State {
-    /// The folder where the daemon keeps its state. Without it: the one of the configuration
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    config: Config,
-}
-
-#[derive(Debug, Subcommand)]
-enum Incidents {
-    /// All incidents, open ones first
-    List {
-        #[command(flatten)]
-        state: State,
-        /// One JSON array instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// One incident with its moments and its latest anomalies
-    Show {
-        /// Its id, or the beginning of it
-        id: String,
-        #[command(flatten)]
-        state: State,
-        /// One JSON object instead of text
-        #[arg(long)]
-        json: bool,
-    },
-    /// Note that somebody has seen an incident
-    Acknowledge {
-        /// Its id, or the beginning of it
-        id: String,
-        /// Who has seen it
-        #[arg(long, value_name = "NAME", default_value_t = user())]
-        by: String,
-        #[command(flatten)]
-        state: State,
-    },
-    /// Send no messages about a sensor or an incident for a while; both are kept all the same
-    Mute {
-        /// A sensor's id, or an incident's id or the beginning of it
-        target: String,
-        /// For how long, such as 2h or 90m
-        #[arg(long = "for", value_name = "DURATION")]
-        duration: Mute,
-        #[command(flatten)]
-        state: State,
-    },
-}
-
-/// From a second to a year: a mute has an end.
-type Mute = Within<1_000, 31_536_000_000>;
-
-#[derive(Debug, Subcommand)]
-enum DeadLetter {
-    /// All dead letters: when, how many readings, and why
-    List {
-        #[command(flatten)]
-        state: State,
-        /// The lines of the file instead of a table
-        #[arg(long)]
-        json: bool,
-    },
-    /// Send everything again through the configured sink, under new identities; ends when all is delivered
-    Replay(Config),
-}
 
 /// How a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -195,6 +65,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Check(at) => check(&at),
         Command::Doctor(at) => examine(&at),
         Command::Simulate(what) => Ok(simulated(&what)?),
+        Command::Backtest(what) => of_history(&what),
         Command::Incidents(command) => of_incidents(command),
         Command::DeadLetter(command) => of_dead_letters(command),
     }
@@ -261,6 +132,19 @@ fn simulated(what: &Simulate) -> anyhow::Result<()> {
     labels
         .map_or(Ok(()), |mut labels| labels.flush())
         .context("writing the labels")
+}
+
+fn of_history(what: &Backtest) -> Result<(), Failure> {
+    let loaded = settings::load(what.config.config.as_deref())?;
+    let path = what.file.display().to_string();
+    let file = File::open(&what.file).with_context(|| format!("opening {path}"))?;
+    let name = what.file.file_stem().unwrap_or_default().to_string_lossy();
+    let sensor = Sensor::new(&name, what.profile.map_or("value", profile::Name::as_str));
+    let mut out = io::stdout().lock();
+    let summary = backtest(BufReader::new(file), &path, sensor, &loaded.settings.detect, &mut out)
+        .map_err(anyhow::Error::from)?;
+    out.flush().context("writing to standard output")?;
+    Ok(writeln!(io::stderr(), "{summary}").context("writing the summary")?)
 }
 
 fn of_incidents(command: Incidents) -> Result<(), Failure> {
@@ -361,21 +245,5 @@ impl State {
                 Ok(loaded.settings.state_dir().map_err(anyhow::Error::from)?)
             }
         }
-    }
-}
-
-fn user() -> String {
-    env::var("USER")
-        .or_else(|_| env::var("LOGNAME"))
-        .unwrap_or_else(|_| "operator".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -217,6 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn a_port_of_a_running_daemon_is_ok() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut asking, _) = taken.accept().unwrap();
+            let answer = format!("HTTP/1.0 200 OK\r\n\r\n{}", admin::ALIVE);
+            // The question is read, for what is unread turns the close into a reset.
+            asking.read_exact(&mut [0; 25]).unwrap();
+            asking.write_all(answer.as_bytes()).unwrap();
+        });
+        let finding = port(address);
+        daemon.join().unwrap();
+        assert_eq!(finding.verdict, Verdict::Ok, "{finding}");
+        assert!(
+            finding.text.contains("used by a temp-ingest that is alive"),
+            "{finding}"
+        );
+    }
+
+    #[test]
     fn a_port_of_somebody_else_is_bad_and_a_free_one_is_ok() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();

@@ -4,10 +4,10 @@
 pub mod admin;
 /// How long a refused record waits.
 pub mod backoff;
-/// The running daemon: builds every part and watches over them.
-pub mod daemon;
 /// The command `backtest`: the detectors over a history.
 pub mod backtest;
+/// The running daemon: builds every part and watches over them.
+pub mod daemon;
 /// What can never be delivered, kept in a file that any tool reads.
 pub mod dead_letter;
 /// One lane: packs readings, and keeps its records in order.

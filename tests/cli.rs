@@ -32,7 +32,15 @@ fn help_and_version_are_everywhere() {
     let home = tempfile::tempdir().unwrap();
     let version = temp_ingest(home.path()).arg("--version").output().unwrap();
     assert_eq!(out(&version), concat!("temp-ingest ", env!("CARGO_PKG_VERSION"), "\n"));
-    for command in ["check", "doctor", "simulate", "incidents", "dead-letter"] {
+    for command in [
+        "run",
+        "check",
+        "doctor",
+        "simulate",
+        "backtest",
+        "incidents",
+        "dead-letter",
+    ] {
         let help = temp_ingest(home.path()).args([command, "--help"]).output().unwrap();
         assert_eq!(help.status.code(), Some(0), "{command}");
         assert!(out(&help).contains("Usage: temp-ingest "), "{command}: {}", out(&help));
@@ -311,4 +319,54 @@ fn the_embedded_default_shows_an_incident_open_and_resolve_within_three_minutes(
     assert!(changes(" resolved ") >= 1, "{}", out(&output));
     let list = temp_ingest(home.path()).args(["incidents", "list"]).output().unwrap();
     assert!(out(&list).contains("house-0"), "{}", out(&list));
+}
+
+#[test]
+fn backtest_scores_every_row_and_sums_up() {
+    let home = tempfile::tempdir().unwrap();
+    // Noise around 20 that never repeats, and one value far off.
+    let row = |minute: u32| match minute {
+        900 => 60.0,
+        _ => 20.0 + f64::from(minute * 7 % 11) / 10.0 + f64::from(minute) / 1e5,
+    };
+    let rows: Vec<_> = (0..1_000)
+        .map(|minute| format!("2024-01-01 {:02}:{:02}:00,{}", minute / 60, minute % 60, row(minute)))
+        .collect();
+    fs::write(
+        home.path().join("house.csv"),
+        format!("timestamp,value\n{}\n", rows.join("\n")),
+    )
+    .unwrap();
+    let output = temp_ingest(home.path())
+        .args(["backtest", "house.csv", "--profile", "temperature"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let mut scored = out(&output).lines();
+    assert_eq!(scored.next(), Some("timestamp,value,anomaly_score,incident"));
+    let scored: Vec<_> = scored.collect();
+    assert_eq!(scored.len(), rows.len());
+    assert!(
+        scored
+            .iter()
+            .zip(&rows)
+            .all(|(scored, row)| scored.starts_with(row.as_str()))
+    );
+    assert!(scored[900].ends_with(",1"), "{}", scored[900]);
+    assert!(
+        err(&output).starts_with("house.csv: 1000 rows\nincident 1: "),
+        "{}",
+        err(&output)
+    );
+
+    let missing = temp_ingest(home.path())
+        .args(["backtest", "gone.csv"])
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        err(&missing).starts_with("temp-ingest: opening gone.csv: "),
+        "{}",
+        err(&missing)
+    );
 }

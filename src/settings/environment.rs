@@ -84,7 +84,6 @@ impl Variables {
 }
 
 fn layered(text: &str, variables: Map<String, String>) -> Result<Settings, config::ConfigError> {
-    // Without `prefix_separator` a variable with a table in its name is ignored without a word.
     let environment = Environment::with_prefix(PREFIX)
         .prefix_separator(SEPARATOR)
         .separator(SEPARATOR)

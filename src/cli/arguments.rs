@@ -1,0 +1,176 @@
+//! The command line, declared: commands, their arguments and what `--help` says of them.
+
+use std::env;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::duration::Within;
+use crate::profile;
+
+/// Takes readings from many sensors, puts them into Kinesis in order, tells of anomalies, loses nothing.
+///
+/// Without a configuration it runs a simulated house on this machine alone: temp-ingest run
+#[derive(Debug, Parser)]
+#[command(name = "temp-ingest", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 clean, 1 failed while running, 78 bad configuration or command line.\n\
+    Environment: TEMP_INGEST__SECTION__KEY overrides a key of the configuration, such as TEMP_INGEST__ADMIN__LISTEN.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The daemon: take readings, deliver them, tell of incidents
+    ///
+    /// Ends on SIGTERM and SIGINT, or when every source is spent, after delivering or spooling all it took. SIGHUP reloads
+    /// the sources.
+    Run(Config),
+    /// Load and validate the configuration; print every problem with its file, line and remedy
+    ///
+    /// Touches no network. Exits with 78 where something is wrong.
+    Check(Config),
+    /// Look at all the daemon needs: credentials, stream, permission, clock, directories, ports
+    ///
+    /// One line each: ok, or how to mend it. Writes no reading. Exits with 1 where something is bad.
+    Doctor(Config),
+    /// Readings of a profile as JSON lines on standard output; the same arguments give the same bytes
+    Simulate(Simulate),
+    /// The detectors over your own history, in one pass without looking ahead
+    ///
+    /// Writes timestamp,value,anomaly_score,incident to standard output, a row for each row, and a summary to standard
+    /// error. A score of 2 is an alert.
+    Backtest(Backtest),
+    /// List, show, acknowledge and mute incidents of the embedded store
+    #[command(subcommand)]
+    Incidents(Incidents),
+    /// What could not be delivered, and why
+    #[command(subcommand)]
+    DeadLetter(DeadLetter),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    /// The configuration. Without it: /etc/temp-ingest/config.toml where that exists, else the embedded default
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    /// What is measured: temperature or wind
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: profile::Name,
+    /// How many sensors
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) sensors: NonZeroU32,
+    /// How many readings of all sensors together. Without it: until nobody reads on
+    #[arg(long, value_name = "N")]
+    pub(super) count: Option<u64>,
+    /// Another seed gives other readings
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Where the truth about injected faults goes, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Backtest {
+    /// The history: CSV with the header timestamp,value
+    #[arg(value_name = "FILE.csv")]
+    pub(super) file: PathBuf,
+    /// What was measured: temperature or wind. Without it: any value
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<profile::Name>,
+    /// The configuration whose [detect] table is used
+    #[command(flatten)]
+    pub(super) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct State {
+    /// The folder where the daemon keeps its state. Without it: the one of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) config: Config,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Incidents {
+    /// All incidents, open ones first
+    List {
+        #[command(flatten)]
+        state: State,
+        /// One JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// One incident with its moments and its latest anomalies
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+        #[command(flatten)]
+        state: State,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Note that somebody has seen an incident
+    Acknowledge {
+        /// Its id, or the beginning of it
+        id: String,
+        /// Who has seen it
+        #[arg(long, value_name = "NAME", default_value_t = user())]
+        by: String,
+        #[command(flatten)]
+        state: State,
+    },
+    /// Send no messages about a sensor or an incident for a while; both are kept all the same
+    Mute {
+        /// A sensor's id, or an incident's id or the beginning of it
+        target: String,
+        /// For how long, such as 2h or 90m
+        #[arg(long = "for", value_name = "DURATION")]
+        duration: Mute,
+        #[command(flatten)]
+        state: State,
+    },
+}
+
+/// From a second to a year: a mute has an end.
+pub(super) type Mute = Within<1_000, 31_536_000_000>;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLetter {
+    /// All dead letters: when, how many readings, and why
+    List {
+        #[command(flatten)]
+        state: State,
+        /// The lines of the file instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send everything again through the configured sink, under new identities; ends when all is delivered
+    Replay(Config),
+}
+
+fn user() -> String {
+    env::var("USER")
+        .or_else(|_| env::var("LOGNAME"))
+        .unwrap_or_else(|_| "operator".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
