@@ -49,7 +49,8 @@ impl Queued {
     /// Counts its readings out of where they were.
     pub fn leave(&self, counts: &mut Counts) {
         match self.position {
-            Some(_) => counts.spooled -= u64::from(self.record.readings),
+            // A damaged spool may have been wrong about how many it held.
+            Some(_) => counts.spooled = counts.spooled.saturating_sub(u64::from(self.record.readings)),
             None => counts.in_flight -= u64::from(self.record.readings),
         }
     }

@@ -230,7 +230,7 @@ impl Lanes {
     /// Readings the spool has given up, or found damaged.
     pub fn lose(&self, lost: Lost, reason: Drop) {
         self.ledger.record(|counts| {
-            counts.spooled -= lost.readings;
+            counts.spooled = counts.spooled.saturating_sub(lost.readings);
             counts.dropped[reason as usize] += lost.readings;
         });
     }
