@@ -141,8 +141,12 @@ fn of_history(what: &Backtest) -> Result<(), Failure> {
     let name = what.file.file_stem().unwrap_or_default().to_string_lossy();
     let sensor = Sensor::new(&name, what.profile.map_or("value", profile::Name::as_str));
     let mut out = io::stdout().lock();
-    let summary = backtest(BufReader::new(file), &path, sensor, &loaded.settings.detect, &mut out)
-        .map_err(anyhow::Error::from)?;
+    // The embedded default is for a person who looks on: its incidents end after seconds.
+    let detect = match loaded.origin {
+        Origin::File(_) => loaded.settings.detect,
+        Origin::Embedded => detect::Settings::default(),
+    };
+    let summary = backtest(BufReader::new(file), &path, sensor, &detect, &mut out).map_err(anyhow::Error::from)?;
     out.flush().context("writing to standard output")?;
     Ok(writeln!(io::stderr(), "{summary}").context("writing the summary")?)
 }

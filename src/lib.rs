@@ -4,8 +4,6 @@
 pub mod admin;
 /// How long a refused record waits.
 pub mod backoff;
-/// The command `backtest`: the detectors over a history.
-pub mod backtest;
 /// The running daemon: builds every part and watches over them.
 pub mod daemon;
 /// What can never be delivered, kept in a file that any tool reads.
@@ -60,6 +58,8 @@ pub mod settings;
 /// Where the daemon may keep what must outlive it.
 pub mod state_dir;
 
+/// The command `backtest`: the detectors over a history.
+pub mod backtest;
 /// The command line.
 pub mod cli;
 /// The command `doctor`: all the daemon needs, looked at before it is needed.
