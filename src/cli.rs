@@ -233,11 +233,14 @@ fn report(failure: &Failure) -> ExitCode {
 
 /// True where whoever read the output has gone, as `head` does: that is no failure.
 fn nobody_reads(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    })
+    let mut kinds = error.chain().filter_map(|cause| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        io.or_else(|| match cause.downcast_ref::<csv::Error>()?.kind() {
+            csv::ErrorKind::Io(error) => Some(error.kind()),
+            _ => None,
+        })
+    });
+    kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
 impl State {

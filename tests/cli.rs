@@ -359,6 +359,17 @@ fn backtest_scores_every_row_and_sums_up() {
         err(&output)
     );
 
+    // Nobody reads on: more rows than a pipe holds.
+    let long = format!("timestamp,value\n{}", "2024-01-01 00:00:00,1\n".repeat(10_000));
+    fs::write(home.path().join("long.csv"), long).unwrap();
+    let mut unread = temp_ingest(home.path())
+        .args(["backtest", "long.csv"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(unread.stdout.take());
+    assert_eq!(unread.wait().unwrap().code(), Some(0));
+
     let missing = temp_ingest(home.path())
         .args(["backtest", "gone.csv"])
         .output()
