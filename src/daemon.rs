@@ -21,10 +21,9 @@ use crate::backoff::Backoff;
 use crate::dead_letter::{DeadLetters, Replay};
 use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
-use crate::ledger::{Drop, Ledger};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Parts, PipelineError, Status};
-use crate::record::LaneKey;
 use crate::screen::Screen;
 use crate::settings::{Aggregation, Loaded, Origin, Settings};
 use crate::sink::Sink;
@@ -358,23 +357,10 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
         budget: usize::try_from(settings.budget.as_bytes()).context("budget is more than this machine can address")?,
         backoff: Backoff::new(kinesis.backoff_base.get(), kinesis.backoff_cap.get()),
     };
-    let mut lanes = Lanes::new(limits, ledger.clone(), ChaCha8Rng::seed_from_u64(rand::random()));
-    let found: Vec<LaneKey> = recovered
-        .lanes
-        .iter()
-        .map(|found| LaneKey::clone(&found.lane))
-        .collect();
-    lanes.hold_behind_older(&found);
-    for found in &recovered.lanes {
-        lanes.recover(&found.lane, found.records, found.readings);
-    }
-    let corrupt = recovered.corrupt.readings;
-    ledger.record(|counts| {
-        counts.recovered += corrupt;
-        counts.dropped[Drop::SpoolCorrupt as usize] += corrupt;
-    });
-    let readings: u64 = recovered.lanes.iter().map(|found| found.readings).sum();
-    info!(%producer, lanes = settings.lanes.get(), recovered = readings, "starting");
+    let mut lanes = Lanes::new(limits, ledger, ChaCha8Rng::seed_from_u64(rand::random()));
+    lanes.recover(recovered);
+    let recovered = lanes.ledger.snapshot().recovered;
+    info!(%producer, lanes = settings.lanes.get(), recovered, "starting");
     Ok(lanes)
 }
 

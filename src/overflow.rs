@@ -7,7 +7,7 @@ use crate::lane::{Arrival, Lane, Queued};
 use crate::lanes::{Lanes, overlap};
 use crate::ledger::Drop;
 use crate::record::{LaneKey, Record};
-use crate::spool::{Appended, Lost, Next, Position};
+use crate::spool::{Appended, Lost, Next, Position, Recovered, RecoveredLane};
 
 /// A lane that cannot send for so long keeps no reading in memory only.
 const SPILL_AFTER: Duration = Duration::from_secs(5);
@@ -41,20 +41,25 @@ pub struct Fetch {
 }
 
 impl Lanes {
-    /// Lanes found in the spool at the start, with their records and readings: first out, before anything new.
-    pub fn recover(&mut self, key: &LaneKey, records: u64, readings: u64) {
-        let index = self.named(key);
-        self.table[index].stored += records;
-        self.overflowing = true;
+    /// Takes up what was found in the spool at the start: first out, before anything new.
+    pub fn recover(&mut self, recovered: &Recovered) {
+        self.hold_behind_older(recovered);
+        for found in &recovered.lanes {
+            let index = self.named(&found.lane);
+            self.table[index].stored += found.records;
+            self.overflowing = true;
+        }
+        let readings: u64 = recovered.lanes.iter().map(|found| found.readings).sum();
         self.ledger.record(|counts| {
-            counts.recovered += readings;
+            counts.recovered += readings + recovered.corrupt.readings;
             counts.spooled += readings;
+            counts.dropped[Drop::SpoolCorrupt as usize] += recovered.corrupt.readings;
         });
     }
 
     /// Holds lanes back while lanes of an older layout over the same hashes still have spooled records.
-    pub fn hold_behind_older(&mut self, found: &[LaneKey]) {
-        for key in found {
+    fn hold_behind_older(&mut self, recovered: &Recovered) {
+        for RecoveredLane { lane: key, .. } in &recovered.lanes {
             let index = self.named(key);
             let current = self.limits.packing.aggregated && index < self.limits.lanes as usize;
             let plain = !self.limits.packing.aggregated && key.slice.start() == key.slice.end();

@@ -19,7 +19,6 @@ use crate::byte_size::ByteSize;
 use crate::lane::Packing;
 use crate::lanes::Limits;
 use crate::ledger::{Counts, Ledger};
-use crate::record::LaneKey;
 use crate::sink::{Put, THROTTLED};
 use crate::source::{Output, Receipt};
 use crate::spool::WhenFull;
@@ -154,15 +153,7 @@ async fn run_once(
         backoff: Backoff::new(Duration::from_millis(10), Duration::from_millis(500)),
     };
     let mut lanes = Lanes::new(limits, ledger.clone(), ChaCha8Rng::seed_from_u64(producer));
-    let found: Vec<LaneKey> = recovered
-        .lanes
-        .iter()
-        .map(|found| LaneKey::clone(&found.lane))
-        .collect();
-    lanes.hold_behind_older(&found);
-    for found in &recovered.lanes {
-        lanes.recover(&found.lane, found.records, found.readings);
-    }
+    lanes.recover(&recovered);
     let (batches_sender, input) = mpsc::channel(4);
     let (pressure, pressed) = watch::channel(false);
     let (stop, stopped) = watch::channel(false);
