@@ -15,8 +15,9 @@ const SPILL_AFTER: Duration = Duration::from_secs(5);
 const SHARES: usize = 4;
 /// Bytes appended to the spool in one go.
 const APPEND_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes read from the spool for a lane in one go.
-const FETCH_BYTES: usize = 256 * 1024;
+/// What is read from the spool for a lane in one go is at most this part of its even share of the budget: while the sink
+/// is down, what was read ahead must leave room for what comes in.
+const FETCH_PART: usize = 4;
 
 /// Records for the spool, and the lanes they are of.
 #[derive(Debug, Default)]
@@ -186,7 +187,9 @@ impl Lanes {
 
     /// Lanes that have nothing left to send but what the spool holds, and room for it.
     pub fn fetches(&mut self) -> Vec<Fetch> {
-        let max_bytes = (self.share() / 2).min(FETCH_BYTES);
+        // One record at least, even in full memory: sending it is what makes room.
+        let even = self.limits.budget / self.table.len().max(1);
+        let max_bytes = if self.is_crammed() { 1 } else { even / FETCH_PART };
         let mut fetches = Vec::new();
         for (index, lane) in self
             .table
