@@ -2,6 +2,8 @@
 CARGO  ?= cargo
 VENV   ?= target/venv
 PYTHON := $(VENV)/bin/python
+TOOLS  := target/tools
+export PATH := $(abspath $(TOOLS))/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 
@@ -24,7 +26,7 @@ test: tools $(PYTHON) ## Everything CI checks; installs what it needs
 
 .PHONY: tools
 tools: ## Install the tools `make test` runs beside Rust: shellcheck, promtool, python3
-	scripts/install_tools.sh
+	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt
 	python3 -m venv --clear $(VENV)

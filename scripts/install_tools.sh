@@ -3,19 +3,27 @@
 set -Eeuo pipefail
 trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
 
-declare -A package_of=([shellcheck]=shellcheck [promtool]=prometheus [python3]=python3)
+tools=${1:-target/tools}
 missing=()
-for tool in "${!package_of[@]}"; do
-    command -v "$tool" >/dev/null || missing+=("${package_of[$tool]}")
-done
+command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
-[[ ${#missing[@]} -eq 0 ]] && exit 0
+command -v shellcheck >/dev/null || missing+=(shellcheck)
+needs_promtool=
+command -v promtool >/dev/null || needs_promtool=yes
+[[ ${#missing[@]} -eq 0 && -z $needs_promtool ]] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "missing: ${missing[*]}; install them with this system's package manager and run make test again" >&2
+    echo "missing: ${missing[*]} ${needs_promtool:+promtool}; install them and run make test again" >&2
     exit 1
 fi
 as_root=()
 [[ $(id -u) -eq 0 ]] || as_root=(sudo)
 "${as_root[@]}" apt-get update -qq
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+if [[ ${#missing[@]} -gt 0 ]]; then
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+if [[ -n $needs_promtool ]]; then
+    # Installed, the package would start a server; only its promtool is wanted.
+    mkdir -p "$tools"
+    (cd "$tools" && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb)
+fi
