@@ -416,8 +416,14 @@ impl Lanes {
     pub(crate) fn freed(&mut self, index: usize, now: Instant) {
         let lane = &mut self.table[index];
         lane.reclaim();
-        if lane.open_since().is_some_and(|since| since + self.limits.linger <= now) {
-            self.seal_if_free(index, now);
+        if let Some(since) = lane.open_since().filter(|_| lane.queue.is_empty()) {
+            if self.draining || since + self.limits.linger <= now {
+                self.seal_if_free(index, now);
+            } else {
+                // While the lane was busy, its open record may have been passed over.
+                let at = self.opened.partition_point(|(other, _)| *other < since);
+                self.opened.insert(at, (since, index));
+            }
         }
         self.wake(index, now);
         self.unblock(index, now);
@@ -465,3 +471,7 @@ fn oversized(lane: &Lane, json: &[u8], receipt: Option<&Receipt>, packing: &Pack
         receipts: receipt.map(|receipt| (receipt.clone(), 1)).into_iter().collect(),
     }
 }
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

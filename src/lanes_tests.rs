@@ -1,0 +1,73 @@
+//! Lanes step by step, with instants of the test's own.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use rand::SeedableRng;
+use wire::{ProducerId, Reading, Timestamp, Value};
+
+use super::*;
+
+const LINGER: Duration = Duration::from_millis(100);
+
+fn lanes() -> Lanes {
+    let limits = Limits {
+        packing: Packing {
+            producer: ProducerId(1),
+            aggregated: true,
+            target_bytes: 25_600,
+            max_record_bytes: 1 << 20,
+        },
+        lanes: 2,
+        linger: LINGER,
+        budget: 1 << 20,
+        backoff: Backoff::new(Duration::from_millis(10), Duration::from_millis(10)),
+    };
+    Lanes::new(limits, Arc::default(), ChaCha8Rng::seed_from_u64(1))
+}
+
+/// A sensor of that lane.
+fn sensor(lane: u32) -> Arc<Sensor> {
+    let sensors = (0..).map(|number| Sensor::new(&format!("sensor-{number}"), "t"));
+    Arc::new(
+        sensors
+            .into_iter()
+            .find(|sensor| LaneName::of(sensor.hash(), 2).index() == lane)
+            .unwrap(),
+    )
+}
+
+fn accept(lanes: &mut Lanes, lane: u32, at: Instant) {
+    let reading = Reading::new(sensor(lane), Timestamp::default(), Value::Scalar(1.0)).unwrap();
+    lanes.ledger.record(|counts| counts.in_flight += 1);
+    let batch = Batch {
+        readings: vec![reading],
+        receipt: None,
+    };
+    let wall = Timestamp::default();
+    assert!(lanes.accept(&batch, Arrival { at, wall }).is_empty());
+}
+
+fn accepted(request: &Request) -> Result<Vec<Answer>, PutError> {
+    Ok(vec![Answer::Accepted(None); request.records.len()])
+}
+
+/// A reading that came in while its lane was busy, and whose lane is free again before it has lingered, leaves in time
+/// although no further reading comes.
+#[test]
+fn what_came_while_the_lane_was_busy_leaves_in_time() {
+    let mut lanes = lanes();
+    let start = Instant::now();
+    let ms = |millis| start + Duration::from_millis(millis);
+    accept(&mut lanes, 0, start);
+    let first = lanes.request(ms(100)).unwrap();
+    accept(&mut lanes, 1, ms(110));
+    accept(&mut lanes, 0, ms(150));
+    let second = lanes.request(ms(210)).unwrap();
+    assert_eq!(&*second.records[0].lane.name, "2/1");
+    let answers = accepted(&first);
+    lanes.answer(first, answers, ms(220));
+    let answers = accepted(&second);
+    lanes.answer(second, answers, ms(230));
+    assert_eq!(lanes.deadline(), Some(ms(250)));
+    let third = lanes.request(ms(250)).unwrap();
+    assert_eq!(&*third.records[0].lane.name, "2/0");
+}
