@@ -1,7 +1,7 @@
 //! What a simulated sensor measures. Pure: event time comes in, readings and labels come out; no clock, no I/O.
 //!
 //! Everything random is drawn from the seed and the sensor's id alone, so the same seed gives the same bytes, and a sensor's
-//! series does not depend on how many others there are. A profile file and further profiles join [`Profile`] here.
+//! series does not depend on how many others there are. A profile file and further profiles join `Profile` here.
 
 /// Faults that are injected, and when.
 pub mod fault;
