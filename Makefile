@@ -24,6 +24,12 @@ test: tools $(PYTHON) ## Everything CI checks; installs what it needs
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	shellcheck .ci/run scripts/*.sh
 
+.PHONY: lambda
+lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
+	$(CARGO) build --release --locked -p temp-ingest-lambda --bin bootstrap
+	mkdir -p target/lambda
+	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
+
 .PHONY: tools
 tools: ## Install the tools `make test` runs beside Rust: shellcheck, promtool, python3
 	scripts/install_tools.sh $(TOOLS)

@@ -14,7 +14,7 @@ use wire::Sensor;
 
 use crate::backtest::backtest;
 use crate::dead_letter::DeadLetters;
-use crate::incidents::{self, Format};
+use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
 use crate::{clock, daemon, doctor, log, profile};
@@ -152,21 +152,35 @@ fn of_history(what: &Backtest) -> Result<(), Failure> {
 }
 
 fn of_incidents(command: Incidents) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let format = |json| if json { Format::Json } else { Format::Text };
-    let done = match command {
-        Incidents::List { state, json } => incidents::list(&state.dir()?, format(json), &mut out),
-        Incidents::Show { id, state, json } => incidents::show(&state.dir()?, &id, format(json), &mut out),
-        Incidents::Acknowledge { id, by, state } => {
-            incidents::acknowledge(&state.dir()?, &id, &by, clock::now(), &mut out)
+    let (Incidents::List { kept, .. }
+    | Incidents::Show { kept, .. }
+    | Incidents::Acknowledge { kept, .. }
+    | Incidents::Mute { kept, .. }) = &command;
+    let runtime = runtime()?;
+    let done = match &kept.table {
+        Some(table) => {
+            let store = runtime.block_on(incidents::in_table(table));
+            runtime.block_on(about_incidents(&command, &store))
         }
-        Incidents::Mute {
-            target,
-            duration,
-            state,
-        } => incidents::mute(&state.dir()?, &target, duration.get(), clock::now(), &mut out),
+        None => {
+            let store = incidents::in_store(&kept.state.dir()?).map_err(anyhow::Error::from)?;
+            runtime.block_on(about_incidents(&command, &store))
+        }
     };
     Ok(done.map_err(anyhow::Error::from)?)
+}
+
+async fn about_incidents(command: &Incidents, store: &impl lambda::incidents::Incidents) -> Result<(), IncidentsError> {
+    let mut out = io::stdout().lock();
+    let format = |json: &bool| if *json { Format::Json } else { Format::Text };
+    match command {
+        Incidents::List { json, .. } => incidents::list(store, format(json), &mut out).await,
+        Incidents::Show { id, json, .. } => incidents::show(store, id, format(json), &mut out).await,
+        Incidents::Acknowledge { id, by, .. } => incidents::acknowledge(store, id, by, clock::now(), &mut out).await,
+        Incidents::Mute { target, duration, .. } => {
+            incidents::mute(store, target, duration.get(), clock::now(), &mut out).await
+        }
+    }
 }
 
 fn of_dead_letters(command: DeadLetter) -> Result<(), Failure> {
@@ -244,9 +258,9 @@ fn nobody_reads(error: &anyhow::Error) -> bool {
 }
 
 impl State {
-    fn dir(self) -> Result<PathBuf, Failure> {
-        match self.state_dir {
-            Some(dir) => Ok(dir),
+    fn dir(&self) -> Result<PathBuf, Failure> {
+        match &self.state_dir {
+            Some(dir) => Ok(dir.clone()),
             None => {
                 let loaded = settings::load(self.config.config.as_deref())?;
                 Ok(loaded.settings.state_dir().map_err(anyhow::Error::from)?)

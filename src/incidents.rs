@@ -1,14 +1,17 @@
-//! `temp-ingest incidents list | show | acknowledge | mute` over the embedded store, while the daemon runs or not.
+//! `temp-ingest incidents list | show | acknowledge | mute`, over the embedded store or the tables, while they are filled.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use detect::Transition;
 use jiff::SignedDuration;
 use lambda::StoreError;
-use lambda::embedded::{FILE, Found, Incident, Incidents};
+use lambda::embedded::{EmbeddedIncidents, FILE};
+use lambda::incidents::{Found, Incident, Incidents};
 use lambda::message::{printable, rounded, utc, value};
+use lambda::tables::TableIncidents;
 use serde_json::{Value as Json, json};
 use wire::{Timestamp, Value};
 
@@ -54,9 +57,20 @@ pub enum IncidentsError {
     Write(#[from] io::Error),
 }
 
-/// Writes all incidents kept in the store of `dir`, open ones first, then the newest.
-pub fn list(dir: &Path, format: Format, out: &mut impl Write) -> Result<(), IncidentsError> {
-    let incidents = open(dir)?.list(MAX_LISTED)?;
+/// The embedded store of `dir`.
+pub fn in_store(dir: &Path) -> Result<EmbeddedIncidents, IncidentsError> {
+    EmbeddedIncidents::open(dir)?.ok_or_else(|| IncidentsError::NoStore(dir.join(FILE)))
+}
+
+/// The table the functions keep incidents in. Region, credentials and endpoint as in every AWS SDK.
+pub async fn in_table(table: &str) -> TableIncidents {
+    let settings = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    TableIncidents::new(Client::new(&settings), table)
+}
+
+/// Writes all incidents kept in a store, open ones first, then the newest.
+pub async fn list(store: &impl Incidents, format: Format, out: &mut impl Write) -> Result<(), IncidentsError> {
+    let incidents = store.list(MAX_LISTED).await?;
     if format == Format::Json {
         let all: Vec<Json> = incidents.iter().map(incident_json).collect();
         return Ok(writeln!(out, "{}", Json::from(all))?);
@@ -77,11 +91,15 @@ pub fn list(dir: &Path, format: Format, out: &mut impl Write) -> Result<(), Inci
 }
 
 /// Writes one incident: its state, its moments and its latest anomalies. `id` may be the beginning of an id.
-pub fn show(dir: &Path, id: &str, format: Format, out: &mut impl Write) -> Result<(), IncidentsError> {
-    let store = open(dir)?;
-    let incident = find(&store, id)?;
-    let transitions = store.transitions(&incident)?;
-    let anomalies = store.anomalies(&incident, MAX_ANOMALIES)?;
+pub async fn show(
+    store: &impl Incidents,
+    id: &str,
+    format: Format,
+    out: &mut impl Write,
+) -> Result<(), IncidentsError> {
+    let incident = find(store, id).await?;
+    let transitions = store.transitions(&incident).await?;
+    let anomalies = store.anomalies(&incident, MAX_ANOMALIES).await?;
     if format == Format::Json {
         let mut all = incident_json(&incident);
         all["transitions"] = transitions.iter().map(transition_json).collect();
@@ -133,10 +151,15 @@ pub fn show(dir: &Path, id: &str, format: Format, out: &mut impl Write) -> Resul
 }
 
 /// Notes that `by` has seen an incident at `now`, by the wall clock. Who was first stays noted.
-pub fn acknowledge(dir: &Path, id: &str, by: &str, now: Timestamp, out: &mut impl Write) -> Result<(), IncidentsError> {
-    let store = open(dir)?;
-    let incident = find(&store, id)?;
-    let acknowledgement = store.acknowledge(&incident, by, now)?;
+pub async fn acknowledge(
+    store: &impl Incidents,
+    id: &str,
+    by: &str,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> Result<(), IncidentsError> {
+    let incident = find(store, id).await?;
+    let acknowledgement = store.acknowledge(&incident, by, now).await?;
     Ok(writeln!(
         out,
         "incident {} of {} acknowledged by {} at {}",
@@ -149,24 +172,23 @@ pub fn acknowledge(dir: &Path, id: &str, by: &str, now: Timestamp, out: &mut imp
 
 /// Publishes no messages of a sensor, or of one incident, for `duration` from `now`. Incidents and anomalies are kept
 /// all the same. `target` is a sensor's id, or else an incident's or its beginning.
-pub fn mute(
-    dir: &Path,
+pub async fn mute(
+    store: &impl Incidents,
     target: &str,
     duration: Duration,
     now: Timestamp,
     out: &mut impl Write,
 ) -> Result<(), IncidentsError> {
-    let store = open(dir)?;
     let until = i64::try_from(duration.as_micros())
         .ok()
         .and_then(|micros| now.as_micros().checked_add(micros))
         .and_then(Timestamp::from_micros)
         .ok_or(IncidentsError::TooLong(duration))?;
-    let known = store.knows_sensor(target)?;
+    let known = store.knows_sensor(target).await?;
     if !known {
-        match store.find(target)? {
+        match store.find(target).await? {
             Found::One(incident) => {
-                store.mute(&incident, until)?;
+                store.mute(&incident, until).await?;
                 let sensor = named(&incident.latest);
                 return Ok(writeln!(
                     out,
@@ -179,7 +201,7 @@ pub fn mute(
             Found::None => {}
         }
     }
-    store.mute_sensor(target, until)?;
+    store.mute_sensor(target, until).await?;
     let doubt = if known {
         ""
     } else {
@@ -193,12 +215,8 @@ pub fn mute(
     )?)
 }
 
-fn open(dir: &Path) -> Result<Incidents, IncidentsError> {
-    Incidents::open(dir)?.ok_or_else(|| IncidentsError::NoStore(dir.join(FILE)))
-}
-
-fn find(store: &Incidents, id: &str) -> Result<Incident, IncidentsError> {
-    match store.find(id)? {
+async fn find(store: &impl Incidents, id: &str) -> Result<Incident, IncidentsError> {
+    match store.find(id).await? {
         Found::One(incident) => Ok(*incident),
         Found::None => Err(IncidentsError::Unknown(id.to_owned())),
         Found::Several(ids) => Err(IncidentsError::Ambiguous(id.to_owned(), ids)),

@@ -49,22 +49,27 @@ async fn store() -> (TempDir, String) {
         incident: at(0),
     };
     outbox.keep(&[&anomaly]).await.unwrap();
-    let open = Incidents::open(dir.path()).unwrap().unwrap().list(9).unwrap()[0]
-        .id
-        .clone();
+    let open = kept(&dir).list(9).await.unwrap().swap_remove(0).id;
     (dir, open)
 }
 
-fn text(write: impl FnOnce(&mut Vec<u8>) -> Result<(), IncidentsError>) -> String {
-    let mut out = Vec::new();
-    write(&mut out).unwrap();
-    String::from_utf8(out).unwrap()
+fn kept(dir: &TempDir) -> EmbeddedIncidents {
+    in_store(dir.path()).unwrap()
+}
+
+/// What is written.
+macro_rules! text {
+    ($command:ident($($argument:expr),*)) => {{
+        let mut out = Vec::new();
+        $command($($argument,)* &mut out).await.unwrap();
+        String::from_utf8(out).unwrap()
+    }};
 }
 
 #[tokio::test]
 async fn open_ones_come_first_in_aligned_columns() {
     let (dir, open) = store().await;
-    let table = text(|out| list(dir.path(), Format::Text, out));
+    let table = text!(list(&kept(&dir), Format::Text));
     let lines: Vec<&str> = table.lines().collect();
     assert!(
         lines[1].starts_with(&open) && lines[1].contains("open") && lines[1].contains("DHT_002"),
@@ -76,7 +81,7 @@ async fn open_ones_come_first_in_aligned_columns() {
         lines[1..].iter().all(|line| line[value..].starts_with("104.2 °C")),
         "{table}"
     );
-    let json: Json = serde_json::from_str(&text(|out| list(dir.path(), Format::Json, out))).unwrap();
+    let json: Json = serde_json::from_str(&text!(list(&kept(&dir), Format::Json))).unwrap();
     assert_eq!(
         (&json[0]["id"], &json[0]["open"]),
         (&open.as_str().into(), &true.into())
@@ -87,7 +92,7 @@ async fn open_ones_come_first_in_aligned_columns() {
 #[tokio::test]
 async fn one_is_shown_with_its_moments_and_anomalies() {
     let (dir, open) = store().await;
-    let shown = text(|out| show(dir.path(), &open[..5], Format::Text, out));
+    let shown = text!(show(&kept(&dir), &open[..5], Format::Text));
     for part in [
         &open,
         "DHT_002 in hall",
@@ -98,7 +103,7 @@ async fn one_is_shown_with_its_moments_and_anomalies() {
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    let json: Json = serde_json::from_str(&text(|out| show(dir.path(), &open, Format::Json, out))).unwrap();
+    let json: Json = serde_json::from_str(&text!(show(&kept(&dir), &open, Format::Json))).unwrap();
     assert_eq!(json["transitions"][0]["change"], "opened");
     assert_eq!(json["anomalies"][0]["value"], 104.2);
 }
@@ -106,19 +111,19 @@ async fn one_is_shown_with_its_moments_and_anomalies() {
 #[tokio::test]
 async fn who_has_seen_it_and_until_when_it_is_mute_is_shown() {
     let (dir, open) = store().await;
-    let said = text(|out| acknowledge(dir.path(), &open, "Ada", at(100), out));
+    let said = text!(acknowledge(&kept(&dir), &open, "Ada", at(100)));
     assert!(
         said.contains("acknowledged by Ada at 2024-05-01 10:01:40 UTC"),
         "{said}"
     );
     let hour = Duration::from_secs(3_600);
-    let said = text(|out| mute(dir.path(), "DHT_002", hour, at(100), out));
+    let said = text!(mute(&kept(&dir), "DHT_002", hour, at(100)));
     assert_eq!(said, "sensor DHT_002 muted until 2024-05-01 11:01:40 UTC\n");
-    let said = text(|out| mute(dir.path(), &open, 2 * hour, at(100), out));
+    let said = text!(mute(&kept(&dir), &open, 2 * hour, at(100)));
     assert!(said.starts_with(&format!("incident {open} of DHT_002")), "{said}");
-    let said = text(|out| mute(dir.path(), "DTH_002", hour, at(100), out));
+    let said = text!(mute(&kept(&dir), "DTH_002", hour, at(100)));
     assert!(said.contains("is it spelt so?"), "{said}");
-    let table = text(|out| list(dir.path(), Format::Text, out));
+    let table = text!(list(&kept(&dir), Format::Text));
     let line = table.lines().nth(1).unwrap();
     assert!(
         line.contains("seen") && line.contains("by Ada") && line.contains("muted until 2024-05-01 12:01:40"),
@@ -130,14 +135,16 @@ async fn who_has_seen_it_and_until_when_it_is_mute_is_shown() {
 async fn what_cannot_be_done_is_said() {
     let (dir, open) = store().await;
     let mut out = Vec::new();
-    let unknown = show(dir.path(), "zzz", Format::Text, &mut out).unwrap_err();
+    let unknown = show(&kept(&dir), "zzz", Format::Text, &mut out).await.unwrap_err();
     assert!(matches!(unknown, IncidentsError::Unknown(_)), "{unknown}");
-    let ambiguous = acknowledge(dir.path(), "", "Ada", at(0), &mut out).unwrap_err();
+    let ambiguous = acknowledge(&kept(&dir), "", "Ada", at(0), &mut out).await.unwrap_err();
     assert!(ambiguous.to_string().contains(&open), "{ambiguous}");
-    let endless = mute(dir.path(), "DHT_001", Duration::MAX, at(0), &mut out).unwrap_err();
+    let endless = mute(&kept(&dir), "DHT_001", Duration::MAX, at(0), &mut out)
+        .await
+        .unwrap_err();
     assert!(matches!(endless, IncidentsError::TooLong(_)), "{endless}");
     let elsewhere = tempfile::tempdir().unwrap();
-    let missing = list(elsewhere.path(), Format::Text, &mut out).unwrap_err();
+    let missing = in_store(elsewhere.path()).unwrap_err();
     assert!(matches!(missing, IncidentsError::NoStore(_)), "{missing}");
     assert_eq!(
         std::fs::read_dir(elsewhere.path()).unwrap().count(),
@@ -147,10 +154,10 @@ async fn what_cannot_be_done_is_said() {
     assert!(out.is_empty());
 }
 
-#[test]
-fn nothing_is_listed_where_nothing_happened() {
+#[tokio::test]
+async fn nothing_is_listed_where_nothing_happened() {
     let dir = tempfile::tempdir().unwrap();
     drop(lambda::embedded::open(dir.path()).unwrap());
-    assert_eq!(text(|out| list(dir.path(), Format::Text, out)), "no incidents\n");
-    assert_eq!(text(|out| list(dir.path(), Format::Json, out)), "[]\n");
+    assert_eq!(text!(list(&kept(&dir), Format::Text)), "no incidents\n");
+    assert_eq!(text!(list(&kept(&dir), Format::Json)), "[]\n");
 }

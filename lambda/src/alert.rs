@@ -64,7 +64,7 @@ pub async fn deliver(
             Advance::Told => continue,
             Advance::Muted => delivered.muted += 1,
             Advance::Tell => {
-                teller.tell(&Message::of(transition)).await?;
+                teller.tell(&Message::of(transition, &outbox.command())).await?;
                 delivered.messages += 1;
             }
         }

@@ -7,6 +7,10 @@ use crate::encoding;
 use crate::marks::Marks;
 use crate::store_error::StoreError;
 
+/// What a store charges for is rounded up to so many bytes:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html>.
+pub const UNIT_BYTES: usize = 1024;
+
 /// One conditional append: it moves the state and records the consequences, both or neither.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -38,6 +42,11 @@ struct EntryBody(Marks, Vec<u8>, Vec<Event>);
 struct CheckpointBody(Marks, Vec<u8>);
 
 impl Entry {
+    /// What it costs to write, about: its events are few.
+    pub(crate) fn written_bytes(&self) -> usize {
+        self.journal.len().next_multiple_of(UNIT_BYTES)
+    }
+
     /// Its bytes; the version is kept beside them, because the store compares it.
     pub fn encode(&self) -> Vec<u8> {
         encoding::encode(&(&self.marks, &self.journal, &self.events))
@@ -66,4 +75,14 @@ impl Checkpoint {
         let CheckpointBody(marks, page) = encoding::decode(bytes, || format!("checkpoint {version} of a page"))?;
         Ok(Self { version, marks, page })
     }
+}
+
+/// Events as a store keeps them apart from their entry.
+pub(crate) fn encode_events(events: &[Event]) -> Vec<u8> {
+    encoding::encode(&events)
+}
+
+/// The events of these bytes.
+pub fn decode_events(bytes: &[u8]) -> Result<Vec<Event>, StoreError> {
+    encoding::decode(bytes, || "the events of an entry".to_owned())
 }

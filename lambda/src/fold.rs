@@ -9,79 +9,81 @@ use crate::batch::{Content, Group, Item, Poison, Spoilt, read_each};
 use crate::entry::Entry;
 use crate::handler::Counts;
 use crate::marks::Marks;
+use crate::scores::Scored;
 use crate::warm::WarmPage;
 
 /// What a fold came to, nothing of it stored yet.
 pub(crate) struct Folded {
     /// To be appended, in order; none where nothing moved.
     pub entries: Vec<Entry>,
+    /// What every reading came to, where that is wanted.
+    pub scores: Vec<Scored>,
     /// To be counted once they are appended.
     pub counts: Counts,
     pub poison: Vec<Poison>,
 }
 
-/// Folds what `group` has for `page`, into entries of about `entry_bytes`.
+/// Folds what a group has for a page, into entries of about `entry_bytes`.
 ///
 /// A record of ours is never cut: the producer's advance and all its readings are in one entry, or a crash between two
 /// would make the rest look repeated.
-pub(crate) fn fold(
-    group: &Group<'_>,
-    page: &mut WarmPage,
-    settings: &Settings,
-    entry_bytes: usize,
-    decoder: &mut Decoder,
-) -> Folded {
-    let mut fold = Fold {
-        page,
-        settings,
-        counts: Counts::default(),
-        marks: Marks::default(),
-        journal: Journal::new(),
-        events: Vec::new(),
-        event_bytes: 0,
-        entries: Vec::new(),
-    };
-    let mut poison = Vec::new();
-    for item in &group.items {
-        match &item.content {
-            Content::Foreign(reading) => fold.reading(reading),
-            Content::Plain(identity, reading) => {
-                if fold.begin(item, *identity) {
-                    fold.reading(reading);
-                }
-            }
-            Content::Aggregate(identity, aggregate) => {
-                if fold.begin(item, *identity) {
-                    let mut spoilt = Spoilt::default();
-                    read_each(aggregate, decoder, &mut spoilt, |reading| fold.reading(&reading));
-                    poison.extend(spoilt.of(item.record));
-                }
-            }
-        }
-        if fold.journal.len() + fold.event_bytes >= entry_bytes {
-            fold.close();
-        }
-    }
-    fold.close();
-    Folded {
-        entries: fold.entries,
-        counts: fold.counts,
-        poison,
-    }
-}
-
-struct Fold<'a> {
+pub(crate) struct Fold<'a> {
     page: &'a mut WarmPage,
     settings: &'a Settings,
-    counts: Counts,
+    entry_bytes: usize,
+    scores_wanted: bool,
     marks: Marks,
     journal: Journal,
     events: Vec<Event>,
     event_bytes: usize,
-    entries: Vec<Entry>,
+    result: Folded,
 }
 
-impl Fold<'_> {
+impl<'a> Fold<'a> {
+    pub fn new(page: &'a mut WarmPage, settings: &'a Settings, entry_bytes: usize, scores_wanted: bool) -> Self {
+        Self {
+            page,
+            settings,
+            entry_bytes,
+            scores_wanted,
+            marks: Marks::default(),
+            journal: Journal::new(),
+            events: Vec::new(),
+            event_bytes: 0,
+            result: Folded {
+                entries: Vec::new(),
+                scores: Vec::new(),
+                counts: Counts::default(),
+                poison: Vec::new(),
+            },
+        }
+    }
+
+    pub fn run(mut self, group: &Group<'_>, decoder: &mut Decoder) -> Folded {
+        for item in &group.items {
+            match &item.content {
+                Content::Foreign(reading) => self.reading(reading),
+                Content::Plain(identity, reading) => {
+                    if self.begin(item, *identity) {
+                        self.reading(reading);
+                    }
+                }
+                Content::Aggregate(identity, aggregate) => {
+                    if self.begin(item, *identity) {
+                        let mut spoilt = Spoilt::default();
+                        read_each(aggregate, decoder, &mut spoilt, |reading| self.reading(&reading));
+                        self.result.poison.extend(spoilt.of(item.record));
+                    }
+                }
+            }
+            if self.journal.len() + self.event_bytes >= self.entry_bytes {
+                self.close();
+            }
+        }
+        self.close();
+        self.result
+    }
+
     /// True where the record is to be folded.
     ///
     /// Only records of ours are compared by sequence number: those of one partition key come in the order of the shard.
@@ -92,7 +94,7 @@ impl Fold<'_> {
         let repeated = self.page.marks.covers(record.shard, &record.sequence)
             || self.page.page.advance(identity, record.arrival, &mut self.journal) == Advance::Repeated;
         if repeated {
-            self.counts.repeated_records += 1;
+            self.result.counts.repeated_records += 1;
         } else {
             self.page.marks.set(record.shard, &record.sequence);
             self.marks.set(record.shard, &record.sequence);
@@ -106,14 +108,23 @@ impl Fold<'_> {
             .page
             .page
             .fold(reading, self.settings, &mut self.journal, &mut self.events);
+        let fresh = folded.disposition == Disposition::Fresh;
         match folded.disposition {
-            Disposition::Fresh => self.counts.readings += 1,
-            Disposition::Late => self.counts.late += 1,
+            Disposition::Fresh => self.result.counts.readings += 1,
+            Disposition::Late => self.result.counts.late += 1,
+        }
+        if self.scores_wanted {
+            self.result.scores.push(Scored {
+                reading: reading.clone(),
+                score: fresh.then_some(folded.score),
+                expected: folded.expected,
+                kinds: folded.kinds,
+            });
         }
         for event in &self.events[before..] {
             match event {
-                Event::Anomaly(_) => self.counts.anomalies += 1,
-                Event::Incident(_) => self.counts.transitions += 1,
+                Event::Anomaly(_) => self.result.counts.anomalies += 1,
+                Event::Incident(_) => self.result.counts.transitions += 1,
             }
             self.event_bytes += postcard::serialize_with_flavor(event, Size::default()).unwrap_or_default();
         }
@@ -124,8 +135,8 @@ impl Fold<'_> {
         if self.journal.is_empty() {
             return;
         }
-        self.entries.push(Entry {
-            version: self.page.version + 1 + self.entries.len() as u64,
+        self.result.entries.push(Entry {
+            version: self.page.version + 1 + self.result.entries.len() as u64,
             marks: std::mem::take(&mut self.marks),
             journal: std::mem::take(&mut self.journal).into_bytes(),
             events: std::mem::take(&mut self.events),

@@ -1,25 +1,28 @@
 //! From records to pages: opens them, contains poison, folds, appends. Who calls it, and what keeps the pages, it does
-//! not know.
+//! not know. Its only clock is a stopwatch around the fold.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use detect::Settings;
 use tracing::{error, warn};
 use wire::json::Decoder;
 
 use crate::batch::{Batch, Group, Poison};
-use crate::fold::{Folded, fold};
+use crate::fold::{Fold, Folded};
 use crate::page_name::PageName;
-use crate::pages::{Append, AppendError, Checkpointed, Pages};
+use crate::pages::{Append, AppendError, Checkpointed, MAX_ENTRIES, Pages};
 use crate::record::{KinesisRecord, SequenceNumber};
+use crate::scores::{Scores, Unwanted};
 use crate::seed::seed;
 use crate::store_error::StoreError;
 use crate::warm::{Warm, WarmPage};
 
 /// Folds records into pages. One invocation at a time; any number of handlers may share the stored pages.
 #[derive(Debug)]
-pub struct Handler<P> {
+pub struct Handler<P, S = Unwanted> {
     pages: P,
+    scores: S,
     settings: Settings,
     limits: Limits,
     warm: Warm,
@@ -32,10 +35,15 @@ pub struct Limits {
     /// An entry is closed after the record that brings it to so many bytes. DynamoDB takes items of 400 KB, so this
     /// leaves 100 KB for that record, four times the size of those our daemon packs.
     pub entry_bytes: usize,
-    /// A checkpoint is written after so many entries,
+    /// A checkpoint is written once the entries since the last have cost so many times what it cost, in bytes rounded up
+    /// to [`UNIT_BYTES`](crate::entry::UNIT_BYTES) each: so checkpoints add one part in so many to what is written.
+    pub checkpoint_ratio: usize,
+    /// But not before so many entries,
     pub checkpoint_entries: usize,
-    /// or after so many bytes of journal.
+    /// and at the latest after so many bytes of journal, which a cold start has to read and fold.
     pub checkpoint_bytes: usize,
+    /// The most entries after a checkpoint; from half of it on, a page is not folded before a checkpoint is written.
+    pub max_entries: usize,
     /// How many bytes of pages are kept warm.
     pub warm_bytes: usize,
     /// How often a page is folded again because others moved it, before it fails.
@@ -46,8 +54,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entry_bytes: 300_000,
+            checkpoint_ratio: 4,
             checkpoint_entries: 64,
-            checkpoint_bytes: 256 * 1024,
+            checkpoint_bytes: 4 * 1024 * 1024,
+            max_entries: MAX_ENTRIES,
             warm_bytes: 16 * 1024 * 1024,
             tries: 5,
         }
@@ -61,6 +71,8 @@ pub struct Handled {
     pub failed: Option<SequenceNumber>,
     /// What was handled.
     pub counts: Counts,
+    /// How long decoding, scoring and encoding took, without the store.
+    pub folding: Duration,
 }
 
 /// What a handler did. A reading counts when all entries of its page are appended, so what fails is not counted, and what
@@ -115,6 +127,11 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn count(&mut self, folded: Folded) {
+        self.handled.counts.add(&folded.counts);
+        self.poison.extend(folded.poison);
+    }
+
     fn fail(&mut self, group: &Group<'_>, error: &dyn std::error::Error) {
         self.handled.counts.failed_pages += 1;
         let cause = error.source().map(ToString::to_string);
@@ -129,6 +146,7 @@ impl<P: Pages> Handler<P> {
     pub fn new(pages: P, settings: Settings, limits: Limits) -> Self {
         Self {
             pages,
+            scores: Unwanted,
             settings,
             limits,
             warm: Warm::new(limits.warm_bytes),
@@ -136,14 +154,35 @@ impl<P: Pages> Handler<P> {
         }
     }
 
+    /// The same, and `scores` takes what every reading came to.
+    pub fn with_scores<S: Scores>(self, scores: S) -> Handler<P, S> {
+        Handler {
+            pages: self.pages,
+            scores,
+            settings: self.settings,
+            limits: self.limits,
+            warm: self.warm,
+            decoder: self.decoder,
+        }
+    }
+}
+
+impl<P: Pages, S: Scores> Handler<P, S> {
+    /// Judges by other settings from here on.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
     /// Folds the records of one shard, in order. Whatever happens, records before the one it answers need not be
     /// delivered again, and delivering any of them again changes nothing. May be given up at any moment.
     pub async fn handle(&mut self, records: &[KinesisRecord<'_>]) -> Handled {
+        let begun = Instant::now();
         let Batch { mut groups, poison } = Batch::of(records, &mut self.decoder);
         let mut outcome = Outcome {
             poison,
             ..Outcome::default()
         };
+        outcome.handled.folding = begun.elapsed();
         for tried in 1.. {
             groups = self.attempt(groups, &mut outcome).await;
             if groups.is_empty() {
@@ -163,31 +202,52 @@ impl<P: Pages> Handler<P> {
     /// Folds and appends these pages once; those that others moved meanwhile come back.
     async fn attempt<'a>(&mut self, groups: Vec<Group<'a>>, outcome: &mut Outcome) -> Vec<Group<'a>> {
         let mut again = Vec::new();
-        let mut folded = Vec::with_capacity(groups.len());
+        let open = self.open(groups, outcome, &mut again).await;
+        let begun = Instant::now();
+        let mut scores = Vec::new();
+        let mut folded = Vec::with_capacity(open.len());
+        for (group, mut page) in open {
+            let fold = Fold::new(&mut page, &self.settings, self.limits.entry_bytes, self.scores.wanted());
+            let mut result = fold.run(&group, &mut self.decoder);
+            if page.entries + result.entries.len() > self.limits.max_entries {
+                outcome.fail(&group, &too_many_entries(&page));
+                continue;
+            }
+            scores.push((group.page.clone(), std::mem::take(&mut result.scores)));
+            folded.push((group, page, result));
+        }
+        outcome.handled.folding += begun.elapsed();
+        if self.scores.wanted()
+            && let Err(error) = self.scores.keep(&scores).await
+        {
+            for (group, ..) in folded {
+                outcome.fail(&group, &error);
+            }
+            return again;
+        }
+        again.extend(self.append(folded, outcome).await);
+        again
+    }
+
+    /// Appends what was folded; the groups whose pages others moved come back.
+    async fn append<'a>(
+        &mut self,
+        folded: Vec<(Group<'a>, WarmPage, Folded)>,
+        outcome: &mut Outcome,
+    ) -> Vec<Group<'a>> {
+        let mut again = Vec::new();
         let mut appends = Vec::new();
-        for (group, page) in self.open(groups, outcome, &mut again).await {
-            let mut page = page;
-            let Folded {
-                entries,
-                counts,
-                poison,
-            } = fold(
-                &group,
-                &mut page,
-                &self.settings,
-                self.limits.entry_bytes,
-                &mut self.decoder,
-            );
-            if entries.is_empty() {
-                outcome.handled.counts.add(&counts);
-                outcome.poison.extend(poison);
+        let mut appending = Vec::new();
+        for (group, page, mut result) in folded {
+            if result.entries.is_empty() {
+                outcome.count(result);
                 self.warm.put(group.page, page);
             } else {
                 appends.push(Append {
                     page: group.page.clone(),
-                    entries,
+                    entries: std::mem::take(&mut result.entries),
                 });
-                folded.push((group, page, counts, poison));
+                appending.push((group, page, result));
             }
         }
         if appends.is_empty() {
@@ -195,14 +255,18 @@ impl<P: Pages> Handler<P> {
         }
         let answers = self.pages.append(&appends).await;
         debug_assert_eq!(answers.len(), appends.len());
-        for ((answer, append), (group, mut page, counts, poison)) in answers.into_iter().zip(appends).zip(folded) {
+        for ((answer, append), (group, mut page, result)) in answers.into_iter().zip(appends).zip(appending) {
             match answer {
                 Ok(()) => {
                     page.appended(&append.entries);
-                    outcome.handled.counts.add(&counts);
+                    outcome.count(result);
                     outcome.handled.counts.entries += append.entries.len() as u64;
-                    outcome.poison.extend(poison);
-                    self.checkpoint(&group.page, &mut page, outcome).await;
+                    if page.wants_checkpoint(&self.limits) {
+                        // Its failure loses nothing: the entries are there, and the next append tries again.
+                        if let Err(error) = self.checkpoint(&group.page, &mut page, outcome).await {
+                            warn!(page = %group.page, %error, "checkpoint failed, the next append tries again");
+                        }
+                    }
                     self.warm.put(group.page, page);
                 }
                 // The page in memory holds what is not stored, or not as it is stored: it goes.
@@ -228,11 +292,12 @@ impl<P: Pages> Handler<P> {
                 None => cold.push(group),
             }
         }
-        if cold.is_empty() {
-            return open;
-        }
         let names: Vec<PageName> = cold.iter().map(|group| group.page.clone()).collect();
-        let loaded = self.pages.load(&names).await;
+        let loaded = if names.is_empty() {
+            Vec::new()
+        } else {
+            self.pages.load(&names).await
+        };
         debug_assert_eq!(loaded.len(), names.len());
         for (group, stored) in cold.into_iter().zip(loaded) {
             let page = match stored {
@@ -246,7 +311,26 @@ impl<P: Pages> Handler<P> {
                 Err(error) => outcome.fail(&group, &error),
             }
         }
-        open
+        self.make_room(open, outcome).await
+    }
+
+    /// Writes the checkpoints without which these pages could soon take no more entries.
+    async fn make_room<'a>(
+        &mut self,
+        open: Vec<(Group<'a>, WarmPage)>,
+        outcome: &mut Outcome,
+    ) -> Vec<(Group<'a>, WarmPage)> {
+        let mut roomy = Vec::with_capacity(open.len());
+        for (group, mut page) in open {
+            if page.entries >= self.limits.max_entries.div_ceil(2)
+                && let Err(error) = self.checkpoint(&group.page, &mut page, outcome).await
+            {
+                outcome.fail(&group, &error);
+            } else {
+                roomy.push((group, page));
+            }
+        }
+        roomy
     }
 
     /// A page that is not stored yet; `None` where somebody else has just begun it.
@@ -266,21 +350,25 @@ impl<P: Pages> Handler<P> {
         })
     }
 
-    /// Writes a checkpoint where one is due. Its failure loses nothing: the entries are there, and the next append tries
-    /// again.
-    async fn checkpoint(&mut self, name: &PageName, page: &mut WarmPage, outcome: &mut Outcome) {
-        if page.entries < self.limits.checkpoint_entries && page.journal_bytes < self.limits.checkpoint_bytes {
-            return;
-        }
+    async fn checkpoint(
+        &mut self,
+        name: &PageName,
+        page: &mut WarmPage,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
         let checkpoint = page.checkpoint();
-        match self.pages.checkpoint(name, &checkpoint).await {
-            Ok(_) => {
-                page.checkpointed(&checkpoint);
-                outcome.handled.counts.checkpoints += 1;
-            }
-            Err(error) => warn!(page = %name, %error, "checkpoint failed, the next append tries again"),
-        }
+        self.pages.checkpoint(name, &checkpoint).await?;
+        page.checkpointed(&checkpoint);
+        outcome.handled.counts.checkpoints += 1;
+        Ok(())
     }
+}
+
+fn too_many_entries(page: &WarmPage) -> StoreError {
+    StoreError::unavailable(
+        format!("adding to the {} entries after the last checkpoint", page.entries),
+        "the store keeps no more: too much came at once, so deliver it in smaller batches",
+    )
 }
 
 /// Counts and logs what could not be read, unless it will be delivered again.

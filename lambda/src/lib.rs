@@ -1,5 +1,5 @@
 //! The handler that scores every reading: over DynamoDB and SNS in the cloud, over an embedded store in the daemon.
-//! It names no AWS type and no clock. Read in this order:
+//! It names no AWS type and no wall clock. Read in this order:
 
 /// Delivers the events of entries.
 pub mod alert;
@@ -9,6 +9,8 @@ pub mod entry;
 pub mod handler;
 /// A short name of an incident, for people to type.
 pub mod incident_id;
+/// Incidents as people ask for them.
+pub mod incidents;
 /// How far a page has folded each shard.
 pub mod marks;
 /// What people are told.
@@ -21,12 +23,17 @@ pub mod page_name;
 pub mod pages;
 /// What an event source hands over: one record of one shard.
 pub mod record;
+/// Where the score of every reading goes.
+pub mod scores;
 /// Why state or events could not be read or written.
 pub mod store_error;
 
 /// The embedded store: one SQLite file.
 #[cfg(feature = "embedded")]
 pub mod embedded;
+/// The tables in DynamoDB.
+#[cfg(feature = "tables")]
+pub mod tables;
 
 mod batch;
 mod encoding;

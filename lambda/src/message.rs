@@ -18,7 +18,7 @@ const MAX_SMS: usize = 160;
 const MAX_NAME: usize = 40;
 
 /// One message about one moment of an incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// What changed about the incident.
     pub change: Change,
@@ -30,16 +30,28 @@ pub struct Message {
     pub sms: String,
     /// All of it in one line, for a terminal.
     pub line: String,
+    /// Name and value of what a subscriber may choose messages by.
+    pub attributes: Vec<(&'static str, Attribute)>,
+}
+
+/// What a subscriber may choose messages by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// Never empty.
+    Text(String),
+    /// Finite.
+    Number(f64),
 }
 
 impl Message {
-    /// What to tell people of a transition.
-    pub fn of(transition: &Transition) -> Self {
+    /// What to tell people of a transition. `command` begins those that say more of it: `temp-ingest incidents`.
+    pub fn of(transition: &Transition, command: &str) -> Self {
         let facts = Facts::of(transition);
         Self {
+            attributes: attributes(transition),
             change: transition.change,
             subject: cut(&ascii(&facts.subject()), MAX_SUBJECT),
-            text: facts.text(),
+            text: facts.text(command),
             sms: cut(&gsm(&facts.sms()), MAX_SMS),
             line: facts.line(),
         }
@@ -120,7 +132,7 @@ impl Facts {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, command: &str) -> String {
         let mut text = format!("{}\n\n", self.subject());
         let mut field = |name: &str, value: &str| {
             writeln!(text, "{name:<13}{value}").expect("memory takes all");
@@ -136,10 +148,10 @@ impl Facts {
         field("score", &format!("{:.1} at its worst (2 is an alert)", self.peak));
         field("since", &utc(self.since));
         field("changed", &format!("{}, after {:#}", utc(self.time), self.lasted));
-        field("see more", &format!("temp-ingest incidents show {}", self.id));
+        field("see more", &format!("{command} show {}", self.id));
         if self.change != Change::Resolved {
-            field("acknowledge", &format!("temp-ingest incidents acknowledge {}", self.id));
-            field("silence", &format!("temp-ingest incidents mute {} --for 2h", self.mute));
+            field("acknowledge", &format!("{command} acknowledge {}", self.id));
+            field("silence", &format!("{command} mute {} --for 2h", self.mute));
         }
         text
     }
@@ -164,6 +176,19 @@ impl Facts {
         add(format_args!("  score {:.1}  incident {}", self.peak, self.id));
         line
     }
+}
+
+fn attributes(transition: &Transition) -> Vec<(&'static str, Attribute)> {
+    let sensor = &transition.sensor;
+    let text = |text: &str| Attribute::Text(printable(text));
+    let mut attributes = vec![
+        ("sensor", text(sensor.id())),
+        ("kind", text(sensor.kind())),
+        ("change", text(transition.change.name())),
+        ("score", Attribute::Number(transition.peak)),
+    ];
+    attributes.extend(sensor.group().map(|group| ("group", text(group))));
+    attributes
 }
 
 /// `2024-05-01 10:00:00 UTC`.
@@ -290,7 +315,7 @@ mod tests {
         let sensor = Sensor::new("DHT_001", "Temperature")
             .with_unit("°C")
             .with_group("kitchen");
-        let message = Message::of(&transition(sensor, Change::Opened));
+        let message = Message::of(&transition(sensor, Change::Opened), "temp-ingest incidents");
         assert_eq!(
             message.subject,
             "Opened: DHT_001 in kitchen, Temperature Hot+Novel at 104.2 C"
@@ -319,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_resolved_incident_says_how_long_it_took() {
-        let message = Message::of(&transition(Sensor::new("a b", "wind_speed"), Change::Resolved));
+        let message = Message::of(&transition(Sensor::new("a b", "wind_speed"), Change::Resolved), "");
         assert_eq!(message.subject, "Resolved: a b, wind_speed Above+Novel after 12m 30s");
         assert!(!message.text.contains("mute"));
     }
@@ -331,7 +356,7 @@ mod tests {
             for change in [Change::Opened, Change::Worsened, Change::Resolved] {
                 let mut transition = transition(sensor.clone(), change);
                 transition.expected = Some((number, number));
-                let message = Message::of(&transition);
+                let message = Message::of(&transition, "");
                 prop_assert!(message.subject.len() < 100 && message.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
                 prop_assert!(message.sms.len() <= 160);
                 let septet = |c: char| (' '..='~').contains(&c) && !"[]{}\\|^~`".contains(c);

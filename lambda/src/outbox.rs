@@ -35,6 +35,9 @@ pub trait Outbox: Send {
 
     /// Marks transitions as told.
     fn told(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How a person begins a command about these incidents, such as `temp-ingest incidents`.
+    fn command(&self) -> String;
 }
 
 /// Tells people.

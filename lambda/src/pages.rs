@@ -6,6 +6,10 @@ use crate::entry::{Checkpoint, Entry};
 use crate::page_name::PageName;
 use crate::store_error::StoreError;
 
+/// The most entries a handler leaves after a page's newest checkpoint. A store may keep entries in a ring of as many
+/// places, so the number is part of its format.
+pub const MAX_ENTRIES: usize = 8192;
+
 /// All that is kept of one page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
@@ -48,9 +52,8 @@ pub enum Checkpointed {
 /// the same order, one a page, and the failure of one says nothing about another.
 ///
 /// What a store must hold to: an entry whose version exists already, or is not after the newest checkpoint's, is a
-/// [`AppendError::Conflict`]. Of the entries of one page none is appended without those before it.
-/// Entries up to a checkpoint may be deleted, but not while somebody may still try to append at their versions
-/// without noticing: at once where the store compares with the checkpoint itself, else after a day or more.
+/// [`AppendError::Conflict`], however long ago it was. Of the entries of one page none is appended without those before
+/// it. Entries up to a checkpoint may be deleted or written over.
 pub trait Pages: Send {
     /// What is kept of each page; `None` where nothing is.
     fn load(&mut self, pages: &[PageName]) -> impl Future<Output = Vec<Result<Option<Stored>, StoreError>>> + Send;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use detect::{Page, StateError};
 
 use crate::entry::{Checkpoint, Entry};
+use crate::handler::Limits;
 use crate::marks::Marks;
 use crate::page_name::PageName;
 use crate::pages::Stored;
@@ -20,9 +21,10 @@ pub(crate) struct WarmPage {
     pub marks: Marks,
     /// That of the last entry folded.
     pub version: u64,
-    /// Entries since the checkpoint, and the bytes of their journals.
+    /// Entries since the checkpoint, the bytes of their journals, and what they cost to write.
     pub entries: usize,
-    pub journal_bytes: usize,
+    journal_bytes: usize,
+    written_bytes: usize,
     checkpoint_bytes: usize,
 }
 
@@ -80,6 +82,13 @@ impl WarmPage {
         self.version += entries.len() as u64;
         self.entries += entries.len();
         self.journal_bytes += entries.iter().map(|entry| entry.journal.len()).sum::<usize>();
+        self.written_bytes += entries.iter().map(Entry::written_bytes).sum::<usize>();
+    }
+
+    /// True where a checkpoint is worth what it costs.
+    pub fn wants_checkpoint(&self, limits: &Limits) -> bool {
+        let paid = self.written_bytes >= self.checkpoint_bytes.saturating_mul(limits.checkpoint_ratio);
+        paid && self.entries >= limits.checkpoint_entries || self.journal_bytes >= limits.checkpoint_bytes
     }
 
     /// All of it, at its version.
@@ -96,6 +105,7 @@ impl WarmPage {
         self.checkpoint_bytes = checkpoint.page.len();
         self.entries = 0;
         self.journal_bytes = 0;
+        self.written_bytes = 0;
     }
 
     /// What it takes in memory, roughly: state has about the size it has when it is written.

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use detect::{Anomaly, Change, Event, Kinds, Settings, Transition};
-use lambda::embedded::{EmbeddedOutbox, EmbeddedPages, FILE, Found, Incidents, open};
+use lambda::embedded::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
 use lambda::entry::{Checkpoint, Entry};
 use lambda::handler::{Handler, Limits};
+use lambda::incidents::{Found, Incidents};
 use lambda::marks::Marks;
 use lambda::outbox::{Advance, Outbox};
 use lambda::page_name::PageName;
@@ -138,7 +139,7 @@ async fn a_checkpoint_replaces_entries_and_their_versions_stay_taken() {
 async fn an_incident_moves_forward_only_and_a_mute_ends() {
     let dir = tempfile::tempdir().unwrap();
     let (_, mut outbox) = open(dir.path()).unwrap();
-    let incidents = Incidents::open(dir.path()).unwrap().unwrap();
+    let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     let (first, second) = (transition(1, Change::Opened), transition(2, Change::Resolved));
     outbox.keep(&[&anomaly(), &anomaly()]).await.unwrap();
     assert_eq!(
@@ -150,7 +151,11 @@ async fn an_incident_moves_forward_only_and_a_mute_ends() {
         outbox.advance(&[&first, &second], at(9)).await.unwrap(),
         [Advance::Told, Advance::Tell]
     );
-    let Found::One(incident) = incidents.find(&incidents.list(9).unwrap()[0].id[..4]).unwrap() else {
+    let Found::One(incident) = incidents
+        .find(&incidents.list(9).await.unwrap()[0].id[..4])
+        .await
+        .unwrap()
+    else {
         panic!("one incident has this id")
     };
     assert_eq!(
@@ -159,23 +164,23 @@ async fn an_incident_moves_forward_only_and_a_mute_ends() {
         "an older transition changes nothing"
     );
     assert_eq!(
-        incidents.transitions(&incident).unwrap(),
+        incidents.transitions(&incident).await.unwrap(),
         [first.clone(), second.clone()]
     );
-    assert_eq!(incidents.anomalies(&incident, 9).unwrap().len(), 1, "stored once");
+    assert_eq!(incidents.anomalies(&incident, 9).await.unwrap().len(), 1, "stored once");
     outbox.told(&[&second]).await.unwrap();
     outbox.told(&[&first]).await.unwrap();
     let answers = outbox.advance(&[&first, &second], at(9)).await.unwrap();
     assert_eq!(answers, [Advance::Told, Advance::Told], "what was told stays told");
     let second = transition(3, Change::Worsened);
-    incidents.mute_sensor("DHT_001", at(20)).unwrap();
+    incidents.mute_sensor("DHT_001", at(20)).await.unwrap();
     assert_eq!(outbox.advance(&[&second], at(19)).await.unwrap(), [Advance::Muted]);
     assert_eq!(outbox.advance(&[&second], at(20)).await.unwrap(), [Advance::Tell]);
-    incidents.mute(&incident, at(30)).unwrap();
+    incidents.mute(&incident, at(30)).await.unwrap();
     assert_eq!(outbox.advance(&[&second], at(29)).await.unwrap(), [Advance::Muted]);
-    let by = incidents.acknowledge(&incident, "Ada", at(3)).unwrap();
+    let by = incidents.acknowledge(&incident, "Ada", at(3)).await.unwrap();
     assert_eq!(
-        incidents.acknowledge(&incident, "Bob", at(4)).unwrap(),
+        incidents.acknowledge(&incident, "Bob", at(4)).await.unwrap(),
         by,
         "who was first stays"
     );
@@ -191,8 +196,8 @@ async fn others_read_while_the_store_is_written() {
     writer
         .execute_batch("BEGIN IMMEDIATE; DELETE FROM incidents; DELETE FROM entries;")
         .unwrap();
-    let reader = Incidents::open(dir.path()).unwrap().unwrap();
-    assert_eq!(reader.list(9).unwrap().len(), 1, "sees what was committed");
+    let reader = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
+    assert_eq!(reader.list(9).await.unwrap().len(), 1, "sees what was committed");
     assert!(
         pages.load(&[PageName::of_key("a")]).await[0]
             .as_ref()
@@ -200,7 +205,7 @@ async fn others_read_while_the_store_is_written() {
             .is_some()
     );
     writer.execute_batch("COMMIT").unwrap();
-    assert_eq!(reader.list(9).unwrap().len(), 0);
+    assert_eq!(reader.list(9).await.unwrap().len(), 0);
 }
 
 #[test]
@@ -222,7 +227,7 @@ fn a_newer_store_is_refused_by_name() {
         error.to_string().contains(FILE) && error.to_string().contains("newer"),
         "{error}"
     );
-    assert!(Incidents::open(dir.path()).is_err());
+    assert!(EmbeddedIncidents::open(dir.path()).is_err());
 }
 
 #[tokio::test]
@@ -361,7 +366,7 @@ async fn check(dir: &Path) {
     let untold = outbox.untold(9).unwrap();
     assert_eq!(untold.len(), 1);
     assert_eq!(untold[0].events, stored.entries[0].events);
-    let incidents = Incidents::open(dir).unwrap().unwrap().list(9).unwrap();
+    let incidents = EmbeddedIncidents::open(dir).unwrap().unwrap().list(9).await.unwrap();
     assert!(incidents[0].open && incidents[0].latest.kinds.contains(Kinds::ABOVE));
     let mut handler = Handler::new(pages, Settings::default(), Limits::default());
     let again = aggregate(3, 30..35, 99.0);

@@ -100,12 +100,22 @@ pub(super) struct State {
     pub(super) config: Config,
 }
 
+/// Where incidents are kept.
+#[derive(Debug, Args)]
+pub(super) struct Kept {
+    /// The DynamoDB table the functions keep incidents in. Without it: the embedded store of this machine
+    #[arg(long, value_name = "NAME", conflicts_with = "state_dir")]
+    pub(super) table: Option<String>,
+    #[command(flatten)]
+    pub(super) state: State,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Incidents {
     /// All incidents, open ones first
     List {
         #[command(flatten)]
-        state: State,
+        kept: Kept,
         /// One JSON array instead of a table
         #[arg(long)]
         json: bool,
@@ -115,7 +125,7 @@ pub(super) enum Incidents {
         /// Its id, or the beginning of it
         id: String,
         #[command(flatten)]
-        state: State,
+        kept: Kept,
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
@@ -128,7 +138,7 @@ pub(super) enum Incidents {
         #[arg(long, value_name = "NAME", default_value_t = user())]
         by: String,
         #[command(flatten)]
-        state: State,
+        kept: Kept,
     },
     /// Send no messages about a sensor or an incident for a while; both are kept all the same
     Mute {
@@ -138,7 +148,7 @@ pub(super) enum Incidents {
         #[arg(long = "for", value_name = "DURATION")]
         duration: Mute,
         #[command(flatten)]
-        state: State,
+        kept: Kept,
     },
 }
 

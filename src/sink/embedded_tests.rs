@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use lambda::embedded::{FILE, Incidents};
+use lambda::embedded::{EmbeddedIncidents, FILE};
+use lambda::incidents::Incidents as _;
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
 use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
@@ -169,14 +170,14 @@ async fn what_the_store_cannot_take_is_refused_from_there_on() {
 async fn a_mute_silences_the_terminal_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (embedded, mut told) = start(dir.path(), Fault::None);
-    let incidents = Incidents::open(dir.path()).unwrap().unwrap();
-    incidents.mute_sensor("sensor-0", Timestamp::MAX).unwrap();
+    let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
+    incidents.mute_sensor("sensor-0", Timestamp::MAX).await.unwrap();
     embedded.put(&[record(0, 1, 0, &[20.0, 99.0])]).await.unwrap();
     embedded.close().await;
     let delivered = embedded.totals().delivered;
     assert_eq!((delivered.anomalies, delivered.messages, delivered.muted), (1, 0, 1));
     assert!(told.try_recv().is_err());
-    assert_eq!(incidents.list(9).unwrap().len(), 1);
+    assert_eq!(incidents.list(9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -187,6 +188,7 @@ async fn a_terminal_gets_a_line_a_message_and_colour_only_where_it_is_one() {
         text: String::new(),
         sms: String::new(),
         line: "a line".to_owned(),
+        attributes: Vec::new(),
     };
     for (coloured, expected) in [(false, "a line\n"), (true, "\x1b[31ma line\x1b[0m\n")] {
         let mut out = Vec::new();

@@ -9,80 +9,49 @@ use wire::Timestamp;
 use super::schema::{self, Durability};
 use super::unavailable;
 use crate::encoding;
+use crate::incidents::{Acknowledgement, Found, Incident, Incidents, KeptAnomaly};
 use crate::store_error::StoreError;
 
 /// The incidents of an embedded store.
 #[derive(Debug)]
-pub struct Incidents(Connection);
-
-/// One incident.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Incident {
-    /// What people call it.
-    pub id: String,
-    /// True until it resolves.
-    pub open: bool,
-    /// Its last transition.
-    pub latest: Transition,
-    /// Who acknowledged it, and when.
-    pub acknowledged: Option<Acknowledgement>,
-    /// When the later one of its own mute and its sensor's ends, where there is one.
-    pub muted_until: Option<Timestamp>,
-}
-
-/// Who has seen an incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acknowledgement {
-    /// The name given.
-    pub by: String,
-    /// When, by the wall clock.
-    pub at: Timestamp,
-}
-
-/// An anomaly as it is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeptAnomaly {
-    /// When it was observed, UTC: `2024-05-01 10:00:00.123456`.
-    pub timestamp: String,
-    /// A number, or a JSON array of numbers.
-    pub value: String,
-    /// One or several kinds, separated by commas.
-    pub kinds: String,
-    /// On the seeds' scale.
-    pub score: f64,
-}
-
-/// The incidents that an id or the beginning of one fits.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Found {
-    /// None.
-    None,
-    /// Exactly one.
-    One(Box<Incident>),
-    /// Several: their ids.
-    Several(Vec<String>),
-}
+pub struct EmbeddedIncidents(Connection);
 
 const COLUMNS: &str = "incidents.id, incidents.open, incidents.latest, incidents.acknowledged_by,
     incidents.acknowledged_at_us, max(coalesce(incidents.muted_until_us, mutes.until_us),
     coalesce(mutes.until_us, incidents.muted_until_us))";
 
-impl Incidents {
+impl EmbeddedIncidents {
     /// Opens the store in `dir`; `None` where there is no store.
     pub fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
         Ok(schema::open_existing(dir, Durability::Synced)?.map(Self))
     }
 
-    /// Open ones first, each group newest first; at most `limit`.
-    pub fn list(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    fn query(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Incident>, StoreError> {
+        let doing = |error| unavailable("reading incidents", error);
+        let mut query = self
+            .0
+            .prepare(&format!(
+                "SELECT {COLUMNS} FROM incidents LEFT JOIN mutes ON mutes.sensor = incidents.sensor WHERE {condition}"
+            ))
+            .map_err(doing)?;
+        let mut rows = query.query(parameters).map_err(doing)?;
+        let mut incidents = Vec::new();
+        while let Some(row) = rows.next().map_err(doing)? {
+            incidents.push(incident(row)?);
+        }
+        Ok(incidents)
+    }
+}
+
+impl Incidents for EmbeddedIncidents {
+    async fn list(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
         self.query(
             "1 ORDER BY incidents.open DESC, incidents.start_us DESC, incidents.sensor LIMIT ?1",
             [limit],
         )
     }
 
-    /// The incidents whose id begins so.
-    pub fn find(&self, id: &str) -> Result<Found, StoreError> {
+    async fn find(&self, id: &str) -> Result<Found, StoreError> {
         // Every digit of an id compares below "g".
         let mut found = self.query(
             "incidents.id >= ?1 AND incidents.id < ?1 || 'g' ORDER BY incidents.id LIMIT 10",
@@ -95,8 +64,7 @@ impl Incidents {
         })
     }
 
-    /// The moments of an incident, in order.
-    pub fn transitions(&self, incident: &Incident) -> Result<Vec<Transition>, StoreError> {
+    async fn transitions(&self, incident: &Incident) -> Result<Vec<Transition>, StoreError> {
         let doing = |error| unavailable(format!("reading the transitions of incident {}", incident.id), error);
         let mut query = self
             .0
@@ -108,8 +76,7 @@ impl Incidents {
             .collect()
     }
 
-    /// The anomalies of an incident, the latest `limit` of them, in order.
-    pub fn anomalies(&self, incident: &Incident, limit: u32) -> Result<Vec<KeptAnomaly>, StoreError> {
+    async fn anomalies(&self, incident: &Incident, limit: u32) -> Result<Vec<KeptAnomaly>, StoreError> {
         let doing = |error| unavailable(format!("reading the anomalies of incident {}", incident.id), error);
         let text = |time: Timestamp| str::from_utf8(&time.zoneless()).expect("ASCII").to_owned();
         let end = if incident.open {
@@ -145,8 +112,7 @@ impl Incidents {
         Ok(anomalies)
     }
 
-    /// Notes who has seen it. The first one stays.
-    pub fn acknowledge(&self, incident: &Incident, by: &str, now: Timestamp) -> Result<Acknowledgement, StoreError> {
+    async fn acknowledge(&self, incident: &Incident, by: &str, now: Timestamp) -> Result<Acknowledgement, StoreError> {
         self.0
             .query_row(
                 "UPDATE incidents SET acknowledged_by = coalesce(acknowledged_by, ?3),
@@ -168,8 +134,7 @@ impl Incidents {
             .map_err(|error| unavailable(format!("acknowledging incident {}", incident.id), error))
     }
 
-    /// No message of this incident is published before `until`.
-    pub fn mute(&self, incident: &Incident, until: Timestamp) -> Result<(), StoreError> {
+    async fn mute(&self, incident: &Incident, until: Timestamp) -> Result<(), StoreError> {
         self.0
             .execute(
                 "UPDATE incidents SET muted_until_us = ?3 WHERE sensor = ?1 AND start_us = ?2",
@@ -183,8 +148,7 @@ impl Incidents {
             .map_err(|error| unavailable(format!("muting incident {}", incident.id), error))
     }
 
-    /// No message of this sensor is published before `until`.
-    pub fn mute_sensor(&self, sensor: &str, until: Timestamp) -> Result<(), StoreError> {
+    async fn mute_sensor(&self, sensor: &str, until: Timestamp) -> Result<(), StoreError> {
         self.0
             .execute(
                 "INSERT INTO mutes VALUES (?1, ?2) ON CONFLICT (sensor) DO UPDATE SET until_us = ?2",
@@ -194,8 +158,7 @@ impl Incidents {
             .map_err(|error| unavailable(format!("muting sensor {sensor}"), error))
     }
 
-    /// True where the sensor ever had an incident.
-    pub fn knows_sensor(&self, sensor: &str) -> Result<bool, StoreError> {
+    async fn knows_sensor(&self, sensor: &str) -> Result<bool, StoreError> {
         self.0
             .query_row(
                 "SELECT 1 FROM incidents WHERE sensor = ?1 LIMIT 1",
@@ -205,22 +168,6 @@ impl Incidents {
             .optional()
             .map(|found| found.is_some())
             .map_err(|error| unavailable(format!("looking for sensor {sensor}"), error))
-    }
-
-    fn query(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Incident>, StoreError> {
-        let doing = |error| unavailable("reading incidents", error);
-        let mut query = self
-            .0
-            .prepare(&format!(
-                "SELECT {COLUMNS} FROM incidents LEFT JOIN mutes ON mutes.sensor = incidents.sensor WHERE {condition}"
-            ))
-            .map_err(doing)?;
-        let mut rows = query.query(parameters).map_err(doing)?;
-        let mut incidents = Vec::new();
-        while let Some(row) = rows.next().map_err(doing)? {
-            incidents.push(incident(row)?);
-        }
-        Ok(incidents)
     }
 }
 

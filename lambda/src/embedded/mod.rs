@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::store_error::StoreError;
 
-pub use incidents::{Acknowledgement, Found, Incident, Incidents, KeptAnomaly};
+pub use incidents::EmbeddedIncidents;
 pub use outbox::{EmbeddedOutbox, Untold};
 pub use pages::EmbeddedPages;
 pub use schema::FILE;

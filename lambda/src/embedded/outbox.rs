@@ -6,6 +6,7 @@ use wire::{Timestamp, Value};
 
 use super::unavailable;
 use crate::encoding;
+use crate::entry::decode_events;
 use crate::incident_id::IncidentId;
 use crate::outbox::{Advance, Outbox};
 use crate::store_error::StoreError;
@@ -39,7 +40,7 @@ impl EmbeddedOutbox {
             .map_err(doing)?;
         rows.map(|row| {
             let (id, bytes) = row.map_err(doing)?;
-            let events = encoding::decode(&bytes, || format!("events {id} of the outbox"))?;
+            let events = decode_events(&bytes)?;
             Ok(Untold { id, events })
         })
         .collect()
@@ -103,6 +104,10 @@ impl Outbox for EmbeddedOutbox {
                     .map(drop)
             })
         })
+    }
+
+    fn command(&self) -> String {
+        "temp-ingest incidents".to_owned()
     }
 }
 

@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::unavailable;
-use crate::encoding;
-use crate::entry::{Checkpoint, Entry};
+use crate::entry::{Checkpoint, Entry, encode_events};
 use crate::page_name::PageName;
 use crate::pages::{Append, AppendError, Checkpointed, Pages, Stored};
 use crate::store_error::StoreError;
@@ -143,7 +142,7 @@ fn insert(transaction: &Transaction<'_>, append: &Append) -> rusqlite::Result<bo
         if !entry.events.is_empty() {
             transaction
                 .prepare_cached("INSERT INTO outbox (events) VALUES (?1)")?
-                .execute([encoding::encode(&entry.events)])?;
+                .execute([encode_events(&entry.events)])?;
         }
     }
     Ok(true)

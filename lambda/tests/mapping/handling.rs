@@ -135,7 +135,7 @@ fn poison_behind_the_failed_record_is_counted_when_it_is_handled() {
     assert_eq!(handled.counts.poison.values().sum::<u64>(), 1);
     assert_eq!((handled.counts.readings, handled.counts.failed_pages), (0, 1));
     shared.lock().unwrap().broken = None;
-    let Handled { failed, counts } = finish(handler.handle(&event[1..]));
+    let Handled { failed, counts, .. } = finish(handler.handle(&event[1..]));
     assert_eq!((failed, counts.readings), (None, 1));
     assert_eq!(counts.poison.values().sum::<u64>(), 1);
 }

@@ -33,19 +33,23 @@ fn settings() -> Settings {
 }
 
 /// Small, so that entries are cut, checkpoints written and warm pages let go all the time.
-fn limits(random: &mut Random) -> Limits {
+fn limits(random: &mut Random, batch_size: usize) -> Limits {
     Limits {
         entry_bytes: 100 + random.below(400),
-        checkpoint_entries: 1 + random.below(6),
-        checkpoint_bytes: 2_000,
+        checkpoint_ratio: random.below(3),
+        checkpoint_entries: 1 + random.below(6) * random.below(6),
+        checkpoint_bytes: 2_000 + 100_000 * random.below(2),
+        // A record makes at most one entry of its page.
+        max_entries: 2 * batch_size,
         warm_bytes: random.below(4) * 6_000,
         tries: 1 + random.below(4) as u32,
     }
 }
 
 fn mapping(random: &mut Random) -> Mapping {
+    let batch_size = 1 + random.below(20);
     Mapping {
-        batch_size: 1 + random.below(20),
+        batch_size,
         parallelization: 1 + random.below(4),
         bisect: random.percent(50),
         max_retries: None,
@@ -55,7 +59,7 @@ fn mapping(random: &mut Random) -> Mapping {
             errors: random.below(8) as u64,
             crashes: random.below(5) as u64,
         },
-        limits: limits(random),
+        limits: limits(random, batch_size),
     }
 }
 
@@ -69,6 +73,7 @@ fn equals_the_oracle_through_retries_overlaps_and_crashes() {
         let split = random.percent(50);
         let shards = stream::draw(&mut random, 40, split);
         let mapping = mapping(&mut random);
+        let most_entries = mapping.limits.max_entries;
         let oracle = oracle::fold(&shards, &settings());
         let outcome = process(&shards, mapping, &settings(), random, Shared::default());
         assert!(outcome.destination.is_empty(), "seed {seed}: nothing is given up");
@@ -79,6 +84,10 @@ fn equals_the_oracle_through_retries_overlaps_and_crashes() {
             "seed {seed}: a reading counted twice"
         );
         let shared = outcome.shared.lock().unwrap();
+        assert!(
+            shared.most_entries() <= most_entries,
+            "seed {seed}: more entries than a store keeps"
+        );
         anomalies += shared.anomalies.len();
         messages += shared.told.len();
     }
@@ -186,7 +195,7 @@ fn check_told(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&
                     anomalies.insert((anomaly.sensor.id().to_owned(), anomaly.time), anomaly.clone());
                 }
                 Event::Incident(transition) => {
-                    messages.insert(Message::of(transition).text, 0);
+                    messages.insert(Message::of(transition, "").text, 0);
                 }
             }
         }

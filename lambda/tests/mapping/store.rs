@@ -40,6 +40,8 @@ struct Kept {
     checkpoint: Option<Checkpoint>,
     /// Encoded, so that what is read went through bytes.
     entries: BTreeMap<u64, Vec<u8>>,
+    /// The most there were after a checkpoint.
+    most: usize,
 }
 
 impl Shared {
@@ -54,6 +56,11 @@ impl Shared {
         })
     }
 
+    /// The most entries any page had after its checkpoint.
+    pub fn most_entries(&self) -> usize {
+        self.pages.values().map(|kept| kept.most).max().unwrap_or_default()
+    }
+
     fn append(&mut self, page: &PageName, entry: &Entry) -> Result<(), AppendError> {
         let kept = self.pages.entry(page.clone()).or_default();
         let checkpoint = kept.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.version);
@@ -61,6 +68,7 @@ impl Shared {
             return Err(AppendError::Conflict);
         }
         kept.entries.insert(entry.version, entry.encode());
+        kept.most = kept.most.max(kept.entries.len());
         self.committed.push((page.clone(), entry.clone()));
         Ok(())
     }
@@ -226,11 +234,15 @@ impl Outbox for Sandbox {
                 let key = (transition.sensor.id().to_owned(), transition.since);
                 let (_, told) = shared.incidents.entry(key).or_default();
                 *told = transition.number.max(*told);
-                let message = Message::of(transition);
+                let message = Message::of(transition, "");
                 shared.unmarked.retain(|unmarked| *unmarked != message);
             }
         })
         .await
+    }
+
+    fn command(&self) -> String {
+        String::new()
     }
 }
 

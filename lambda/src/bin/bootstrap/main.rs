@@ -1,0 +1,87 @@
+//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the pages' table.
+//! The function's property `Handler` says which one it is.
+
+// Futures of the SDK nest deeply.
+#![recursion_limit = "256"]
+
+mod alert;
+mod detect;
+mod event;
+mod metrics;
+mod output;
+mod parameter;
+mod scores;
+mod topic;
+
+use std::env;
+
+use anyhow::{Context, bail};
+use aws_config::{BehaviorVersion, SdkConfig};
+use tracing_subscriber::EnvFilter;
+
+/// One thread: a function has two processors only from 1.8 GB of memory on.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    log();
+    match run().await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot start");
+            Err(format!("{error:#}").into())
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    match required("_HANDLER", "the function's property Handler")?.as_str() {
+        "detect" => detect::run(&sdk).await,
+        "alert" => alert::run(&sdk).await,
+        other => bail!("no handler is called {other:?}: set the function's property Handler to detect or alert"),
+    }
+}
+
+/// Lines of JSON, which CloudWatch Logs takes apart.
+fn log() {
+    let level = env::var("LOG_LEVEL").unwrap_or_default();
+    let filter = EnvFilter::try_new(if level.is_empty() { "info" } else { &level });
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    // The service adds the time to every line.
+    let format = tracing_subscriber::fmt().json().flatten_event(true).without_time();
+    format.with_env_filter(filter).init();
+}
+
+/// An environment variable that must be there; `why` says what it is.
+fn required(name: &str, why: &str) -> anyhow::Result<String> {
+    optional(name).with_context(|| format!("the environment variable {name} is not set: give {why}"))
+}
+
+/// An environment variable, where it is set and not empty.
+fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Calls the handler with one event after the other, until the service ends the process.
+async fn serve<E, H>(handler: H) -> anyhow::Result<()>
+where
+    E: for<'de> serde::Deserialize<'de> + 'static,
+    H: Invoke<E> + 'static,
+{
+    let handler = std::rc::Rc::new(tokio::sync::Mutex::new(handler));
+    let service = lambda_runtime::service_fn(move |event: lambda_runtime::LambdaEvent<E>| {
+        let handler = handler.clone();
+        async move { handler.lock().await.invoke(event.payload).await }
+    });
+    lambda_runtime::run(service)
+        .await
+        .map_err(|error| anyhow::anyhow!("serving invocations: {error}"))
+}
+
+/// Answers one event after the other.
+trait Invoke<E> {
+    /// Which records failed, or why all of them did.
+    fn invoke(&mut self, event: E) -> impl Future<Output = Result<event::Answer, lambda_runtime::Error>>;
+}
+
+/// How the SDK is set up, for whoever makes a client of it.
+type Sdk = SdkConfig;

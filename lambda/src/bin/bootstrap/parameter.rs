@@ -1,0 +1,119 @@
+//! What people set: the `[detect]` table, kept as one parameter of Systems Manager.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use aws_sdk_ssm::Client;
+use lambda::tables::said;
+use serde::Deserialize;
+use tracing::{error, info};
+
+/// A change takes effect after so long at most.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// The parameter's value: the same table as in the daemon's configuration, and nothing besides.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    detect: detect::Settings,
+}
+
+/// The parameter, and when it was read.
+#[derive(Debug)]
+pub struct Parameter {
+    client: Client,
+    name: String,
+    read: Option<Instant>,
+}
+
+/// What reading the parameter came to.
+#[derive(Debug, PartialEq)]
+pub enum Settings {
+    /// These hold from now on.
+    New(detect::Settings),
+    /// Those read before still hold.
+    Same,
+    /// Those read before still hold, because the parameter cannot be read.
+    Rejected,
+}
+
+impl Parameter {
+    /// The parameter of this name.
+    pub fn new(client: Client, name: String) -> Self {
+        Self {
+            client,
+            name,
+            read: None,
+        }
+    }
+
+    /// Reads it where that was long ago. Without any settings nothing is judged: then the first failure is an error.
+    pub async fn settings(&mut self) -> anyhow::Result<Settings> {
+        if self.read.is_some_and(|read| read.elapsed() < READ_AGAIN_AFTER) {
+            return Ok(Settings::Same);
+        }
+        let result = self.read().await;
+        let first = self.read.is_none();
+        match result {
+            Ok(settings) => {
+                if first {
+                    info!(parameter = self.name, "settings read");
+                }
+                self.read = Some(Instant::now());
+                Ok(Settings::New(settings))
+            }
+            Err(error) if first => Err(error),
+            Err(error) => {
+                self.read = Some(Instant::now());
+                error!(error = format!("{error:#}"), "settings stay as they were");
+                Ok(Settings::Rejected)
+            }
+        }
+    }
+
+    async fn read(&self) -> anyhow::Result<detect::Settings> {
+        let answer = self
+            .client
+            .get_parameter()
+            .name(&self.name)
+            .with_decryption(true)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| anyhow::anyhow!("reading parameter {}: {}", self.name, said(&error)))?;
+        let value = answer
+            .parameter
+            .and_then(|parameter| parameter.value)
+            .unwrap_or_default();
+        parse(&value).with_context(|| format!("parameter {} is not a [detect] table", self.name))
+    }
+}
+
+fn parse(text: &str) -> anyhow::Result<detect::Settings> {
+    Ok(toml::from_str::<Document>(text)?.detect)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_as_in_the_daemons_configuration() {
+        let settings = parse("[detect]\nthreshold = 3.5\nquiet = \"5m\"\n").unwrap();
+        assert_eq!(settings.threshold.get(), 3.5);
+        assert_eq!(parse("").unwrap(), detect::Settings::default());
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_with_its_line() {
+        for (text, line) in [
+            ("[detect]\nthresold = 3", "line 2"),
+            ("threshold = 3", "line 1"),
+            ("[detect", "line 1"),
+        ] {
+            let error = format!("{:#}", parse(text).unwrap_err());
+            assert!(error.contains(line), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Where every reading goes, by what is set: to the output stream, to the readings' table, to both or nowhere.
+
+use lambda::StoreError;
+use lambda::page_name::PageName;
+use lambda::scores::{Scored, Scores};
+use lambda::tables::TableReadings;
+
+use crate::output::Output;
+
+/// What is set.
+#[derive(Debug)]
+pub struct Destinations {
+    pub output: Option<Output>,
+    pub readings: Option<TableReadings>,
+}
+
+impl Scores for Destinations {
+    fn wanted(&self) -> bool {
+        self.output.is_some() || self.readings.is_some()
+    }
+
+    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+        if let Some(readings) = &mut self.readings {
+            readings.keep(pages).await?;
+        }
+        match &self.output {
+            Some(output) => output.put(pages).await,
+            None => Ok(()),
+        }
+    }
+}

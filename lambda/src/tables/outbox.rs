@@ -1,0 +1,235 @@
+//! Anomalies and incidents in two tables.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use detect::{Anomaly, Change, Transition};
+use wire::Timestamp;
+
+use super::attribute::{Item, Reader, bytes, integer, number, text, utc, value};
+use super::{batch, unavailable};
+use crate::encoding;
+use crate::incident_id::IncidentId;
+use crate::outbox::{Advance, Outbox};
+use crate::store_error::StoreError;
+
+/// What a mute of a sensor has for the beginning of an incident.
+pub(super) const MUTE: &str = "mute";
+
+/// How many digits of an id choose its place in the index by id.
+pub(super) const ID_HEAD: usize = 2;
+
+/// Anomalies and incidents in two tables.
+#[derive(Clone, Debug)]
+pub struct TableOutbox {
+    client: Client,
+    anomalies: String,
+    incidents: String,
+}
+
+impl TableOutbox {
+    /// In these tables: anomalies with HASH `deviceid`, RANGE `timestamp`; incidents with HASH `sensor`, RANGE `since`.
+    pub fn new(client: Client, anomalies: impl Into<String>, incidents: impl Into<String>) -> Self {
+        Self {
+            client,
+            anomalies: anomalies.into(),
+            incidents: incidents.into(),
+        }
+    }
+
+    async fn advance_one(&self, transition: &Transition, now: Timestamp) -> Result<Advance, StoreError> {
+        self.put_transition(transition).await?;
+        let item = self.move_forward(transition).await?;
+        let what = format!("the incident of {} since {}", transition.sensor.id(), transition.since);
+        let reader = Reader {
+            item: &item,
+            what: &what,
+        };
+        if reader.number::<u32>("told")? >= transition.number {
+            return Ok(Advance::Told);
+        }
+        let muted = |until: Option<i64>| until > Some(now.as_micros());
+        let is_muted = muted(reader.optional_number("muted_until_us")) || muted(self.sensor_mute(transition).await?);
+        Ok(if is_muted { Advance::Muted } else { Advance::Tell })
+    }
+
+    async fn put_transition(&self, transition: &Transition) -> Result<(), StoreError> {
+        let request = self.client.put_item().table_name(&self.incidents);
+        let request = request
+            .item("sensor", text(transition.sensor.id()))
+            .item("since", text(moment(transition)))
+            .item("transition", bytes(encoding::encode(transition)));
+        let put = request.send().await;
+        put.map(drop)
+            .map_err(|error| unavailable(format!("keeping a transition in table {}", self.incidents), &error))
+    }
+
+    /// The incident's item after it was moved forward; where it was there already, as it is.
+    async fn move_forward(&self, transition: &Transition) -> Result<Item, StoreError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.incidents)
+            .key("sensor", text(transition.sensor.id()))
+            .key("since", text(utc(transition.since)))
+            .condition_expression("attribute_not_exists(#number) OR #number < :number")
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let mut sets = vec!["told = if_not_exists(told, :nought)".to_owned()];
+        let mut request = request.expression_attribute_values(":nought", integer(0));
+        for (name, value) in self.shown(transition) {
+            sets.push(format!("#{name} = :{name}"));
+            request = request
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), value);
+        }
+        let request = request.update_expression(format!("SET {}", sets.join(", ")));
+        match request.send().await {
+            Ok(answer) => Ok(answer.attributes.unwrap_or_default()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    Ok(refused.item().cloned().unwrap_or_default())
+                }
+                _ => Err(unavailable(
+                    format!("moving an incident forward in table {}", self.incidents),
+                    &error,
+                )),
+            },
+        }
+    }
+
+    /// The attributes of an incident: what people look at, and the last transition whole.
+    fn shown(&self, transition: &Transition) -> Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)> {
+        let sensor = &transition.sensor;
+        let id = IncidentId::of(sensor, transition.since).to_string();
+        let state = if transition.change == Change::Resolved {
+            "resolved"
+        } else {
+            "open"
+        };
+        let mut shown = vec![
+            ("number", integer(transition.number)),
+            ("state", text(state)),
+            ("id_head", text(&id[..ID_HEAD])),
+            ("id", text(id)),
+            ("kind", text(sensor.kind())),
+            ("what", text(names(transition.kinds, sensor.kind()))),
+            ("value", value(&transition.value)),
+            ("peak", number(transition.peak)),
+            ("changed", text(utc(transition.time))),
+            ("latest", bytes(encoding::encode(transition))),
+            ("anomalies_table", text(&self.anomalies)),
+        ];
+        shown.extend(sensor.unit().map(|unit| ("unit", text(unit))));
+        shown.extend(sensor.group().map(|group| ("group", text(group))));
+        if let Some((lowest, highest)) = transition.expected {
+            shown.push(("expected_lowest", number(lowest)));
+            shown.push(("expected_highest", number(highest)));
+        }
+        shown
+    }
+
+    /// When the mute of a transition's sensor ends, where there is one.
+    async fn sensor_mute(&self, transition: &Transition) -> Result<Option<i64>, StoreError> {
+        let request = self.client.get_item().table_name(&self.incidents).consistent_read(true);
+        let request = request
+            .key("sensor", text(transition.sensor.id()))
+            .key("since", text(MUTE));
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| unavailable(format!("reading a mute in table {}", self.incidents), &error))?;
+        Ok(answer.item.and_then(|item| {
+            let reader = Reader {
+                item: &item,
+                what: "a mute",
+            };
+            reader.optional_number("until_us")
+        }))
+    }
+
+    async fn mark(&self, transition: &Transition) -> Result<(), StoreError> {
+        let request = self.client.update_item().table_name(&self.incidents);
+        let request = request
+            .key("sensor", text(transition.sensor.id()))
+            .key("since", text(utc(transition.since)))
+            .update_expression("SET told = :told")
+            .condition_expression("told < :told")
+            .expression_attribute_values(":told", integer(transition.number));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                // A later one was told meanwhile.
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                _ => Err(unavailable(
+                    format!("marking an incident as told in table {}", self.incidents),
+                    &error,
+                )),
+            },
+        }
+    }
+}
+
+impl Outbox for TableOutbox {
+    async fn keep(&mut self, anomalies: &[&Anomaly]) -> Result<(), StoreError> {
+        let items = anomalies
+            .iter()
+            .map(|anomaly| ((anomaly.sensor.id(), anomaly.time), item(anomaly)));
+        batch::put(&self.client, &self.anomalies, batch::by_key(items), "anomalies").await
+    }
+
+    async fn advance(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Advance>, StoreError> {
+        let mut answers = Vec::with_capacity(transitions.len());
+        for transition in transitions {
+            answers.push(self.advance_one(transition, now).await?);
+        }
+        Ok(answers)
+    }
+
+    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+        for transition in transitions {
+            self.mark(transition).await?;
+        }
+        Ok(())
+    }
+
+    fn command(&self) -> String {
+        format!("temp-ingest incidents --table {}", self.incidents)
+    }
+}
+
+/// An anomaly as people and other programs read it.
+fn item(anomaly: &Anomaly) -> Item {
+    let sensor = &anomaly.sensor;
+    let timestamp = utc(anomaly.time);
+    let mut item = Item::from([
+        ("deviceid".to_owned(), text(sensor.id())),
+        ("anomalyDate".to_owned(), text(&timestamp[..10])),
+        ("timestamp".to_owned(), text(timestamp)),
+        ("value".to_owned(), value(&anomaly.value)),
+        ("anomalyType".to_owned(), text(names(anomaly.kinds, sensor.kind()))),
+        ("anomaly_score".to_owned(), number(anomaly.score)),
+        ("kind".to_owned(), text(sensor.kind())),
+        (
+            "incident".to_owned(),
+            text(IncidentId::of(sensor, anomaly.incident).to_string()),
+        ),
+    ]);
+    item.extend(sensor.unit().map(|unit| ("unit".to_owned(), text(unit))));
+    item.extend(sensor.group().map(|group| ("group".to_owned(), text(group))));
+    if let Some((lowest, highest)) = anomaly.expected {
+        item.insert("expected_lowest".to_owned(), number(lowest));
+        item.insert("expected_highest".to_owned(), number(highest));
+    }
+    item
+}
+
+/// All kinds, separated by commas.
+fn names(kinds: detect::Kinds, kind: &str) -> String {
+    kinds.names(kind).collect::<Vec<_>>().join(",")
+}
+
+/// Where a transition is kept: behind its incident, in order.
+fn moment(transition: &Transition) -> String {
+    format!("{}#{:06}", utc(transition.since), transition.number)
+}
