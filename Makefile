@@ -16,7 +16,7 @@ run: ## Build and start: a simulated house and a recorded series, scored on this
 	$(CARGO) run --release --locked --bin temp-ingest -- run
 
 .PHONY: test
-test: tools $(PYTHON) ## Everything CI checks; installs what it needs
+test: tools lambda $(PYTHON) ## Everything CI checks; installs what it needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked

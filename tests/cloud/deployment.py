@@ -7,6 +7,7 @@ Names are read from the stacks, never known: the templates are what is tested. T
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -17,13 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import destination
 from .mapping import Answered, Errored, Mapping, Settings, Unreached
-from .standin import REGION, Standin
+from .standin import Standin
 from .stream import stream
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CODE = REPOSITORY / "target/lambda/bootstrap.zip"
-CODE_BUCKET = "code"
 AWS = Path(sys.executable).with_name("aws")
+TABLE_STREAM_ACTIONS = {
+    "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+}
 
 
 @dataclass
@@ -44,11 +47,10 @@ class Deployment:
     def deploy(self) -> Deployment:
         if not self.code.exists():
             raise FileNotFoundError(f"{self.code} is missing: build the functions with `make lambda`")
-        s3 = self.standin.client("s3")
-        s3.create_bucket(Bucket=CODE_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.upload_file(str(self.code), CODE_BUCKET, self.code.name)
         self.stack(self.DATA_STACK, "data.yaml", self.data)
-        code = {"DataStack": self.DATA_STACK, "CodeBucket": CODE_BUCKET, "CodeKey": self.code.name}
+        bucket = self.outputs["CodeBucketName"]
+        self.standin.client("s3").upload_file(str(self.code), bucket, self.code.name)
+        code = {"DataStack": self.DATA_STACK, "CodeBucket": bucket, "CodeKey": self.code.name}
         self.stack(self.DETECT_STACK, "detect.yaml", code | self.detect)
         api = self.standin.client("lambda")
         for function in self.resources(self.DETECT_STACK, "AWS::Lambda::Function"):
@@ -60,6 +62,7 @@ class Deployment:
         if self.standin.auth:
             for handler in self.functions:
                 self._let_root_assume(self.role(handler))
+            self._widen_table_streams(self.role("alert"))
         return self
 
     def stack(self, name: str, template: str, parameters: dict[str, str]) -> None:
@@ -101,9 +104,11 @@ class Deployment:
     def role(self, handler: str) -> str:
         return self.configuration(handler)["Role"].rsplit("/", 1)[-1]
 
-    def restart(self, handler: str, **changes) -> None:
-        """Ends the function's warm processes, as any update of its configuration does; `changes` are new variables."""
-        variables = self.variables(handler) | changes
+    def restart(self, handler: str, **changes: str | None) -> None:
+        """Ends the function's warm processes, as any update of its configuration does. `changes` are variables to set,
+        or with None to leave out."""
+        changed = self.variables(handler) | changes
+        variables = {name: value for name, value in changed.items() if value is not None}
         self.standin.client("lambda").update_function_configuration(
             FunctionName=self.functions[handler], Environment={"Variables": variables})
 
@@ -119,13 +124,14 @@ class Deployment:
 
         def invoke(payload: bytes) -> Answered | Errored | Unreached:
             try:
-                answer = api.invoke(FunctionName=settings.function, Payload=payload)
+                answer = api.invoke(FunctionName=settings.function, Payload=payload, LogType="Tail")
                 body = answer["Payload"].read()
             except (ClientError, BotoCoreError) as error:
                 return Unreached(str(error))
+            log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
             if "FunctionError" in answer:
-                return Errored(answer["FunctionError"], body.decode()[:1000])
-            return Answered(json.loads(body))
+                return Errored(answer["FunctionError"], body.decode()[:1000], log)
+            return Answered(json.loads(body), log)
 
         def keep(key: str, record: dict) -> None:
             if settings.bucket is not None:
@@ -134,7 +140,7 @@ class Deployment:
         return Mapping(settings, stream(clients, settings.source, role, settings.start), invoke, keep)
 
     def assume(self, role: str):
-        """Makes clients with a role's credentials: lambda-intro-execution-role, "Lambda assumes your execution role"."""
+        """Makes clients with a role's credentials, which Lambda gets the same way: lambda-intro-execution-role."""
         session = self.standin.client("sts").assume_role(RoleArn=role, RoleSessionName="mapping")["Credentials"]
         credentials = {
             "aws_access_key_id": session["AccessKeyId"],
@@ -155,3 +161,22 @@ class Deployment:
         policy["Statement"].append(
             {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"})
         iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(policy))
+
+    def _widen_table_streams(self, role: str) -> None:
+        """The stand-in authorizes the API of table streams on "*", so a role that names its stream could never read it.
+        The resource is compared here and widened; which actions there are, the stand-in goes on to judge."""
+        iam = self.standin.client("iam")
+        table = self.outputs["PagesTableArn"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in policy["Statement"]:
+                if set(as_list(statement["Action"])) & TABLE_STREAM_ACTIONS:
+                    if not all(one.startswith(f"{table}/stream/") for one in as_list(statement["Resource"])):
+                        raise AssertionError(f"{statement['Sid']} of {role} is not about the streams of {table} alone")
+                    statement["Resource"] = "*"
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """An element of a policy, which may be one text or a list of them."""
+    return [value] if isinstance(value, str) else value

@@ -106,9 +106,10 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Answered:
-    """What the function returned."""
+    """What the function returned, and the end of what it logged."""
 
     value: object
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Errored:
 
     kind: str
     why: str
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ class Mapping:
 
     def _read(self) -> bool:
         known = {id: lanes[0].shard for id, lanes in self._lanes.items()}
-        for shard in self.stream.shards():
+        # Shards that are new can wait until what was read is handled.
+        for shard in self.stream.shards() if not self.left else []:
             if shard.id in known:
                 known[shard.id].closed = shard.closed
             else:
@@ -257,7 +260,7 @@ class Mapping:
             case Unreached():
                 # kinesis-on-failure-destination: "it retries until the records expire or exceed the maximum age".
                 return
-            case Answered(value):
+            case Answered(value=value):
                 batch.invoked += 1
                 failed = self._failed(batch, value)
                 if failed is None:
@@ -269,7 +272,7 @@ class Mapping:
                 # starts the count anew, so it does not.
                 batch.records = [record for record in batch.records if record.number >= failed]
                 batch.failures += 1
-            case Errored(kind, _):
+            case Errored(kind=kind):
                 batch.invoked += 1
                 batch.error = kind
                 if self.settings.bisect and len(batch.records) > 1:

@@ -4,7 +4,9 @@ Traps, each met once:
 - It binds every interface unless told otherwise, and its MQTT listener does even then: that one is switched off.
 - Functions inherit its environment, so it gets a small one of its own, and `AWS_ENDPOINT_URL` is how they find back.
 - Its state, unpacked functions and pid file go to the temporary folder: two of them would share these.
-- Functions are its children and outlive it for a moment: the whole process group is ended, and waited for.
+- With AUTH=true policies count, also those that refuse whoever comes without TLS: so then it speaks TLS. Its own way to
+  do so takes port 443 besides, so it is served by hypercorn's command line.
+- Functions are its children: the whole process group is ended. Nothing is to be saved, so nobody is asked.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,7 +32,6 @@ REGION = "eu-central-1"
 # What stands for the account's root: with AUTH=true it may do everything, and is the only one without a policy.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 START_SECONDS = 60
-STOP_SECONDS = 10
 
 
 class Standin:
@@ -40,6 +42,8 @@ class Standin:
         self.folder = Path(tempfile.mkdtemp(prefix="temp-ingest-cloud-"))
         self.log = self.folder / "ministack.log"
         self._process: subprocess.Popen | None = None
+        # One for all: it reads the description of each service once.
+        self._session = boto3.session.Session(region_name=REGION)
         self._clients: dict[tuple, object] = {}
 
     def __enter__(self) -> Standin:
@@ -55,7 +59,9 @@ class Standin:
 
     def start(self) -> None:
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if self.auth else 'http'}://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "hypercorn", "ministack.app:app", "--workers", "0",
+                   "--bind", f"127.0.0.1:{port}"]
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.folder),
@@ -72,10 +78,13 @@ class Standin:
             "LOG_LEVEL": "INFO",
             "AUTH": str(self.auth).lower(),
         }
+        if self.auth:
+            self._make_certificate()
+            command += ["--certfile", str(self.certificate), "--keyfile", str(self._key)]
+            environment["SSL_CERT_FILE"] = str(self.certificate)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
-                env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )
         self._await_ready()
@@ -86,22 +95,31 @@ class Standin:
             if self._process.poll() is not None:
                 raise RuntimeError(f"ministack ended with {self._process.returncode}:\n{self.log.read_text()}")
             try:
-                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5) as answer:
+                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5, context=self._tls()) as answer:
                     json.load(answer)
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
         raise TimeoutError(f"ministack does not answer at {self.url} after {START_SECONDS} s:\n{self.log.read_text()}")
 
+    def _make_certificate(self) -> None:
+        self.certificate, self._key = self.folder / "server.crt", self.folder / "server.key"
+        # A client of the functions' kind takes no certificate that is also an authority.
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stand-in",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+             "-keyout", self._key, "-out", self.certificate], check=True, capture_output=True)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.certificate) if self.auth else None
+
     def stop(self) -> None:
         """Ends the process and every function it started, then removes what they kept."""
         if self._process is not None:
-            signal_group(self._process, signal.SIGTERM)
             try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
-            signal_group(self._process, signal.SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # all of them have ended
             self._process.wait()
             self._process = None
         for client in self._clients.values():
@@ -118,8 +136,8 @@ class Standin:
         credentials = credentials or ROOT
         key = (service, credentials["aws_access_key_id"])
         if key not in self._clients:
-            self._clients[key] = boto3.session.Session(region_name=REGION, **credentials).client(
-                service, endpoint_url=self.url,
+            self._clients[key] = self._session.client(
+                service, **credentials, endpoint_url=self.url, verify=str(self.certificate) if self.auth else None,
                 # Whoever calls decides about trying again: a second layer would hide what the first is there to see.
                 config=Config(retries={"total_max_attempts": 1}, read_timeout=60, s3={"addressing_style": "path"},
                               parameter_validation=False, max_pool_connections=64),
@@ -129,6 +147,8 @@ class Standin:
     def environment(self) -> dict[str, str]:
         """What a program needs to find this stand-in and no other account: over the environment of this process."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        if self.auth:
+            inherited |= {"SSL_CERT_FILE": str(self.certificate), "AWS_CA_BUNDLE": str(self.certificate)}
         return inherited | {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
@@ -146,11 +166,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def signal_group(leader: subprocess.Popen, which: signal.Signals) -> None:
-    """Signals a process started as leader of its own group, and all it started."""
-    try:
-        os.killpg(leader.pid, which)
-    except ProcessLookupError:
-        pass  # all of them have ended

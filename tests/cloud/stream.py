@@ -26,7 +26,6 @@ class Record:
 
     @property
     def number(self) -> int:
-        """The stand-in writes sequence numbers with leading zeros, so they are compared as numbers."""
         return int(self.sequence)
 
     @cached_property
@@ -75,23 +74,24 @@ class KinesisStream:
 
     def _record(self, shard: Shard, record: dict) -> Record:
         arrived = record["ApproximateArrivalTimestamp"].timestamp()
+        sequence = canonical(record["SequenceNumber"])
         event = {
             "kinesis": {
                 "kinesisSchemaVersion": "1.0",
                 "partitionKey": record["PartitionKey"],
-                "sequenceNumber": record["SequenceNumber"],
+                "sequenceNumber": sequence,
                 "data": base64.b64encode(record["Data"]).decode(),
                 "approximateArrivalTimestamp": arrived,
             },
             "eventSource": "aws:kinesis",
             "eventVersion": "1.0",
-            "eventID": f"{shard.id}:{record['SequenceNumber']}",
+            "eventID": f"{shard.id}:{sequence}",
             "eventName": "aws:kinesis:record",
             "invokeIdentityArn": self._role,
             "awsRegion": self.arn.split(":")[3],
             "eventSourceARN": self.arn,
         }
-        return Record(event, record["SequenceNumber"], arrived, record["PartitionKey"])
+        return Record(event, sequence, arrived, record["PartitionKey"])
 
     @staticmethod
     def filtered(record: Record) -> dict:
@@ -117,7 +117,7 @@ class TableStream:
         self.arn, self._start = arn, start
 
     def shards(self) -> list[Shard]:
-        """The shards there are. with-ddb-create-package lists the permissions: these, and ListStreams."""
+        """The shards there are. Calls all that with-ddb-create-package lists as permissions, as above."""
         self._client.list_streams(TableName=self.arn.split("/")[1])
         answer = self._client.describe_stream(StreamArn=self.arn)["StreamDescription"]
         return [
@@ -137,21 +137,27 @@ class TableStream:
     def _record(self, record: dict) -> Record:
         change = record["dynamodb"]
         arrived = change["ApproximateCreationDateTime"].timestamp()
+        sequence = canonical(change["SequenceNumber"])
         event = {
             "eventID": record["eventID"],
             "eventName": record["eventName"],
             "eventVersion": record["eventVersion"],
             "eventSource": record["eventSource"],
             "awsRegion": record["awsRegion"],
-            "dynamodb": wire(change) | {"ApproximateCreationDateTime": arrived},
+            "dynamodb": wire(change) | {"ApproximateCreationDateTime": arrived, "SequenceNumber": sequence},
             "eventSourceARN": self.arn,
         }
         # with-ddb: "Lambda still ensures in-order processing at the item (partition and sort key) level".
-        return Record(event, change["SequenceNumber"], arrived, json.dumps(event["dynamodb"]["Keys"], sort_keys=True))
+        return Record(event, sequence, arrived, json.dumps(event["dynamodb"]["Keys"], sort_keys=True))
 
     @staticmethod
     def filtered(record: Record) -> dict:
         return record.event
+
+
+def canonical(sequence: str) -> str:
+    """The stand-in pads sequence numbers with zeros, which no stream of AWS does."""
+    return str(int(sequence))
 
 
 def wire(value):

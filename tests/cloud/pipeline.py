@@ -1,0 +1,109 @@
+"""All of it together: stream, functions by the models of their mappings, tables, topic. What tests put in and find."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from . import daemon
+from .deployment import Deployment
+from .inbox import Message, Queue
+from .mapping import Answered, Mapping
+from .readings import stamp
+from .standin import Standin
+
+
+class Pipeline:
+    def __init__(self, standin: Standin, deployment: Deployment):
+        self.standin = standin
+        self.deployment = deployment
+        self.detect = deployment.mapping("detect")
+        self.alert = deployment.mapping("alert")
+        self.stream = self.detect.settings.source
+        alert = deployment.variables("alert")
+        self.anomalies_table = alert["ANOMALIES_TABLE"]
+        self.incidents_table = alert["INCIDENTS_TABLE"]
+        self.topic = alert["TOPIC_ARN"]
+        self.inbox = Queue(standin, self.topic)
+        self._runs = 0
+
+    def put(self, lines: list[str]) -> None:
+        """Puts readings through the daemon."""
+        daemon.put(self.standin, self.stream, lines, self.folder())
+
+    def folder(self) -> Path:
+        self._runs += 1
+        return self.standin.folder / f"daemon-{self._runs}"
+
+    def put_raw(self, *data: bytes, key: str = "raw") -> None:
+        """Puts records as they are, as somebody else may."""
+        answer = self.standin.client("kinesis").put_records(
+            StreamARN=self.stream, Records=[{"Data": one, "PartitionKey": key} for one in data])
+        if answer["FailedRecordCount"]:
+            raise AssertionError(f"{answer['FailedRecordCount']} records were refused")
+
+    def drain(self) -> None:
+        """Until every record is handled and everything committed is told."""
+        self.detect.drain()
+        self.alert.drain()
+
+    def items(self, table: str) -> list[dict]:
+        """All items of a table, as plain values: numbers as Decimal."""
+        pages = self.standin.client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        plain = TypeDeserializer().deserialize
+        return [{name: plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+
+    def anomalies(self, prefix: str) -> list[dict]:
+        """The anomalies of the sensors whose ids begin so."""
+        return [item for item in self.items(self.anomalies_table) if item["deviceid"].startswith(prefix)]
+
+    def incidents(self, prefix: str) -> list[dict]:
+        """The incidents of the sensors whose ids begin so, without their single transitions and mutes."""
+        return [item for item in self.items(self.incidents_table)
+                if item["sensor"].startswith(prefix) and "id" in item and "#" not in item["since"]]
+
+    def end_of_output(self) -> str:
+        """A place in the output stream, which has one shard: its end."""
+        kinesis, name = self.standin.client("kinesis"), self.deployment.variables("detect")["OUTPUT_STREAM"]
+        shard, = kinesis.list_shards(StreamName=name)["Shards"]
+        return kinesis.get_shard_iterator(
+            StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="LATEST")["ShardIterator"]
+
+    def output_since(self, place: str) -> list[dict]:
+        """The scored readings in the output stream from a place on."""
+        records = self.standin.client("kinesis").get_records(ShardIterator=place)["Records"]
+        return [json.loads(line) for record in records for line in record["Data"].splitlines()]
+
+    def readings(self, prefix: str) -> dict[tuple[str, str], Decimal]:
+        """The values in the table of readings, by sensor and time, of the sensors whose ids begin so."""
+        found = {}
+        for item in self.items(self.deployment.variables("detect")["READINGS_TABLE"]):
+            first = datetime.fromisoformat(item["time"])
+            if item["sensor"].startswith(prefix):
+                for offset, value in zip(item["offsets_us"], item["values"], strict=True):
+                    found[item["sensor"], stamp(first + timedelta(microseconds=int(offset)))] = value
+        return found
+
+    def messages(self, prefix: str) -> list[Message]:
+        """What came to the queue since the last time about the sensors whose ids begin so."""
+        return [one for one in self.inbox.take() if one.attributes["sensor"].startswith(prefix)]
+
+
+def metrics(mapping: Mapping, since: int = 0) -> dict[str, float]:
+    """The sum of every metric that the function wrote in the embedded format, from an invocation on."""
+    sums: dict[str, float] = {}
+    for invocation in mapping.invocations[since:]:
+        if not isinstance(invocation.outcome, Answered):
+            continue
+        for line in invocation.outcome.log.splitlines():
+            if not line.startswith("{") or '"_aws"' not in line:
+                continue
+            entry = json.loads(line)
+            for directive in entry["_aws"]["CloudWatchMetrics"]:
+                for metric in directive["Metrics"]:
+                    sums[metric["Name"]] = sums.get(metric["Name"], 0) + entry[metric["Name"]]
+    return sums

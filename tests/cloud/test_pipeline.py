@@ -1,0 +1,290 @@
+"""The stacks end to end: the daemon puts through the AWS SDK, the functions' own binary runs on Lambda's runtime
+protocol, and what is in the tables and at the topic is compared with what this file knows. Sensors of a test begin with
+a prefix of its own, so that all tests share one deployment."""
+
+from __future__ import annotations
+
+import base64
+import json
+import unittest
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+
+import aws_kinesis_agg.aggregator
+
+from .deployment import Deployment
+from .inbox import TopicDouble, WebInbox
+from .mapping import Answered
+from .pipeline import Pipeline, metrics
+from .readings import HIGHEST, LOWEST, START, Series, house, seed_record, stamp
+from .standin import Standin
+
+# Nothing listens there, and a connection is refused at once.
+NOWHERE = "http://127.0.0.1:1"
+
+
+def setUpModule() -> None:
+    global cloud
+    standin = Standin()
+    unittest.addModuleCleanup(standin.stop)
+    standin.start()
+    everything = {"WithReadings": "yes", "WithOutputStream": "yes"}
+    cloud = Pipeline(standin, Deployment(
+        standin,
+        data=everything | {"ShardCount": "2"},
+        # Few retries, so that giving up does not take long.
+        detect=everything | {"ParallelizationFactor": "2", "MaxRetryAttempts": "3"},
+    ).deploy())
+
+
+def hot(prefix: str, count: int = 1, value: float = 104.5) -> list[str]:
+    """A reading each of so many sensors, all too hot."""
+    return [seed_record(f"{prefix}_{number:03d}", START, value) for number in range(count)]
+
+
+def aggregate(lines: list[bytes], key: str) -> bytes:
+    """Many user records in one, packed by the format's own library."""
+    packer = aws_kinesis_agg.aggregator.RecordAggregator()
+    for line in lines:
+        packer.add_user_record(key, line)
+    return packer.clear_and_get().get_contents()[2]
+
+
+class SeedRecord(unittest.TestCase):
+    def test_the_scripts_record_gives_items_with_its_keys_and_a_message_an_incident(self):
+        series = Series()
+        for number, value in enumerate([97.3, 103.9, 104.2, 98.0, 94.5]):
+            series.add("DHT_001", START + timedelta(seconds=number), value)
+        # As the script sent it: one record a reading, plain JSON, the device as the partition key.
+        cloud.put_raw(*(line.encode() for line in series.lines), key="DHT_001")
+        cloud.drain()
+        items = {item["timestamp"]: item for item in cloud.anomalies("DHT_001")}
+        for (device, time), kind in series.truth.items():
+            item = items[time]
+            self.assertEqual(item["deviceid"], device)
+            self.assertEqual(item["anomalyDate"], "2024-05-01")
+            self.assertIn(kind, item["anomalyType"].split(","))
+            self.assertIsInstance(item["value"], Decimal)
+        self.assertEqual(items["2024-05-01 10:00:01.123456"]["value"], Decimal("103.9"))
+        self.assertEqual(items["2024-05-01 10:00:04.123456"]["value"], Decimal("94.5"))
+        incident, = cloud.incidents("DHT_001")
+        self.assertEqual((incident["state"], {item["incident"] for item in items.values()}), ("open", {incident["id"]}))
+        self.assertEqual([one.attributes["change"] for one in cloud.messages("DHT_001")], ["opened", "worsened"])
+
+
+class FiftyThousand(unittest.TestCase):
+    READINGS = 50_000
+
+    def test_every_injected_anomaly_is_found_stored_once_and_told_once_an_incident(self):
+        series = house(sensors=100, each=self.READINGS // 100, faults=120, seed=7, prefix="HOUSE")
+        self.assertEqual(len(series.lines), self.READINGS)
+        cloud.put(series.lines)
+        before = len(cloud.detect.invocations)
+        cloud.drain()
+        self.assertEqual(metrics(cloud.detect, before)["Readings"], self.READINGS)
+        items = cloud.anomalies("HOUSE")
+        found = {}
+        for item in items:
+            kinds = set(item["anomalyType"].split(",")) & {"Hot", "Cold"}
+            if kinds:
+                found[item["deviceid"], item["timestamp"]] = "".join(kinds)
+        self.assertEqual(found, series.truth)
+        self.assertEqual(len(items), len({(item["deviceid"], item["timestamp"]) for item in items}))
+        incidents = {(item["sensor"], item["id"]) for item in cloud.incidents("HOUSE")}
+        self.assertEqual({(item["deviceid"], item["incident"]) for item in items} - incidents, set())
+        messages = cloud.messages("HOUSE")
+        self.assert_told_once(messages, incidents)
+
+    def assert_told_once(self, messages, incidents):
+        """Each incident opened once, and no message twice."""
+        twice = [one for one, count in Counter((one.subject, one.text) for one in messages).items() if count > 1]
+        self.assertEqual(twice, [])
+        opened = Counter(one.attributes["sensor"] for one in messages if one.attributes["change"] == "opened")
+        self.assertEqual(opened, Counter(sensor for sensor, _ in incidents))
+
+
+class Scores(unittest.TestCase):
+    def test_every_reading_is_in_the_output_stream_with_its_score_and_in_the_table(self):
+        series = house(sensors=20, each=150, faults=4, seed=3, prefix="SCORED")
+        place = cloud.end_of_output()
+        cloud.put(series.lines)
+        cloud.drain()
+        given = {(one["deviceid"], one["timestamp"]): one for one in map(json.loads, series.lines)}
+        # Scores are put before the page moves: a fold that loses the race for its page leaves lines as well, so the
+        # last line about a reading counts.
+        scored = {(one["deviceid"], one["timestamp"]): one for one in cloud.output_since(place)}
+        self.assertEqual({key: {name: one[name] for name in given[key]} for key, one in scored.items()}, given)
+        kinds = {key: set(one.get("anomalyType", "").split(",")) & {"Hot", "Cold"} for key, one in scored.items()}
+        self.assertEqual({key: "".join(kind) for key, kind in kinds.items() if kind}, series.truth)
+        for key, one in scored.items():
+            self.assertGreaterEqual(one["anomaly_score"], 2 if kinds[key] else 0)
+        self.assertEqual({key: float(value) for key, value in cloud.readings("SCORED").items()},
+                         {key: one["value"] for key, one in given.items()})
+
+
+class Topic(unittest.TestCase):
+    def test_a_web_server_gets_what_the_queue_gets(self):
+        with WebInbox(cloud.standin, cloud.topic) as web:
+            cloud.put(hot("WEB"))
+            cloud.drain()
+            queued = cloud.messages("WEB")
+            self.assertEqual(web.await_messages(len(queued)), queued)
+        self.assertEqual([one.attributes["change"] for one in queued], ["opened"])
+
+    def test_messages_have_a_short_subject_attributes_to_filter_by_and_a_form_for_sms(self):
+        with TopicDouble() as topic:
+            cloud.deployment.restart("alert", AWS_ENDPOINT_URL_SNS=topic.url)
+            self.addCleanup(cloud.deployment.restart, "alert", AWS_ENDPOINT_URL_SNS=None)
+            long = "SMS_" + "x" * 90
+            record = json.loads(seed_record(long, START, 104.5)) | {"group": "g" * 120}
+            cloud.put([json.dumps(record)])
+            cloud.drain()
+        published, = topic.published
+        self.assertLess(len(published["Subject"]), 100)
+        self.assertTrue(published["Subject"].isascii() and published["Subject"].isprintable(), published["Subject"])
+        self.assertEqual(published["MessageStructure"], "json")
+        forms = json.loads(published["Message"])
+        self.assertEqual(set(forms), {"default", "email", "sms"})
+        self.assertLessEqual(len(forms["sms"]), 160)
+        self.assertIn("104.5", forms["sms"])
+        self.assertIn("104.5", forms["email"])
+        names = {value for name, value in published.items() if name.startswith("MessageAttributes") and "Name" in name}
+        self.assertEqual(names, {"sensor", "group", "change", "kind", "score"})
+
+    def test_a_message_whose_answer_was_lost_is_repeated_and_none_is_lost(self):
+        with TopicDouble() as topic:
+            topic.lose_answers = 1
+            cloud.deployment.restart("alert", AWS_ENDPOINT_URL_SNS=topic.url)
+            self.addCleanup(cloud.deployment.restart, "alert", AWS_ENDPOINT_URL_SNS=None)
+            cloud.put(hot("LOST", 3))
+            cloud.drain()
+        subjects = Counter(one["Subject"] for one in topic.published)
+        self.assertEqual((len(subjects), sorted(subjects.values())), (3, [1, 1, 2]))
+
+
+class Poison(unittest.TestCase):
+    def test_garbage_is_counted_and_skipped(self):
+        before = len(cloud.detect.invocations)
+        garbage = [b"\x00\xff\xfe", b"{", b'{"deviceid": 7}', b"\xf3\x89\x9a\xc2 no aggregate"]
+        cloud.put_raw(*garbage, hot("AFTER")[0].encode(), key="AFTER_000")
+        cloud.drain()
+        self.assertEqual(metrics(cloud.detect, before)["Poison"], len(garbage))
+        self.assertEqual([item["deviceid"] for item in cloud.anomalies("AFTER")], ["AFTER_000"])
+        self.assertEqual(cloud.detect.given_up, [])
+
+    def test_a_bad_reading_inside_an_aggregate_harms_no_other(self):
+        before = len(cloud.detect.invocations)
+        lines = [line.encode() for line in hot("INSIDE", 3)]
+        lines.insert(1, b'{"sensor": "INSIDE_bad", "value": "warm"}')
+        cloud.put_raw(aggregate(lines, "INSIDE"), key="INSIDE")
+        cloud.drain()
+        self.assertEqual({item["deviceid"] for item in cloud.anomalies("INSIDE")},
+                         {"INSIDE_000", "INSIDE_001", "INSIDE_002"})
+        self.assertEqual(metrics(cloud.detect, before)["Poison"], 1)
+
+
+class Failures(unittest.TestCase):
+    def fail_times(self, handler: str, times: int, **changes: str) -> None:
+        """The function runs with more variables than deployed for so many deliveries."""
+        mapping = {"detect": cloud.detect, "alert": cloud.alert}[handler]
+        cloud.deployment.restart(handler, **changes)
+        left = iter(range(times))
+
+        def mend(_):
+            if next(left, None) is None:
+                cloud.deployment.restart(handler, **dict.fromkeys(changes))
+                mapping.disturb = lambda _: None
+
+        mapping.disturb = mend
+
+    def test_an_unreachable_table_is_tried_again_until_it_is_there(self):
+        before = len(cloud.detect.invocations)
+        self.fail_times("detect", 2, AWS_ENDPOINT_URL_DYNAMODB=NOWHERE)
+        cloud.put_raw(*(line.encode() for line in hot("RETRY", 3)), key="RETRY")
+        cloud.drain()
+        outcomes = [one.outcome.value for one in cloud.detect.invocations[before:]]
+        self.assertEqual([bool(one["batchItemFailures"]) for one in outcomes], [True, True, False])
+        self.assertEqual(len(cloud.anomalies("RETRY")), 3)
+        self.assertEqual(len(cloud.messages("RETRY")), 3)
+
+    def test_an_unreachable_outbox_is_tried_again_until_it_is_there(self):
+        before = len(cloud.alert.invocations)
+        self.fail_times("alert", 2, AWS_ENDPOINT_URL_DYNAMODB=NOWHERE)
+        cloud.put_raw(*(line.encode() for line in hot("OUTBOX", 3)), key="OUTBOX")
+        cloud.drain()
+        outcomes = [one.outcome.value for one in cloud.alert.invocations[before:]]
+        self.assertEqual([bool(one["batchItemFailures"]) for one in outcomes], [True, True, False])
+        self.assertEqual(len(cloud.anomalies("OUTBOX")), 3)
+        self.assertEqual(len(cloud.messages("OUTBOX")), 3)
+
+    def test_what_fails_for_good_goes_whole_to_the_failure_destination(self):
+        before, given_up = len(cloud.detect.invocations), len(cloud.detect.given_up)
+        lines = [line.encode() for line in hot("DEAD", 4)]
+        parameter = cloud.deployment.variables("detect")["SETTINGS_PARAMETER"]
+        cloud.deployment.restart("detect", SETTINGS_PARAMETER="/no/such/parameter")
+        try:
+            cloud.put_raw(*lines, key="DEAD")
+            cloud.detect.drain()
+        finally:
+            cloud.deployment.restart("detect", SETTINGS_PARAMETER=parameter)
+        self.addCleanup(cloud.detect.given_up.clear)
+        sizes = [len(one.records) for one in cloud.detect.invocations[before:]]
+        self.assertEqual(sizes[:3], [4, 2, 1], "an error bisects the batch")
+        retries = cloud.detect.settings.max_retries
+        self.assertEqual(Counter(sizes)[1], 4 * (retries + 1))
+        self.assertEqual(len(cloud.detect.given_up) - given_up, 4)
+        kept = self.kept()
+        self.assertEqual([[base64.b64decode(one["kinesis"]["data"]) for one in event["Records"]] for event in kept],
+                         [[line] for line in lines])
+        # What came after it goes on.
+        cloud.put_raw(*(line.encode() for line in hot("LIVES")), key="DEAD")
+        cloud.drain()
+        self.assertEqual((len(cloud.anomalies("DEAD")), len(cloud.anomalies("LIVES"))), (0, 1))
+
+    def kept(self) -> list[dict]:
+        """The events in the failure destination, in order."""
+        s3, bucket = cloud.standin.client("s3"), cloud.detect.settings.bucket
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
+        records.sort(key=lambda record: int(record["KinesisBatchInfo"]["startSequenceNumber"]))
+        return [json.loads(record["payload"]) for record in records]
+
+
+class Duplicates(unittest.TestCase):
+    def disturb(self, what: str) -> None:
+        for mapping in (cloud.detect, cloud.alert):
+            once = iter([what])
+            mapping.disturb = lambda _, once=once: next(once, None)
+            self.addCleanup(setattr, mapping, "disturb", lambda _: None)
+
+    def check(self, prefix: str) -> None:
+        before = [len(mapping.invocations) for mapping in (cloud.detect, cloud.alert)]
+        cloud.put(hot(prefix, 5))
+        cloud.drain()
+        for mapping, count in zip((cloud.detect, cloud.alert), before):
+            self.assertGreater(len(mapping.invocations) - count, 1, "a batch came twice")
+        self.assertEqual(len(cloud.anomalies(prefix)), 5)
+        self.assertEqual(len(cloud.incidents(prefix)), 5)
+        told = Counter(one.attributes["sensor"] for one in cloud.messages(prefix))
+        self.assertEqual(told, Counter(f"{prefix}_{number:03d}" for number in range(5)))
+
+    def test_a_batch_whose_answer_was_lost_tells_nothing_twice(self):
+        self.disturb("drop")
+        self.check("DROP")
+
+    def test_a_batch_that_comes_twice_at_once_stores_nothing_twice(self):
+        once = iter(["twice"])
+        cloud.detect.disturb = lambda _: next(once, None)
+        self.addCleanup(setattr, cloud.detect, "disturb", lambda _: None)
+        before = len(cloud.detect.invocations)
+        cloud.put(hot("TWICE", 5))
+        cloud.drain()
+        self.assertGreater(len(cloud.detect.invocations) - before, 1)
+        self.assertEqual(len(cloud.anomalies("TWICE")), 5)
+        told = Counter(one.attributes["sensor"] for one in cloud.messages("TWICE"))
+        self.assertEqual(told, Counter(f"TWICE_{number:03d}" for number in range(5)))
+
+
+if __name__ == "__main__":
+    unittest.main()
