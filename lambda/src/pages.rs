@@ -15,7 +15,8 @@ pub const MAX_ENTRIES: usize = 8192;
 pub struct Stored {
     /// The newest checkpoint, where one was written.
     pub checkpoint: Option<Checkpoint>,
-    /// The entries after it, without a gap, in order of their versions.
+    /// The entries after it, without a gap, in order of their versions; perhaps without their events, which were handed
+    /// on when they were appended.
     pub entries: Vec<Entry>,
 }
 

@@ -3,85 +3,27 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod contract;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use detect::{Anomaly, Change, Event, Kinds, Settings, Transition};
+use detect::{Change, Event, Kinds, Settings};
 use lambda::embedded::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
-use lambda::entry::{Checkpoint, Entry};
+use lambda::entry::Entry;
 use lambda::handler::{Handler, Limits};
-use lambda::incidents::{Found, Incidents};
-use lambda::marks::Marks;
-use lambda::outbox::{Advance, Outbox};
+use lambda::incidents::Incidents;
+use lambda::outbox::Outbox;
 use lambda::page_name::PageName;
-use lambda::pages::{Append, AppendError, Checkpointed, Pages};
+use lambda::pages::{Append, AppendError, Pages};
 use lambda::{KinesisRecord, StoreError};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
-use wire::{Bounds, Identity, ProducerId, Reading, Sensor, Timestamp, Value, json};
+use wire::{Bounds, Identity, ProducerId, Reading, Sensor, Value, json};
+
+use contract::{append, at, entry, transition};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_1.db");
-
-fn at(second: i64) -> Timestamp {
-    let start: Timestamp = "2024-05-01 10:00:00".parse().unwrap();
-    start.saturating_add_micros(second * 1_000_000)
-}
-
-fn transition(number: u32, change: Change) -> Transition {
-    Transition {
-        sensor: Arc::new(Sensor::new("DHT_001", "Temperature").with_unit("°C").with_group("hall")),
-        since: at(0),
-        number,
-        change,
-        kinds: Kinds::ABOVE,
-        value: Value::Scalar(104.2),
-        expected: Some((96.0, 101.0)),
-        peak: 3.5,
-        time: at(i64::from(number)),
-    }
-}
-
-fn anomaly() -> Anomaly {
-    Anomaly {
-        sensor: transition(1, Change::Opened).sensor,
-        time: at(0),
-        value: Value::Scalar(104.2),
-        kinds: Kinds::ABOVE | Kinds::RATE,
-        score: 3.5,
-        expected: Some((96.0, 101.0)),
-        incident: at(0),
-    }
-}
-
-fn entry(version: u64) -> Entry {
-    let mut marks = Marks::default();
-    marks.set("shard", &u128::from(version).into());
-    Entry {
-        version,
-        marks,
-        journal: vec![1, version as u8],
-        events: vec![
-            Event::Anomaly(anomaly()),
-            Event::Incident(transition(1, Change::Opened)),
-        ],
-    }
-}
-
-fn checkpoint(version: u64) -> Checkpoint {
-    Checkpoint {
-        version,
-        marks: Marks::default(),
-        page: vec![7; 9],
-    }
-}
-
-async fn append(pages: &mut EmbeddedPages, name: &str, versions: &[u64]) -> Result<(), AppendError> {
-    let append = Append {
-        page: PageName::of_key(name),
-        entries: versions.iter().copied().map(entry).collect(),
-    };
-    pages.append(&[append]).await.pop().unwrap()
-}
 
 #[tokio::test]
 async fn an_entry_is_appended_once_and_its_events_with_it() {
@@ -111,79 +53,13 @@ async fn an_entry_is_appended_once_and_its_events_with_it() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_replaces_entries_and_their_versions_stay_taken() {
+async fn it_holds_to_what_every_store_must() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut pages, _) = open(dir.path()).unwrap();
-    let page = PageName::of_key("a");
-    append(&mut pages, "a", &[1, 2, 3]).await.unwrap();
-    assert_eq!(
-        pages.checkpoint(&page, &checkpoint(2)).await.unwrap(),
-        Checkpointed::Written
-    );
-    for version in [0, 2] {
-        let answer = pages.checkpoint(&page, &checkpoint(version)).await.unwrap();
-        assert_eq!(answer, Checkpointed::Superseded);
-    }
-    for version in [1, 2, 3] {
-        let answer = append(&mut pages, "a", &[version]).await;
-        assert!(matches!(answer, Err(AppendError::Conflict)), "version {version}");
-    }
-    let stored = pages.load(&[page]).await.pop().unwrap().unwrap().unwrap();
-    assert_eq!(
-        (stored.checkpoint, stored.entries),
-        (Some(checkpoint(2)), vec![entry(3)])
-    );
-}
-
-#[tokio::test]
-async fn an_incident_moves_forward_only_and_a_mute_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_, mut outbox) = open(dir.path()).unwrap();
+    let (mut pages, mut outbox) = open(dir.path()).unwrap();
+    contract::entries_are_appended_once(&mut pages).await;
+    contract::a_checkpoint_replaces_entries(&mut pages).await;
     let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
-    let (first, second) = (transition(1, Change::Opened), transition(2, Change::Resolved));
-    outbox.keep(&[&anomaly(), &anomaly()]).await.unwrap();
-    assert_eq!(
-        outbox.advance(&[&first, &second], at(9)).await.unwrap(),
-        [Advance::Tell, Advance::Tell]
-    );
-    outbox.told(&[&first]).await.unwrap();
-    assert_eq!(
-        outbox.advance(&[&first, &second], at(9)).await.unwrap(),
-        [Advance::Told, Advance::Tell]
-    );
-    let Found::One(incident) = incidents
-        .find(&incidents.list(9).await.unwrap()[0].id[..4])
-        .await
-        .unwrap()
-    else {
-        panic!("one incident has this id")
-    };
-    assert_eq!(
-        (incident.open, &incident.latest),
-        (false, &second),
-        "an older transition changes nothing"
-    );
-    assert_eq!(
-        incidents.transitions(&incident).await.unwrap(),
-        [first.clone(), second.clone()]
-    );
-    assert_eq!(incidents.anomalies(&incident, 9).await.unwrap().len(), 1, "stored once");
-    outbox.told(&[&second]).await.unwrap();
-    outbox.told(&[&first]).await.unwrap();
-    let answers = outbox.advance(&[&first, &second], at(9)).await.unwrap();
-    assert_eq!(answers, [Advance::Told, Advance::Told], "what was told stays told");
-    let second = transition(3, Change::Worsened);
-    incidents.mute_sensor("DHT_001", at(20)).await.unwrap();
-    assert_eq!(outbox.advance(&[&second], at(19)).await.unwrap(), [Advance::Muted]);
-    assert_eq!(outbox.advance(&[&second], at(20)).await.unwrap(), [Advance::Tell]);
-    incidents.mute(&incident, at(30)).await.unwrap();
-    assert_eq!(outbox.advance(&[&second], at(29)).await.unwrap(), [Advance::Muted]);
-    let by = incidents.acknowledge(&incident, "Ada", at(3)).await.unwrap();
-    assert_eq!(
-        incidents.acknowledge(&incident, "Bob", at(4)).await.unwrap(),
-        by,
-        "who was first stays"
-    );
+    contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
 }
 
 #[tokio::test]

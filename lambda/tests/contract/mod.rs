@@ -1,0 +1,177 @@
+//! What every store must hold to, whatever it is made of.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test may panic, and not every test needs all of it"
+)]
+
+use std::sync::Arc;
+
+use detect::{Anomaly, Change, Event, Kinds, Transition};
+use lambda::entry::{Checkpoint, Entry};
+use lambda::incidents::{Found, Incidents};
+use lambda::marks::Marks;
+use lambda::outbox::{Advance, Outbox};
+use lambda::page_name::PageName;
+use lambda::pages::{Append, AppendError, Checkpointed, Pages, Stored};
+use wire::{Sensor, Timestamp, Value};
+
+pub fn at(second: i64) -> Timestamp {
+    let start: Timestamp = "2024-05-01 10:00:00".parse().unwrap();
+    start.saturating_add_micros(second * 1_000_000)
+}
+
+pub fn transition(number: u32, change: Change) -> Transition {
+    Transition {
+        sensor: Arc::new(Sensor::new("DHT_001", "Temperature").with_unit("°C").with_group("hall")),
+        since: at(0),
+        number,
+        change,
+        kinds: Kinds::ABOVE,
+        value: Value::Scalar(104.2),
+        expected: Some((96.0, 101.0)),
+        peak: 3.5,
+        time: at(i64::from(number)),
+    }
+}
+
+pub fn anomaly() -> Anomaly {
+    Anomaly {
+        sensor: transition(1, Change::Opened).sensor,
+        time: at(0),
+        value: Value::Scalar(104.2),
+        kinds: Kinds::ABOVE | Kinds::RATE,
+        score: 3.5,
+        expected: Some((96.0, 101.0)),
+        incident: at(0),
+    }
+}
+
+pub fn entry(version: u64) -> Entry {
+    let mut marks = Marks::default();
+    marks.set("shard", &u128::from(version).into());
+    Entry {
+        version,
+        marks,
+        journal: vec![1, version as u8],
+        events: vec![
+            Event::Anomaly(anomaly()),
+            Event::Incident(transition(1, Change::Opened)),
+        ],
+    }
+}
+
+pub fn checkpoint(version: u64) -> Checkpoint {
+    Checkpoint {
+        version,
+        marks: Marks::default(),
+        page: vec![7; 9],
+    }
+}
+
+pub async fn append(pages: &mut impl Pages, name: &str, versions: &[u64]) -> Result<(), AppendError> {
+    let append = Append {
+        page: PageName::of_key(name),
+        entries: versions.iter().copied().map(entry).collect(),
+    };
+    pages.append(&[append]).await.pop().unwrap()
+}
+
+pub async fn load(pages: &mut impl Pages, name: &str) -> Option<Stored> {
+    pages.load(&[PageName::of_key(name)]).await.pop().unwrap().unwrap()
+}
+
+pub fn versions(stored: &Stored) -> Vec<u64> {
+    stored.entries.iter().map(|entry| entry.version).collect()
+}
+
+/// An entry is appended once, after those before it, and one page's conflict is not another's.
+pub async fn entries_are_appended_once(pages: &mut impl Pages) {
+    append(pages, "b", &[1, 2]).await.unwrap();
+    let both = [("b", 2), ("c", 1)].map(|(name, version)| Append {
+        page: PageName::of_key(name),
+        entries: vec![entry(version)],
+    });
+    let answers = pages.append(&both).await;
+    assert!(
+        matches!(answers[..], [Err(AppendError::Conflict), Ok(())]),
+        "{answers:?}"
+    );
+    assert_eq!(versions(&load(pages, "b").await.unwrap()), [1, 2]);
+    assert_eq!(versions(&load(pages, "c").await.unwrap()), [1]);
+    assert_eq!(load(pages, "d").await, None);
+}
+
+/// A checkpoint replaces entries, and their versions stay taken.
+pub async fn a_checkpoint_replaces_entries(pages: &mut impl Pages) {
+    let page = PageName::of_key("a");
+    append(pages, "a", &[1, 2, 3]).await.unwrap();
+    assert_eq!(
+        pages.checkpoint(&page, &checkpoint(2)).await.unwrap(),
+        Checkpointed::Written
+    );
+    for version in [0, 2] {
+        let answer = pages.checkpoint(&page, &checkpoint(version)).await.unwrap();
+        assert_eq!(answer, Checkpointed::Superseded);
+    }
+    for version in [1, 2, 3] {
+        let answer = append(pages, "a", &[version]).await;
+        assert!(matches!(answer, Err(AppendError::Conflict)), "version {version}");
+    }
+    let stored = load(pages, "a").await.unwrap();
+    assert_eq!(stored.checkpoint, Some(checkpoint(2)));
+    assert_eq!(versions(&stored), [3]);
+    assert_eq!(
+        (&stored.entries[0].journal, &stored.entries[0].marks),
+        (&entry(3).journal, &entry(3).marks)
+    );
+}
+
+/// An incident moves forward only, and a mute ends.
+pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents: &impl Incidents) {
+    let (first, second) = (transition(1, Change::Opened), transition(2, Change::Resolved));
+    outbox.keep(&[&anomaly(), &anomaly()]).await.unwrap();
+    assert_eq!(
+        outbox.advance(&[&first, &second], at(9)).await.unwrap(),
+        [Advance::Tell, Advance::Tell]
+    );
+    outbox.told(&[&first]).await.unwrap();
+    assert_eq!(
+        outbox.advance(&[&first, &second], at(9)).await.unwrap(),
+        [Advance::Told, Advance::Tell]
+    );
+    let Found::One(incident) = incidents
+        .find(&incidents.list(9).await.unwrap()[0].id[..4])
+        .await
+        .unwrap()
+    else {
+        panic!("one incident has this id")
+    };
+    assert_eq!(
+        (incident.open, &incident.latest),
+        (false, &second),
+        "an older transition changes nothing"
+    );
+    assert_eq!(
+        incidents.transitions(&incident).await.unwrap(),
+        [first.clone(), second.clone()]
+    );
+    assert_eq!(incidents.anomalies(&incident, 9).await.unwrap().len(), 1, "stored once");
+    outbox.told(&[&second]).await.unwrap();
+    outbox.told(&[&first]).await.unwrap();
+    let answers = outbox.advance(&[&first, &second], at(9)).await.unwrap();
+    assert_eq!(answers, [Advance::Told, Advance::Told], "what was told stays told");
+    let second = transition(3, Change::Worsened);
+    incidents.mute_sensor("DHT_001", at(20)).await.unwrap();
+    assert_eq!(outbox.advance(&[&second], at(19)).await.unwrap(), [Advance::Muted]);
+    assert_eq!(outbox.advance(&[&second], at(20)).await.unwrap(), [Advance::Tell]);
+    incidents.mute(&incident, at(30)).await.unwrap();
+    assert_eq!(outbox.advance(&[&second], at(29)).await.unwrap(), [Advance::Muted]);
+    let by = incidents.acknowledge(&incident, "Ada", at(3)).await.unwrap();
+    assert_eq!(
+        incidents.acknowledge(&incident, "Bob", at(4)).await.unwrap(),
+        by,
+        "who was first stays"
+    );
+}
