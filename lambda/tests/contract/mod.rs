@@ -141,6 +141,7 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
         outbox.advance(&[&first, &second], at(9)).await.unwrap(),
         [Advance::Told, Advance::Tell]
     );
+    assert_eq!(outbox.advance(&[&first], at(9)).await.unwrap(), [Advance::Told]);
     let Found::One(incident) = incidents
         .find(&incidents.list(9).await.unwrap()[0].id[..4])
         .await
