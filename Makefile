@@ -40,9 +40,11 @@ $(PYTHON): requirements-test.txt
 	touch $@
 
 .PHONY: bars
-bars: ## The figures of docs/figures.md, measured here
+bars: lambda ## The figures of docs/figures.md, measured here
 	$(CARGO) build --release --locked
 	scripts/measure_bars.sh
+	$(CARGO) bench --locked -p temp-ingest-lambda --no-default-features --bench handler
+	python3 scripts/measure_start.py $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for a minute each (needs nightly and cargo-fuzz)

@@ -78,7 +78,7 @@ impl Checkpoint {
 }
 
 /// Events as a store keeps them apart from their entry.
-pub(crate) fn encode_events(events: &[Event]) -> Vec<u8> {
+pub fn encode_events(events: &[Event]) -> Vec<u8> {
     encoding::encode(&events)
 }
 
