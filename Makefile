@@ -3,7 +3,7 @@ CARGO  ?= cargo
 VENV   ?= target/venv
 PYTHON := $(VENV)/bin/python
 TOOLS  := target/tools
-export PATH := $(abspath $(TOOLS))/usr/bin:$(PATH)
+export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(PATH)
 
 .DEFAULT_GOAL := help
 
@@ -16,7 +16,7 @@ run: ## Build and start: a simulated house and a recorded series, scored on this
 	$(CARGO) run --release --locked --bin temp-ingest -- run
 
 .PHONY: test
-test: tools lambda $(PYTHON) ## Everything CI checks; installs what it needs
+test: tools $(PYTHON) templates lambda ## Everything CI checks; installs what it needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
@@ -30,8 +30,15 @@ lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	mkdir -p target/lambda
 	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
+.PHONY: templates
+templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules of our own
+	$(VENV)/bin/yamllint --strict cfn
+	$(VENV)/bin/cfn-lint --include-checks I -- cfn/*.yaml
+	$(VENV)/bin/checkov --framework cloudformation --directory cfn --skip-download --quiet --compact
+	cfn-guard validate --rules cfn/rules $(patsubst %,--data %,$(wildcard cfn/*.yaml))
+
 .PHONY: tools
-tools: ## Install the tools `make test` runs beside Rust: shellcheck, promtool, python3
+tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard
 	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt
