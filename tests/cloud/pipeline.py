@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -93,17 +94,21 @@ class Pipeline:
         return [one for one in self.inbox.take() if one.attributes["sensor"].startswith(prefix)]
 
 
-def metrics(mapping: Mapping, since: int = 0) -> dict[str, float]:
+def metrics(mapping: Mapping, since: int = 0) -> Counter[str]:
     """The sum of every metric that the function wrote in the embedded format, from an invocation on."""
-    sums: dict[str, float] = {}
+    sums: Counter[str] = Counter()
     for invocation in mapping.invocations[since:]:
-        if not isinstance(invocation.outcome, Answered):
-            continue
-        for line in invocation.outcome.log.splitlines():
-            if not line.startswith("{") or '"_aws"' not in line:
-                continue
+        if isinstance(invocation.outcome, Answered):
+            sums.update(embedded(invocation.outcome))
+    return sums
+
+
+def embedded(outcome: Answered) -> Counter[str]:
+    """The metrics of one invocation, from its log."""
+    sums: Counter[str] = Counter()
+    for line in outcome.log.splitlines():
+        if line.startswith("{") and '"_aws"' in line:
             entry = json.loads(line)
             for directive in entry["_aws"]["CloudWatchMetrics"]:
-                for metric in directive["Metrics"]:
-                    sums[metric["Name"]] = sums.get(metric["Name"], 0) + entry[metric["Name"]]
+                sums.update({metric["Name"]: entry[metric["Name"]] for metric in directive["Metrics"]})
     return sums
