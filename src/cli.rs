@@ -18,7 +18,7 @@ use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
 use crate::{clock, daemon, doctor, log, profile};
-use arguments::{Backtest, Cli, Command, Config, DeadLetter, Incidents, Simulate, State};
+use arguments::{AboutIncidents, Backtest, Cli, Command, Config, DeadLetter, Incidents, Simulate, State};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
@@ -151,33 +151,35 @@ fn of_history(what: &Backtest) -> Result<(), Failure> {
     Ok(writeln!(io::stderr(), "{summary}").context("writing the summary")?)
 }
 
-fn of_incidents(command: Incidents) -> Result<(), Failure> {
-    let (Incidents::List { kept, .. }
-    | Incidents::Show { kept, .. }
-    | Incidents::Acknowledge { kept, .. }
-    | Incidents::Mute { kept, .. }) = &command;
+fn of_incidents(asked: Incidents) -> Result<(), Failure> {
+    let Incidents { table, about } = &asked;
     let runtime = runtime()?;
-    let done = match &kept.table {
+    let done = match table {
         Some(table) => {
             let store = runtime.block_on(incidents::in_table(table));
-            runtime.block_on(about_incidents(&command, &store))
+            runtime.block_on(about_incidents(about, &store))
         }
         None => {
-            let store = incidents::in_store(&kept.state.dir()?).map_err(anyhow::Error::from)?;
-            runtime.block_on(about_incidents(&command, &store))
+            let store = incidents::in_store(&about.state().dir()?).map_err(anyhow::Error::from)?;
+            runtime.block_on(about_incidents(about, &store))
         }
     };
     Ok(done.map_err(anyhow::Error::from)?)
 }
 
-async fn about_incidents(command: &Incidents, store: &impl lambda::incidents::Incidents) -> Result<(), IncidentsError> {
+async fn about_incidents(
+    about: &AboutIncidents,
+    store: &impl lambda::incidents::Incidents,
+) -> Result<(), IncidentsError> {
     let mut out = io::stdout().lock();
     let format = |json: &bool| if *json { Format::Json } else { Format::Text };
-    match command {
-        Incidents::List { json, .. } => incidents::list(store, format(json), &mut out).await,
-        Incidents::Show { id, json, .. } => incidents::show(store, id, format(json), &mut out).await,
-        Incidents::Acknowledge { id, by, .. } => incidents::acknowledge(store, id, by, clock::now(), &mut out).await,
-        Incidents::Mute { target, duration, .. } => {
+    match about {
+        AboutIncidents::List { json, .. } => incidents::list(store, format(json), &mut out).await,
+        AboutIncidents::Show { id, json, .. } => incidents::show(store, id, format(json), &mut out).await,
+        AboutIncidents::Acknowledge { id, by, .. } => {
+            incidents::acknowledge(store, id, by, clock::now(), &mut out).await
+        }
+        AboutIncidents::Mute { target, duration, .. } => {
             incidents::mute(store, target, duration.get(), clock::now(), &mut out).await
         }
     }
@@ -255,6 +257,17 @@ fn nobody_reads(error: &anyhow::Error) -> bool {
         })
     });
     kinds.any(|kind| kind == io::ErrorKind::BrokenPipe)
+}
+
+impl AboutIncidents {
+    fn state(&self) -> &State {
+        match self {
+            Self::List { state, .. }
+            | Self::Show { state, .. }
+            | Self::Acknowledge { state, .. }
+            | Self::Mute { state, .. } => state,
+        }
+    }
 }
 
 impl State {

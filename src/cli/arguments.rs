@@ -44,8 +44,7 @@ pub(super) enum Command {
     /// Writes timestamp,value,anomaly_score,incident to standard output, a row for each row, and a summary to standard
     /// error. A score of 2 is an alert.
     Backtest(Backtest),
-    /// List, show, acknowledge and mute incidents of the embedded store
-    #[command(subcommand)]
+    /// List, show, acknowledge and mute incidents, of the embedded store or of the functions in AWS
     Incidents(Incidents),
     /// What could not be delivered, and why
     #[command(subcommand)]
@@ -100,22 +99,21 @@ pub(super) struct State {
     pub(super) config: Config,
 }
 
-/// Where incidents are kept.
 #[derive(Debug, Args)]
-pub(super) struct Kept {
+pub(super) struct Incidents {
     /// The DynamoDB table the functions keep incidents in. Without it: the embedded store of this machine
-    #[arg(long, value_name = "NAME", conflicts_with = "state_dir")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub(super) table: Option<String>,
-    #[command(flatten)]
-    pub(super) state: State,
+    #[command(subcommand)]
+    pub(super) about: AboutIncidents,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Incidents {
+pub(super) enum AboutIncidents {
     /// All incidents, open ones first
     List {
         #[command(flatten)]
-        kept: Kept,
+        state: State,
         /// One JSON array instead of a table
         #[arg(long)]
         json: bool,
@@ -125,7 +123,7 @@ pub(super) enum Incidents {
         /// Its id, or the beginning of it
         id: String,
         #[command(flatten)]
-        kept: Kept,
+        state: State,
         /// One JSON object instead of text
         #[arg(long)]
         json: bool,
@@ -138,7 +136,7 @@ pub(super) enum Incidents {
         #[arg(long, value_name = "NAME", default_value_t = user())]
         by: String,
         #[command(flatten)]
-        kept: Kept,
+        state: State,
     },
     /// Send no messages about a sensor or an incident for a while; both are kept all the same
     Mute {
@@ -148,7 +146,7 @@ pub(super) enum Incidents {
         #[arg(long = "for", value_name = "DURATION")]
         duration: Mute,
         #[command(flatten)]
-        kept: Kept,
+        state: State,
     },
 }
 
@@ -177,10 +175,48 @@ fn user() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use detect::{Change, Kinds, Transition};
+    use lambda::Message;
+    use wire::{Sensor, Timestamp, Value};
+
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_message_says_can_be_typed() {
+        let transition = Transition {
+            sensor: Arc::new(Sensor::new("DHT_001", "Temperature")),
+            since: Timestamp::default(),
+            number: 1,
+            change: Change::Opened,
+            kinds: Kinds::ABOVE,
+            value: Value::Scalar(104.2),
+            expected: None,
+            peak: 3.0,
+            time: Timestamp::default(),
+        };
+        for prefix in ["temp-ingest incidents", "temp-ingest incidents --table incidents-1"] {
+            let text = Message::of(&transition, prefix).text;
+            let commands: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.find(prefix).map(|at| &line[at..]))
+                .collect();
+            assert_eq!(commands.len(), 3, "{text}");
+            for command in commands {
+                let parsed = Cli::try_parse_from(command.split(' '));
+                assert!(
+                    parsed.is_ok(),
+                    "{command}: {}",
+                    parsed.err().map(|error| error.to_string()).unwrap_or_default()
+                );
+            }
+        }
     }
 }
