@@ -30,6 +30,11 @@ lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	mkdir -p target/lambda
 	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
+.PHONY: cloud
+cloud: lambda $(PYTHON) ## Build and start the same on a stand-in for AWS on this machine, deployed from cfn/
+	$(CARGO) build --release --locked --bin temp-ingest
+	$(PYTHON) scripts/cloud.py
+
 .PHONY: templates
 templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules of our own
 	$(VENV)/bin/yamllint --strict cfn

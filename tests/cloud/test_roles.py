@@ -170,6 +170,7 @@ class Permissions(unittest.TestCase):
 class TunedSettings(unittest.TestCase):
     """A twin of the function that scores, warm from the beginning and never restarted."""
 
+    NAME = "twin"
     BOUND_SECONDS = 90
     sensors = 0
 
@@ -179,9 +180,9 @@ class TunedSettings(unittest.TestCase):
         like = cloud.deployment.configuration("detect")
         api = cloud.standin.client("lambda")
         with cloud.deployment.code.open("rb") as code:
-            cls.name = api.create_function(
-                FunctionName="twin", Code={"ZipFile": code.read()}, Environment=like["Environment"],
-                **{name: like[name] for name in ("Runtime", "Handler", "Role", "Timeout", "MemorySize")})["FunctionName"]
+            api.create_function(
+                FunctionName=cls.NAME, Code={"ZipFile": code.read()}, Environment=like["Environment"],
+                **{name: like[name] for name in ("Runtime", "Handler", "Role", "Timeout", "MemorySize")})
         cls.before = cls.anomalies()
         cls.tune("rate = 1000000\nthreshold = 100")
 
@@ -207,7 +208,7 @@ class TunedSettings(unittest.TestCase):
             "eventName": "aws:kinesis:record", "invokeIdentityArn": "", "awsRegion": "", "eventSourceARN": "",
         } for number, value in enumerate(values)]
         answer = cloud.standin.client("lambda").invoke(
-            FunctionName=cls.name, LogType="Tail", Payload=json.dumps({"Records": records}).encode())
+            FunctionName=cls.NAME, LogType="Tail", Payload=json.dumps({"Records": records}).encode())
         outcome = Answered(json.loads(answer["Payload"].read()), base64.b64decode(answer["LogResult"]).decode())
         if outcome.value != {"batchItemFailures": []}:
             raise AssertionError(f"the twin answers {outcome}")
