@@ -27,6 +27,7 @@ test: tools $(PYTHON) templates lambda ## Everything CI checks; installs what it
 .PHONY: lambda
 lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	$(CARGO) build --release --locked -p temp-ingest-lambda --bin bootstrap
+	scripts/check_glibc.sh $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 	mkdir -p target/lambda
 	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 

@@ -10,44 +10,28 @@ use std::sync::Arc;
 
 use detect::{Change, Event, Kinds, Settings};
 use lambda::embedded::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
-use lambda::entry::Entry;
 use lambda::handler::{Handler, Limits};
 use lambda::incidents::Incidents;
 use lambda::outbox::Outbox;
 use lambda::page_name::PageName;
-use lambda::pages::{Append, AppendError, Pages};
+use lambda::pages::Pages;
 use lambda::{KinesisRecord, StoreError};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
 use wire::{Bounds, Identity, ProducerId, Reading, Sensor, Value, json};
 
-use contract::{append, at, entry, transition};
+use contract::{append, at, transition};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_1.db");
 
 #[tokio::test]
-async fn an_entry_is_appended_once_and_its_events_with_it() {
+async fn events_wait_with_their_entry_and_a_conflict_leaves_none() {
     let dir = tempfile::tempdir().unwrap();
     let (mut pages, mut outbox) = open(dir.path()).unwrap();
-    let (a, b) = (PageName::of_key("a"), PageName::of_key("b"));
     append(&mut pages, "a", &[1, 2]).await.unwrap();
-    let both = [("a", 2), ("b", 1)].map(|(name, version)| Append {
-        page: PageName::of_key(name),
-        entries: vec![entry(version)],
-    });
-    let answers = pages.append(&both).await;
-    assert!(
-        matches!(answers[..], [Err(AppendError::Conflict), Ok(())]),
-        "{answers:?}"
-    );
-    let stored = pages.load(&[a, b, PageName::of_key("c")]).await;
-    let entries: Vec<Option<Vec<Entry>>> = stored
-        .into_iter()
-        .map(|stored| stored.unwrap().map(|stored| stored.entries))
-        .collect();
-    assert_eq!(entries, [Some(vec![entry(1), entry(2)]), Some(vec![entry(1)]), None]);
+    append(&mut pages, "a", &[2]).await.unwrap_err();
     let untold = outbox.untold(10).unwrap();
-    assert_eq!(untold.len(), 3, "a conflict leaves no events");
+    assert_eq!(untold.len(), 2);
     outbox.delivered(&untold[..1]).unwrap();
     assert_eq!(outbox.untold(10).unwrap(), untold[1..]);
 }

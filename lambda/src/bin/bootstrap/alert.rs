@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_config::SdkConfig;
 use lambda::alert::{Delivered, deliver};
 use lambda::entry::decode_events;
 use lambda::tables::TableOutbox;
@@ -11,7 +12,7 @@ use wire::Timestamp;
 use crate::event::{Answer, TableEvent, TableRecord};
 use crate::metrics::{Metrics, Unit};
 use crate::topic::Topic;
-use crate::{Invoke, Sdk, required, serve};
+use crate::{Invoke, required, serve};
 
 struct Alert {
     outbox: TableOutbox,
@@ -20,7 +21,7 @@ struct Alert {
 }
 
 /// Serves invocations.
-pub async fn run(sdk: &Sdk) -> anyhow::Result<()> {
+pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     let anomalies = required("ANOMALIES_TABLE", "the name of the table of anomalies")?;
     let incidents = required("INCIDENTS_TABLE", "the name of the table of incidents")?;
     let topic = required("TOPIC_ARN", "the ARN of the topic people subscribe to")?;

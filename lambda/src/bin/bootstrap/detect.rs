@@ -1,5 +1,6 @@
 //! Behind the stream: records in, pages moved, the first record that failed out.
 
+use aws_config::SdkConfig;
 use lambda::handler::{Counts, Handled, Limits};
 use lambda::tables::{TablePages, TableReadings};
 use lambda::{Handler, KinesisRecord};
@@ -10,7 +11,7 @@ use crate::metrics::{Metrics, Unit};
 use crate::output::Output;
 use crate::parameter::{Parameter, Settings};
 use crate::scores::Destinations;
-use crate::{Invoke, Sdk, optional, required, serve};
+use crate::{Invoke, optional, required, serve};
 
 /// How many days readings are kept where nothing else is set.
 const READINGS_DAYS: u32 = 30;
@@ -22,7 +23,7 @@ struct Detect {
 }
 
 /// Serves invocations.
-pub async fn run(sdk: &Sdk) -> anyhow::Result<()> {
+pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     let tables = aws_sdk_dynamodb::Client::new(sdk);
     let pages = required("PAGES_TABLE", "the name of the table of pages")?;
     let parameter = required(

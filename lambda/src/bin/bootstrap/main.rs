@@ -15,9 +15,15 @@ mod topic;
 
 use std::env;
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tracing_subscriber::EnvFilter;
+
+/// Ten times what the slowest of these calls takes in a healthy region.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// One thread: a function has two processors only from 1.8 GB of memory on.
 #[tokio::main(flavor = "current_thread")]
@@ -33,12 +39,19 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let sdk = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    let sdk = sdk().await;
     match required("_HANDLER", "the function's property Handler")?.as_str() {
         "detect" => detect::run(&sdk).await,
         "alert" => alert::run(&sdk).await,
         other => bail!("no handler is called {other:?}: set the function's property Handler to detect or alert"),
     }
+}
+
+/// The SDK tries a call again by itself, and does not wait for one that hangs until the function's time is up.
+async fn sdk() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    loader.timeout_config(timeouts).load().await
 }
 
 /// Lines of JSON, which CloudWatch Logs takes apart.
@@ -82,6 +95,3 @@ trait Invoke<E> {
     /// Which records failed, or why all of them did.
     fn invoke(&mut self, event: E) -> impl Future<Output = Result<event::Answer, lambda_runtime::Error>>;
 }
-
-/// How the SDK is set up, for whoever makes a client of it.
-type Sdk = SdkConfig;
