@@ -17,8 +17,8 @@ use crate::dead_letter::DeadLetters;
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
-use crate::{clock, daemon, doctor, log, profile};
-use arguments::{AboutIncidents, Backtest, Cli, Command, Config, DeadLetter, Incidents, Simulate, State};
+use crate::{clock, cost, daemon, doctor, log, profile};
+use arguments::{AboutIncidents, Backtest, Cli, Command, Config, Cost, DeadLetter, Incidents, Simulate, State};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
@@ -67,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(what) => Ok(simulated(&what)?),
         Command::Backtest(what) => of_history(&what),
         Command::Incidents(command) => of_incidents(command),
+        Command::Cost(what) => of_load(what),
         Command::DeadLetter(command) => of_dead_letters(command),
     }
 }
@@ -149,6 +150,13 @@ fn of_history(what: &Backtest) -> Result<(), Failure> {
     let summary = backtest(BufReader::new(file), &path, sensor, &detect, &mut out).map_err(anyhow::Error::from)?;
     out.flush().context("writing to standard output")?;
     Ok(writeln!(io::stderr(), "{summary}").context("writing the summary")?)
+}
+
+fn of_load(what: Cost) -> Result<(), Failure> {
+    let format = what.format;
+    let estimate = cost::estimate(&what.into()).map_err(|refused| Invalid(vec![refused.to_string()]))?;
+    let written = cost::write(&estimate, format, &mut io::stdout().lock());
+    Ok(written.context("writing to standard output")?)
 }
 
 fn of_incidents(asked: Incidents) -> Result<(), Failure> {

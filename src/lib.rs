@@ -62,6 +62,8 @@ pub mod state_dir;
 pub mod backtest;
 /// The command line.
 pub mod cli;
+/// The command `cost`: what a load takes of AWS and costs a month.
+pub mod cost;
 /// The command `doctor`: all the daemon needs, looked at before it is needed.
 pub mod doctor;
 /// The command `incidents`: incidents of the embedded store, for people.

@@ -39,6 +39,7 @@ fn help_and_version_are_everywhere() {
         "simulate",
         "backtest",
         "incidents",
+        "cost",
         "dead-letter",
     ] {
         let help = temp_ingest(home.path()).args([command, "--help"]).output().unwrap();
@@ -379,5 +380,28 @@ fn backtest_scores_every_row_and_sums_up() {
         err(&missing).starts_with("temp-ingest: opening gone.csv: "),
         "{}",
         err(&missing)
+    );
+}
+
+#[test]
+fn cost_answers_or_says_what_it_takes() {
+    let home = tempfile::tempdir().unwrap();
+    let cost = |arguments: &[&str]| temp_ingest(home.path()).arg("cost").args(arguments).output().unwrap();
+    let text = cost(&["--rate", "1000", "--size", "100"]);
+    assert_eq!(text.status.code(), Some(0), "{}", err(&text));
+    assert!(
+        out(&text).contains("$ a month") && out(&text).contains("Taken for granted:"),
+        "{}",
+        out(&text)
+    );
+    let json = cost(&["--rate", "0.5", "--size", "100", "--sensors", "20", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["load"]["sensors"], 20.0);
+    let refused = cost(&["--rate", "0", "--size", "100"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(
+        err(&refused).starts_with("--rate 0: write a number from 0.001 to "),
+        "{}",
+        err(&refused)
     );
 }

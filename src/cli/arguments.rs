@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cost::{Format, Load};
 use crate::duration::Within;
 use crate::profile;
 
@@ -46,6 +47,10 @@ pub(super) enum Command {
     Backtest(Backtest),
     /// List, show, acknowledge and mute incidents, of the embedded store or of the functions in AWS
     Incidents(Incidents),
+    /// What a load takes of AWS and costs a month, aggregated and plain, provisioned and on demand
+    ///
+    /// The prices are those of us-east-1 and of the day that is printed. What had to be guessed is printed too.
+    Cost(Cost),
     /// What could not be delivered, and why
     #[command(subcommand)]
     DeadLetter(DeadLetter),
@@ -88,6 +93,52 @@ pub(super) struct Backtest {
     /// The configuration whose [detect] table is used
     #[command(flatten)]
     pub(super) config: Config,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Cost {
+    /// Readings a second, of all sensors together
+    #[arg(long, value_name = "READINGS_PER_S")]
+    pub(super) rate: f64,
+    /// Bytes of a reading as JSON
+    #[arg(long, value_name = "BYTES")]
+    pub(super) size: u32,
+    /// How many sensors. Without it: as many as give a reading a second each
+    #[arg(long, value_name = "N")]
+    pub(super) sensors: Option<u64>,
+    /// Lanes of the daemon. Without it: 16, or 4 to a shard
+    #[arg(long, value_name = "N")]
+    pub(super) lanes: Option<u32>,
+    /// Milliseconds a reading may wait for others to share its record
+    #[arg(long, value_name = "MS", default_value_t = Load::default().linger_ms)]
+    pub(super) linger: u32,
+    /// Most records an invocation
+    #[arg(long, value_name = "RECORDS", default_value_t = Load::default().batch_size)]
+    pub(super) batch_size: u32,
+    /// Seconds that records are gathered for an invocation
+    #[arg(long, value_name = "S", default_value_t = Load::default().batch_window)]
+    pub(super) batch_window: u32,
+    /// Invocations of a shard at once
+    #[arg(long, value_name = "N", default_value_t = Load::default().parallelization)]
+    pub(super) parallelization: u32,
+    /// Memory of each function
+    #[arg(long, value_name = "MB", default_value_t = Load::default().memory)]
+    pub(super) memory: u32,
+    /// Anomalies of all sensors together. Without it: one a sensor
+    #[arg(long, value_name = "N")]
+    pub(super) anomalies_per_day: Option<f64>,
+    /// Email subscriptions of the topic
+    #[arg(long, value_name = "N", default_value_t = Load::default().emails)]
+    pub(super) emails: u32,
+    /// SMS subscriptions of the topic
+    #[arg(long, value_name = "N", default_value_t = Load::default().sms)]
+    pub(super) sms: u32,
+    /// Days that every reading is kept in a table; 0: none is
+    #[arg(long, value_name = "DAYS", default_value_t = Load::default().readings_days)]
+    pub(super) readings_days: u32,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +216,26 @@ pub(super) enum DeadLetter {
     },
     /// Send everything again through the configured sink, under new identities; ends when all is delivered
     Replay(Config),
+}
+
+impl From<Cost> for Load {
+    fn from(cost: Cost) -> Self {
+        Self {
+            rate: cost.rate,
+            size: cost.size,
+            sensors: cost.sensors,
+            lanes: cost.lanes,
+            linger_ms: cost.linger,
+            batch_size: cost.batch_size,
+            batch_window: cost.batch_window,
+            parallelization: cost.parallelization,
+            memory: cost.memory,
+            anomalies_per_day: cost.anomalies_per_day,
+            emails: cost.emails,
+            sms: cost.sms,
+            readings_days: cost.readings_days,
+        }
+    }
 }
 
 fn user() -> String {
