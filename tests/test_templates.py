@@ -95,6 +95,21 @@ BREAKS = [
     ("alarms_tell_somebody", ("alarms.yaml", "Resources/Poison/Properties"), "AlarmActions", []),
     ("alarms_tell_somebody", ("alarms.yaml", "Resources/Poison/Properties"), "OKActions", GONE),
     ("alarms_know_silence", ("alarms.yaml", "Resources/Poison/Properties"), "TreatMissingData", GONE),
+    ("nobody_comes_in_from_outside", ("network.yaml", "Resources/EndpointSecurityGroup/Properties"),
+     "SecurityGroupIngress/0/CidrIp", "0.0.0.0/0"),
+    ("nobody_comes_in_from_outside", ("network.yaml", "Resources/EndpointSecurityGroup/Properties"),
+     "SecurityGroupIngress/0/FromPort", 22),
+    ("nobody_comes_in_from_outside", ("network.yaml", "Resources"), "Opening",
+     {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {}}),
+    ("ways_out_are_stated", ("network.yaml", "Resources/EndpointSecurityGroup/Properties"), "SecurityGroupEgress", GONE),
+    ("ways_out_are_stated", ("network.yaml", "Resources/EndpointSecurityGroup/Properties"),
+     "SecurityGroupEgress/0/ToPort", 65535),
+    ("subnets_give_no_addresses", ("network.yaml", "Resources/PublicSubnetA/Properties"), "MapPublicIpOnLaunch", True),
+    ("networks_are_on_record", ("network.yaml", "Resources"), "FlowLog", GONE),
+    ("networks_are_on_record", ("network.yaml", "Resources/FlowLog/Properties"), "TrafficType", "REJECT"),
+    ("endpoints_are_found_by_the_usual_names", ("network.yaml", "Resources/KinesisEndpoint/Properties"),
+     "PrivateDnsEnabled", GONE),
+    ("endpoints_are_found_by_the_usual_names", ("network.yaml", "Resources/StsEndpoint"), "Condition", GONE),
 ]
 
 
