@@ -28,7 +28,7 @@ use crate::screen::Screen;
 use crate::settings::{Aggregation, Loaded, Origin, Settings};
 use crate::sink::Sink;
 use crate::sink::embedded::{Embedded, Terminal};
-use crate::sink::kinesis::{Kinesis, Target};
+use crate::sink::kinesis::Kinesis;
 use crate::sink::stdout::Stdout;
 use crate::source::{Batch, Output};
 use crate::sources::{Sources, Wiring};
@@ -59,7 +59,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 /// many readings went, and which files they were in.
 pub async fn send_dead_letters(mut loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
     let settings = &mut loaded.settings;
-    let state_dir = state_dir_of(&settings.spool.dir()?);
+    let state_dir = settings.state_dir()?;
     settings.source.clear();
     settings.admin.listen.set_port(0);
     settings.spool.dir = Some(state_dir.join("dead-letter-spool"));
@@ -127,7 +127,7 @@ impl Daemon {
         let address = server.address();
         let dir = settings.spool.dir()?;
         let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
-        let state_dir = state_dir_of(&dir);
+        let state_dir = settings.state_dir()?;
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
         let (sink, embedded) = sink(settings, &state_dir)?;
@@ -369,22 +369,7 @@ type Closing = Option<Arc<Embedded>>;
 
 fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
-        settings::Sink::Kinesis => {
-            let stream = settings
-                .kinesis
-                .stream
-                .clone()
-                .context("sink = \"kinesis\" needs kinesis.stream")?;
-            let (region, timeout) = (settings.kinesis.region.clone(), settings.kinesis.timeout.get());
-            (
-                Arc::new(Kinesis::new(Target {
-                    stream,
-                    region,
-                    timeout,
-                })),
-                None,
-            )
-        }
+        settings::Sink::Kinesis => (Arc::new(Kinesis::new(settings.kinesis.target())), None),
         settings::Sink::Stdout => (Arc::new(Stdout), None),
         settings::Sink::Embedded => {
             let teller = Terminal::new(std::io::stdout(), std::io::stdout().is_terminal());
@@ -392,11 +377,6 @@ fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>,
             (embedded.clone(), Some(embedded))
         }
     })
-}
-
-/// The spool's folder is in the one for state, which holds the rest too.
-fn state_dir_of(spool: &Path) -> PathBuf {
-    spool.parent().unwrap_or(spool).to_owned()
 }
 
 /// Where records go, as a dead letter names it.
