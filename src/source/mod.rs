@@ -57,7 +57,7 @@ pub enum SourceError {
         problems: Vec<Problem>,
     },
     /// A file could not be read or written.
-    #[error("{doing} {file}: {source}")]
+    #[error("{doing} {file}")]
     File {
         /// What was being done: `reading`.
         doing: &'static str,

@@ -219,3 +219,16 @@ async fn the_built_in_example_is_whole() {
     assert_eq!(readings[0].sensor().id(), "recorded");
     assert_eq!(source.await.unwrap().unwrap(), Ended::Spent);
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_cause_once() {
+    let error = SourceError::File {
+        doing: "reading",
+        file: "house.csv".to_owned(),
+        source: std::io::Error::other("no such disk"),
+    };
+    assert_eq!(
+        format!("{:#}", anyhow::Error::from(error)),
+        "reading house.csv: no such disk"
+    );
+}
