@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use wire::Sensor;
 
 use crate::backtest::backtest;
-use crate::dead_letter::DeadLetters;
+use crate::dead_letter::{DeadLetterError, DeadLetters, list_given_up};
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
@@ -195,26 +195,62 @@ async fn about_incidents(
 
 fn of_dead_letters(command: DeadLetter) -> Result<(), Failure> {
     match command {
-        DeadLetter::List { state, json } => Ok(list_dead_letters(&state.dir()?, json)?),
-        DeadLetter::Replay(at) => {
-            let loaded = prepare(at.config.as_deref())?;
-            let (readings, files) = runtime()?.block_on(daemon::send_dead_letters(loaded))?;
-            let mut out = io::stdout().lock();
-            let told = files
-                .iter()
-                .try_for_each(|file| writeln!(out, "kept as {}", file.display()));
-            let told = told.and_then(|()| writeln!(out, "{readings} readings sent again"));
-            Ok(told.context("writing to standard output")?)
+        DeadLetter::List { state, given_up, json } if given_up.from.is_empty() => {
+            Ok(list_dead_letters(&state.dir()?, json)?)
+        }
+        DeadLetter::List { given_up, json, .. } => {
+            let listed = list_given_up(&given_up.from, json, &mut io::stdout().lock());
+            Ok(not_all(&listed.map_err(anyhow::Error::from)?)?)
+        }
+        DeadLetter::Replay { config, given_up } => {
+            let loaded = prepare(config.config.as_deref())?;
+            if given_up.from.is_empty() {
+                Ok(send_dead_letters(loaded)?)
+            } else {
+                Ok(send_given_up(loaded, &given_up.from)?)
+            }
         }
     }
 }
 
+fn send_dead_letters(loaded: Loaded) -> anyhow::Result<()> {
+    let (readings, files) = runtime()?.block_on(daemon::send_dead_letters(loaded))?;
+    let mut out = io::stdout().lock();
+    let told = files
+        .iter()
+        .try_for_each(|file| writeln!(out, "kept as {}", file.display()));
+    told.and_then(|()| writeln!(out, "{readings} readings sent again"))
+        .context("writing to standard output")
+}
+
+fn send_given_up(loaded: Loaded, from: &[PathBuf]) -> anyhow::Result<()> {
+    let (readings, problems) = runtime()?.block_on(daemon::send_given_up(loaded, from))?;
+    writeln!(io::stdout(), "{readings} readings sent again").context("writing to standard output")?;
+    anyhow::ensure!(
+        problems == 0,
+        "not all could be sent: the log says {problems} times why"
+    );
+    Ok(())
+}
+
 fn list_dead_letters(dir: &Path, json: bool) -> anyhow::Result<()> {
-    let malformed = DeadLetters::open(dir, "")?.list(&mut io::stdout().lock(), json)?;
-    for error in &malformed {
-        writeln!(io::stderr(), "{error}")?;
+    not_all(&DeadLetters::open(dir, "")?.list(&mut io::stdout().lock(), json)?)
+}
+
+/// A failure where something could not be listed.
+fn not_all(problems: &[DeadLetterError]) -> anyhow::Result<()> {
+    let mut err = io::stderr().lock();
+    for problem in problems {
+        writeln!(err, "{problem}")?;
+        if let Some(cause) = std::error::Error::source(problem) {
+            writeln!(err, "  {cause}")?;
+        }
     }
-    anyhow::ensure!(malformed.is_empty(), "{} lines are no dead letters", malformed.len());
+    anyhow::ensure!(
+        problems.is_empty(),
+        "{} times something could not be read",
+        problems.len()
+    );
     Ok(())
 }
 

@@ -14,11 +14,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
-use wire::ProducerId;
+use wire::{ProducerId, Reading};
 
 use crate::admin::{Server, Shown};
 use crate::backoff::Backoff;
-use crate::dead_letter::{DeadLetters, Replay};
+use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
 use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
 use crate::ledger::Ledger;
@@ -55,33 +55,52 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     failed.and(drained)
 }
 
-/// Sends dead letters again, under new identities, through a daemon of their own that may run beside the real one. Says how
-/// many readings went, and which files they were in.
-pub async fn send_dead_letters(mut loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
-    let settings = &mut loaded.settings;
-    let state_dir = settings.state_dir()?;
-    settings.source.clear();
-    settings.admin.listen.set_port(0);
-    settings.spool.dir = Some(state_dir.join("dead-letter-spool"));
-    let replay = DeadLetters::open(&state_dir, &sink_name(settings))?.replay()?;
-    let mut daemon = Daemon::start(loaded).await?;
-    let output = daemon.sources.as_ref().expect("just started").output();
-    let feeding = tokio::spawn(feed(replay, output));
-    let failed = daemon.watch().await;
-    let drained = daemon.drain(failed.is_err()).await;
-    failed.and(drained)?;
-    let (replay, readings) = feeding.await.context("reading the dead letters")??;
+/// Sends dead letters again, under new identities. Says how many readings went, and which files they were in.
+pub async fn send_dead_letters(loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
+    let settings = &loaded.settings;
+    let replay = DeadLetters::open(&settings.state_dir()?, &sink_name(settings))?.replay()?;
+    let (replay, readings) = send(loaded, replay).await?;
     Ok((readings, replay.finish()?))
 }
 
-async fn feed(mut replay: Replay, output: Output) -> anyhow::Result<(Replay, u64)> {
+/// Sends what Lambda gave up again, under new identities. Says how many readings went, and of how much it had to be said that
+/// it could not.
+pub async fn send_given_up(loaded: Loaded, paths: &[PathBuf]) -> anyhow::Result<(u64, u64)> {
+    let (redrive, readings) = send(loaded, Redrive::open(paths)?).await?;
+    Ok((readings, redrive.problems()))
+}
+
+/// Sends readings through a daemon of their own that may run beside the real one.
+async fn send<R>(mut loaded: Loaded, readings: R) -> anyhow::Result<(R, u64)>
+where
+    R: Iterator<Item = Result<Reading, DeadLetterError>> + Send + 'static,
+{
+    let settings = &mut loaded.settings;
+    settings.spool.dir = Some(settings.state_dir()?.join("dead-letter-spool"));
+    settings.source.clear();
+    settings.admin.listen.set_port(0);
+    let mut daemon = Daemon::start(loaded).await?;
+    let output = daemon.sources.as_ref().expect("just started").output();
+    let feeding = tokio::spawn(feed(readings, output));
+    let failed = daemon.watch().await;
+    let drained = daemon.drain(failed.is_err()).await;
+    failed.and(drained)?;
+    feeding.await.context("reading what is to be sent again")?
+}
+
+async fn feed<R>(mut replay: R, output: Output) -> anyhow::Result<(R, u64)>
+where
+    R: Iterator<Item = Result<Reading, DeadLetterError>>,
+{
     let mut sent = 0;
     loop {
         let mut readings = Vec::with_capacity(DEAD_LETTER_BATCH);
-        for reading in replay.by_ref().take(DEAD_LETTER_BATCH) {
+        while readings.len() < DEAD_LETTER_BATCH
+            && let Some(reading) = replay.next()
+        {
             match reading {
                 Ok(reading) => readings.push(reading),
-                Err(error) => warn!(%error, "a dead letter gives no readings, and stays one"),
+                Err(error) => warn!("not sent, and left where it is: {:#}", anyhow!(error)),
             }
         }
         if readings.is_empty() {

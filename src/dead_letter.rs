@@ -3,9 +3,13 @@
 //! Nothing here deletes: a replayed file is renamed, what could not be replayed goes back. The file is opened anew for
 //! each record, because a replay by another process may have renamed it meanwhile.
 
+mod given_up;
 mod line;
+mod redrive;
 mod replay;
 
+#[cfg(test)]
+mod redrive_tests;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +17,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+pub use self::redrive::{Redrive, list_given_up};
 pub use self::replay::Replay;
 use crate::ledger;
 use crate::record::Record;
@@ -50,6 +55,14 @@ pub enum DeadLetterError {
         path: PathBuf,
         /// The line, from 1.
         line: u64,
+        /// What is wrong with it, and how to mend it.
+        problem: String,
+    },
+    /// A file of what Lambda gave up that holds no readings, or not all it should.
+    #[error("{}: {problem}", path.display())]
+    GivenUp {
+        /// The file.
+        path: PathBuf,
         /// What is wrong with it, and how to mend it.
         problem: String,
     },

@@ -210,12 +210,30 @@ pub(super) enum DeadLetter {
     List {
         #[command(flatten)]
         state: State,
-        /// The lines of the file instead of a table
+        #[command(flatten)]
+        given_up: GivenUp,
+        /// JSON lines instead of a table
         #[arg(long)]
         json: bool,
     },
     /// Send everything again through the configured sink, under new identities; ends when all is delivered
-    Replay(Config),
+    ///
+    /// Dead letters of the daemon are sent once. Objects named by --from stay as they are: sent twice, the second time their
+    /// readings are late, which is counted and changes nothing.
+    Replay {
+        #[command(flatten)]
+        config: Config,
+        #[command(flatten)]
+        given_up: GivenUp,
+    },
+}
+
+/// What Lambda gave up, instead of the daemon's own dead letters.
+#[derive(Debug, Args)]
+pub(super) struct GivenUp {
+    /// Objects of the functions' failure destination, or folders of them, instead of the daemon's own dead letters
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) from: Vec<PathBuf>,
 }
 
 impl From<Cost> for Load {
