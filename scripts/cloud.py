@@ -142,8 +142,8 @@ def commands(pipeline: Pipeline, inbox: Queue) -> str:
     return f"""
   Look inside from another terminal:
     source {file}
+    temp-ingest incidents --table "$INCIDENTS" list
     aws dynamodb scan --table-name "$ANOMALIES" --max-items 3
-    aws dynamodb scan --table-name "$INCIDENTS" --max-items 3
     aws sqs receive-message --endpoint-url "$AWS_ENDPOINT_URL" --queue-url "$INBOX"
     aws s3 ls --recursive "s3://$FAILURES"
   Ctrl-C ends it and removes everything.

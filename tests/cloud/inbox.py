@@ -120,8 +120,8 @@ class WebInbox(Server):
 
 
 class TopicDouble(Server):
-    """Stands for SNS itself, to see what is published in all its forms, and to fail. The function is pointed at it by
-    AWS_ENDPOINT_URL_SNS."""
+    """Stands for SNS itself, to fail, and to see what is published in all its forms: the stand-in only logs that there
+    was an email or an SMS. The function is pointed at it by AWS_ENDPOINT_URL_SNS."""
 
     def __init__(self):
         self.published: list[dict] = []

@@ -1,7 +1,7 @@
 """A stand-in for AWS in a process of its own: ministack, on a free port of this machine, all it keeps in one folder.
 
 Traps, each met once:
-- It binds every interface unless told otherwise, and its MQTT listener does even then: that one is switched off.
+- Its MQTT listener binds every interface, whatever the rest does: it is switched off.
 - Functions inherit its environment, so it gets a small one of its own, and `AWS_ENDPOINT_URL` is how they find back.
 - Its state, unpacked functions and pid file go to the temporary folder: two of them would share these.
 - With AUTH=true policies count, also those that refuse whoever comes without TLS: so then it speaks TLS. Its own way to
@@ -68,7 +68,6 @@ class Standin:
             "TMPDIR": str(self.folder),
             "STATE_DIR": str(self.folder / "state"),
             "S3_DATA_DIR": str(self.folder / "s3"),
-            "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "MINISTACK_REGION": REGION,
@@ -90,12 +89,16 @@ class Standin:
         self._await_ready()
 
     def _await_ready(self) -> None:
+        tls = ssl.create_default_context(cafile=self.certificate) if self.auth else None
+        # A proxy of this machine's is for elsewhere.
+        direct = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls))
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise RuntimeError(f"ministack ended with {self._process.returncode}:\n{self.log.read_text()}")
             try:
-                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5, context=self._tls()) as answer:
+                with direct.open(f"{self.url}/_ministack/health", timeout=5) as answer:
                     json.load(answer)
                     return
             except (urllib.error.URLError, OSError):
@@ -109,9 +112,6 @@ class Standin:
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stand-in",
              "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
              "-keyout", self._key, "-out", self.certificate], check=True, capture_output=True)
-
-    def _tls(self) -> ssl.SSLContext | None:
-        return ssl.create_default_context(cafile=self.certificate) if self.auth else None
 
     def stop(self) -> None:
         """Ends the process and every function it started, then removes what they kept."""
@@ -127,10 +127,6 @@ class Standin:
         self._clients.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def client(self, service: str, credentials: dict | None = None):
         """A client of a service: as root, or with the credentials of somebody else."""
         credentials = credentials or ROOT
@@ -140,7 +136,7 @@ class Standin:
                 service, **credentials, endpoint_url=self.url, verify=str(self.certificate) if self.auth else None,
                 # Whoever calls decides about trying again: a second layer would hide what the first is there to see.
                 config=Config(retries={"total_max_attempts": 1}, read_timeout=60, s3={"addressing_style": "path"},
-                              parameter_validation=False, max_pool_connections=64),
+                              proxies={}, parameter_validation=False, max_pool_connections=64),
             )
         return self._clients[key]
 
@@ -157,6 +153,7 @@ class Standin:
             "AWS_SECRET_ACCESS_KEY": ROOT["aws_secret_access_key"],
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
+            "NO_PROXY": "127.0.0.1",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }

@@ -25,7 +25,7 @@ class MakeCloud(unittest.TestCase):
         self.log = self.folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(REPOSITORY / "scripts/cloud.py")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, REPOSITORY / "scripts/cloud.py"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=os.environ | {"TMPDIR": str(self.folder)}, start_new_session=True)
         self.addCleanup(self.end)
 
