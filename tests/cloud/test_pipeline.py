@@ -249,37 +249,68 @@ class Failures(unittest.TestCase):
         self.assertEqual(len(cloud.anomalies("OUTBOX")), 3)
         self.assertEqual(len(cloud.messages("OUTBOX")), 3)
 
-    def test_what_fails_for_good_goes_whole_to_the_failure_destination(self):
-        before, given_up = len(cloud.detect.invocations), len(cloud.detect.given_up)
-        lines = [line.encode() for line in hot("DEAD", 4)]
+    def give_up(self) -> list[dict]:
+        """All there is in the stream fails for good; the invocation records that this left, in order."""
         parameter = cloud.deployment.variables("detect")["SETTINGS_PARAMETER"]
+        s3, bucket = cloud.standin.client("s3"), cloud.detect.settings.bucket
+        before = self.objects()
         cloud.deployment.restart("detect", SETTINGS_PARAMETER="/no/such/parameter")
         try:
-            cloud.put_raw(*lines, key="DEAD")
             cloud.detect.drain()
         finally:
             cloud.deployment.restart("detect", SETTINGS_PARAMETER=parameter)
-        self.addCleanup(cloud.detect.given_up.clear)
+            cloud.detect.given_up.clear()
+        records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in self.objects() - before]
+        return sorted(records, key=lambda record: int(record["KinesisBatchInfo"]["startSequenceNumber"]))
+
+    def objects(self) -> set[str]:
+        listing = cloud.standin.client("s3").get_paginator("list_objects_v2")
+        pages = listing.paginate(Bucket=cloud.detect.settings.bucket)
+        return {one["Key"] for page in pages for one in page.get("Contents", [])}
+
+    def test_what_fails_for_good_goes_whole_to_the_failure_destination(self):
+        before = len(cloud.detect.invocations)
+        lines = [line.encode() for line in hot("DEAD", 4)]
+        cloud.put_raw(*lines, key="DEAD")
+        kept = [json.loads(record["payload"])["Records"] for record in self.give_up()]
+        self.assertEqual([[base64.b64decode(one["kinesis"]["data"]) for one in records] for records in kept],
+                         [[line] for line in lines])
         sizes = [len(one.records) for one in cloud.detect.invocations[before:]]
         self.assertEqual(sizes[:3], [4, 2, 1], "an error bisects the batch")
-        retries = cloud.detect.settings.max_retries
-        self.assertEqual(Counter(sizes)[1], 4 * (retries + 1))
-        self.assertEqual(len(cloud.detect.given_up) - given_up, 4)
-        kept = self.kept()
-        self.assertEqual([[base64.b64decode(one["kinesis"]["data"]) for one in event["Records"]] for event in kept],
-                         [[line] for line in lines])
+        self.assertEqual(Counter(sizes)[1], 4 * (cloud.detect.settings.max_retries + 1))
         # What came after it goes on.
         cloud.put_raw(*(line.encode() for line in hot("LIVES")), key="DEAD")
         cloud.drain()
         self.assertEqual((len(cloud.anomalies("DEAD")), len(cloud.anomalies("LIVES"))), (0, 1))
 
-    def kept(self) -> list[dict]:
-        """The events in the failure destination, in order."""
-        s3, bucket = cloud.standin.client("s3"), cloud.detect.settings.bucket
-        keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-        records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
-        records.sort(key=lambda record: int(record["KinesisBatchInfo"]["startSequenceNumber"]))
-        return [json.loads(record["payload"]) for record in records]
+    def test_what_landed_there_is_driven_again(self):
+        cloud.put(hot("REDRIVE", 4))
+        folder = cloud.folder()
+        folder.mkdir()
+        for number, record in enumerate(self.give_up()):
+            (folder / f"object-{number}").write_text(json.dumps(record))
+        self.assertEqual(cloud.anomalies("REDRIVE"), [])
+        config = folder / "config.toml"
+        config.write_text(daemon.configuration(cloud.stream, "", folder))
+        run = subprocess.run(
+            [daemon.binary(), "dead-letter", "replay", "--config", config, "--from", *folder.glob("object-*")],
+            text=True, capture_output=True, env=daemon.environment(cloud.standin, folder))
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.check_redriven("REDRIVE", 4)
+
+    def test_records_of_others_are_driven_through_the_function(self):
+        cloud.put_raw(*(line.encode() for line in hot("OTHERS", 2)), key="OTHERS")
+        for record in self.give_up():
+            answer = cloud.standin.client("lambda").invoke(
+                FunctionName=cloud.deployment.functions["detect"], Payload=record["payload"].encode())
+            self.assertEqual(json.load(answer["Payload"]), {"batchItemFailures": []})
+        self.check_redriven("OTHERS", 2)
+
+    def check_redriven(self, prefix: str, count: int) -> None:
+        cloud.drain()
+        sensors = [f"{prefix}_{number:03d}" for number in range(count)]
+        self.assertEqual(sorted(item["deviceid"] for item in cloud.anomalies(prefix)), sensors)
+        self.assertEqual(sorted(one.attributes["sensor"] for one in cloud.messages(prefix)), sensors)
 
 
 class Duplicates(unittest.TestCase):
