@@ -9,6 +9,8 @@ mod traffic;
 mod work;
 
 #[cfg(test)]
+mod document_tests;
+#[cfg(test)]
 mod tests;
 
 use serde::Serialize;
@@ -134,8 +136,8 @@ fn assumptions(plan: &Plan) -> Vec<String> {
     let mut all = traffic::assumptions(plan);
     all.extend(work::assumptions(plan));
     all.push(
-        "not counted: free tiers, discounts, tax, the machine of the daemon, data leaving AWS, KMS, S3 of the failure \
-         destination, the output stream"
+        "not counted: free tiers, discounts, tax, the machine of the daemon, data leaving AWS, KMS (a dollar for the topic's \
+         key), S3 of the failure destination, the output stream"
             .to_owned(),
     );
     all
