@@ -23,6 +23,10 @@ ROLE = "detect.yaml", "Resources/DetectRole/Properties/Policies/0/PolicyDocument
 TOPIC_POLICY = "data.yaml", "Resources/TopicPolicy/Properties/PolicyDocument/Statement"
 KEY = "data.yaml", "Resources/TopicKey/Properties"
 
+INSTANCE_ROLE = "ingest.yaml", "Resources/InstanceRole/Properties/Policies/0/PolicyDocument/Statement"
+LAUNCH = "ingest.yaml", "Resources/LaunchTemplate/Properties/LaunchTemplateData"
+DEPLOYMENTS = "ingest.yaml", "Resources/DeploymentGroup/Properties"
+
 # A rule, and a change that breaks it: the template, the path of what is changed, and what it becomes.
 BREAKS = [
     ("statements_say_what_they_are_for", ROLE, "0/Sid", GONE),
@@ -110,6 +114,25 @@ BREAKS = [
     ("endpoints_are_found_by_the_usual_names", ("network.yaml", "Resources/KinesisEndpoint/Properties"),
      "PrivateDnsEnabled", GONE),
     ("endpoints_are_found_by_the_usual_names", ("network.yaml", "Resources/StsEndpoint"), "Condition", GONE),
+    ("resources_are_exact", INSTANCE_ROLE, "2/Action/0", "s3:PutObject"),
+    ("resources_are_exact", INSTANCE_ROLE, "1/Resource", "*"),
+    ("roles_have_no_policies_from_elsewhere", ("ingest.yaml", "Resources/DeployRole/Properties"), "ManagedPolicyArns/0",
+     {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess"}),
+    ("metadata_needs_a_token", LAUNCH, "MetadataOptions", GONE),
+    ("metadata_needs_a_token", LAUNCH, "MetadataOptions/HttpTokens", "optional"),
+    ("metadata_needs_a_token", LAUNCH, "MetadataOptions/HttpPutResponseHopLimit", 2),
+    ("volumes_are_encrypted", LAUNCH, "BlockDeviceMappings/1/Ebs/Encrypted", False),
+    ("volumes_are_encrypted", LAUNCH, "BlockDeviceMappings/1/Ebs/DeleteOnTermination", GONE),
+    ("instances_have_no_keys", LAUNCH, "KeyName", "mine"),
+    ("instances_have_no_keys", LAUNCH, "ImageId", "ami-1"),
+    ("instances_have_no_keys", ("ingest.yaml", "Parameters/Image"), "Type", "String"),
+    ("instances_are_awaited_and_drained", ("ingest.yaml", "Resources/Instances"), "CreationPolicy", GONE),
+    ("instances_are_awaited_and_drained", ("ingest.yaml", "Resources/Instances"), "UpdatePolicy", GONE),
+    ("instances_are_awaited_and_drained", ("ingest.yaml", "Resources/Instances/Properties"),
+     "LifecycleHookSpecificationList/0/LifecycleTransition", "autoscaling:EC2_INSTANCE_LAUNCHING"),
+    ("deployments_are_rolled_back", DEPLOYMENTS, "AutoRollbackConfiguration/Events", ["DEPLOYMENT_STOP_ON_ALARM"]),
+    ("deployments_are_rolled_back", DEPLOYMENTS, "AutoRollbackConfiguration/Enabled", False),
+    ("deployments_are_rolled_back", DEPLOYMENTS, "AlarmConfiguration", GONE),
 ]
 
 
@@ -232,8 +255,11 @@ class TemplatesTest(unittest.TestCase):
         self.assertEqual(settings["detect"], documented["detect"])
 
     def test_every_alarm_refers_to_itself(self):
-        for name, alarm in TEMPLATES["alarms.yaml"]["Resources"].items():
-            self.assertRegex(alarm["Properties"]["AlarmDescription"], f"See {name} in docs/operations.md\\.$")
+        alarms = {name: one["Properties"] for template in TEMPLATES.values()
+                  for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+        self.assertTrue(alarms)
+        for name, alarm in alarms.items():
+            self.assertRegex(alarm["AlarmDescription"], f"See {name} in docs/operations.md\\.$")
 
 
 if __name__ == "__main__":
