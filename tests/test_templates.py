@@ -133,6 +133,8 @@ BREAKS = [
     ("deployments_are_rolled_back", DEPLOYMENTS, "AutoRollbackConfiguration/Events", ["DEPLOYMENT_STOP_ON_ALARM"]),
     ("deployments_are_rolled_back", DEPLOYMENTS, "AutoRollbackConfiguration/Enabled", False),
     ("deployments_are_rolled_back", DEPLOYMENTS, "AlarmConfiguration", GONE),
+    ("alarms_tell_somebody", ("observe.yaml", "Resources/Busy/Properties"), "OKActions", GONE),
+    ("names_are_the_persons", ("observe.yaml", "Resources/AgentSettings/Properties"), "Name", "/temp-ingest/agent"),
 ]
 
 
@@ -253,6 +255,21 @@ class TemplatesTest(unittest.TestCase):
         settings = tomllib.loads(TEMPLATES["detect.yaml"]["Parameters"]["Settings"]["Default"])
         documented = tomllib.loads((REPOSITORY / "config/config.toml").read_text())
         self.assertEqual(settings["detect"], documented["detect"])
+
+    def test_what_is_measured_and_shown_is_there(self):
+        observe = TEMPLATES["observe.yaml"]["Resources"]
+        agent = json.loads(observe["AgentSettings"]["Properties"]["Value"]["Fn::Sub"][0])
+        json.loads(observe["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0])
+        prometheus = agent["logs"]["metrics_collected"]["prometheus"]
+        selectors = prometheus["emf_processor"]["metric_declaration"][0]["metric_selectors"]
+        documented = set(re.findall(r"^\| `(temp_ingest_\w+)`", (REPOSITORY / "README.md").read_text(), re.MULTILINE))
+        measured = {name for name in documented if any(re.search(one, name) for one in selectors)}
+        used = {name for template in TEMPLATES.values() for path, text in texts(template)
+                for name in re.findall(r"temp_ingest_\w+", text) if "AgentSettings" not in path}
+        self.assertTrue(used)
+        self.assertLessEqual(used, measured)
+        # The file that the agent reads is written by the instance's user data.
+        self.assertIn(prometheus["prometheus_config_path"], (CFN / "ingest.yaml").read_text())
 
     def test_every_alarm_refers_to_itself(self):
         alarms = {name: one["Properties"] for template in TEMPLATES.values()
