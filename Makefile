@@ -36,6 +36,14 @@ cloud: lambda $(PYTHON) ## Build and start the same on a stand-in for AWS on thi
 	$(CARGO) build --release --locked --bin temp-ingest
 	$(PYTHON) scripts/cloud.py
 
+.PHONY: deploy
+deploy: $(if $(DRY_RUN),,lambda bundle) ## Everything into your AWS account: EMAIL=you@example.com (SET, PARAMETERS, PREFIX, DRY_RUN=1)
+	@EMAIL="$(EMAIL)" SET="$(SET)" PARAMETERS="$(PARAMETERS)" PREFIX="$(PREFIX)" DRY_RUN="$(DRY_RUN)" python3 scripts/account.py deploy
+
+.PHONY: destroy
+destroy: ## Everything out of it again; asks first, unless YES=1 (PREFIX, DRY_RUN=1)
+	@YES="$(YES)" PREFIX="$(PREFIX)" DRY_RUN="$(DRY_RUN)" python3 scripts/account.py destroy
+
 .PHONY: templates
 templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules of our own
 	$(VENV)/bin/yamllint --strict cfn

@@ -118,7 +118,8 @@ class DrainTest(unittest.TestCase):
     # Inactive from the third time it is asked.
     SYSTEMCTL = """case $1 in
         show) echo >>"$FOLDER/shown"
-              if (($(wc -l <"$FOLDER/shown") > 2)); then echo inactive; echo success; else echo active; echo success; fi ;;
+              if (($(wc -l <"$FOLDER/shown") > 2)); then echo inactive; else echo active; fi
+              echo success ;;
         is-failed) exit 1 ;;
     esac"""
 
@@ -136,7 +137,8 @@ class DrainTest(unittest.TestCase):
         self.assertEqual(script.config.read_text(), 'sink = "kinesis"\n[spool]\nmax_bytes = "2GiB"\n')
         calls = script.calls
         hook = "--auto-scaling-group-name group --lifecycle-hook-name drain --instance-id i-1"
-        self.assertEqual(calls[-1], f"aws autoscaling complete-lifecycle-action {hook} --lifecycle-action-result CONTINUE")
+        completed = f"aws autoscaling complete-lifecycle-action {hook} --lifecycle-action-result CONTINUE"
+        self.assertEqual(calls[-1], completed)
         self.assertEqual(calls.count(f"aws autoscaling record-lifecycle-action-heartbeat {hook}"), 2)
         self.assertLess(calls.index("sleep 10"), calls.index("systemctl restart temp-ingest"))
         self.assertIn("aws cloudwatch delete-alarms --alarm-names s-i-1-recover s-i-1-reboot", calls)

@@ -275,7 +275,9 @@ class TemplatesTest(unittest.TestCase):
         alarms = {name: one["Properties"] for template in TEMPLATES.values()
                   for name, one in template["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
         self.assertTrue(alarms)
+        operations = (REPOSITORY / "docs/operations.md").read_text()
         for name, alarm in alarms.items():
+            self.assertTrue(re.search(rf"^\|[^|]*`{name}`", operations, re.MULTILINE), f"docs/operations.md has no {name}")
             self.assertRegex(alarm["AlarmDescription"], f"See {name} in docs/operations.md\\.$")
 
 
