@@ -1,7 +1,7 @@
 """`make deploy` and `make destroy`: everything in cfn/ into an AWS account, and out of it again.
 
 Each command that it gives is printed first, and with DRY_RUN=1 only printed. It asks AWS by its own command line, of
-either major version, so credentials and region are whatever `aws` finds. Both ways can be run twice, after a failure too.
+either major version, so credentials and region are whatever `aws` finds. Each can be run twice, also after a failure.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -36,6 +37,7 @@ class Account:
     poll_seconds: float
     # Answers to the questions of the templates: one is given to every template that asks.
     answers: dict[str, str] = field(default_factory=dict)
+    _now: dict[str, dict] = field(default_factory=dict, init=False)
 
     def stack(self, name: str) -> str:
         return f"{self.prefix}-{name}"
@@ -62,15 +64,31 @@ class Account:
             raise Failed(f"`{shlex.join(['aws', *arguments])}` failed: {run.stderr.strip()}")
         return json.loads(run.stdout or "null")
 
-    def described(self, name: str) -> dict | None:
-        found = self.ask("cloudformation", "describe-stacks", "--stack-name", self.stack(name), absent="does not exist")
-        return found["Stacks"][0] if found else None
+    @cached_property
+    def found(self) -> dict[str, dict]:
+        """The stacks that were there at first."""
+        listed = self.ask("cloudformation", "describe-stacks") or {"Stacks": []}
+        return {one["StackName"]: one for one in listed["Stacks"] if one["StackStatus"] != "DELETE_COMPLETE"}
+
+    def is_there(self, name: str) -> bool:
+        """A dry run goes through all of them."""
+        return self.dry_run or self.stack(name) in self.found
+
+    def has_come_to_be(self, name: str) -> bool:
+        """A stack whose creation failed has rolled back what it made, and has no outputs."""
+        return self.dry_run or bool(self.found.get(self.stack(name), {}).get("Outputs"))
+
+    def now(self, name: str) -> dict:
+        """A stack as it is now, asked for once: nobody asks before it is deployed."""
+        if name not in self._now:
+            answer = self.ask("cloudformation", "describe-stacks", "--stack-name", self.stack(name))
+            self._now[name] = answer["Stacks"][0]
+        return self._now[name]
 
     def output(self, name: str, output: str) -> str:
         if self.dry_run:
             return f"<{output} of {self.stack(name)}>"
-        found = self.described(name) or {}
-        for one in found.get("Outputs", []):
+        for one in self.now(name).get("Outputs", []):
             if one["OutputKey"] == output:
                 return one["OutputValue"]
         raise Failed(f"the stack {self.stack(name)} has no output {output}")
@@ -117,9 +135,9 @@ def check_answers(account: Account) -> None:
 
 
 def deploy_stack(account: Account, name: str, **given: str) -> None:
-    found = account.described(name)
+    found = account.found.get(account.stack(name), {})
     # What never came to be cannot be updated.
-    if found and found["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
+    if found.get("StackStatus") in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
         delete_stack(account, name)
     template = REPOSITORY / f"cfn/{name}.yaml"
     asked = questions(template)
@@ -204,7 +222,7 @@ def tell(target: dict, seen: set[tuple[str, str, str]]) -> None:
 
 
 def destroy(account: Account) -> None:
-    protected = has_protection(account.described("data"))
+    protected = has_protection(account.found.get(account.stack("data"), {}))
     kept = ["  backups of the deleted tables, for 35 days, made by DynamoDB free of charge",
             "  the topic's own key, waiting seven days to be deleted, free of charge"]
     print(f"deleting {', '.join(map(account.stack, reversed(STACKS)))}, with all that they keep: readings, anomalies, "
@@ -221,7 +239,7 @@ def destroy(account: Account) -> None:
     delete_stack(account, "alarms")
     delete_stack(account, "detect")
     if not protected:
-        if account.described("data") or account.dry_run:
+        if account.has_come_to_be("data"):
             for bucket in ("CodeBucketName", "FailureBucketName"):
                 account.aws("s3", "rm", "--only-show-errors", "--recursive", f"s3://{account.output('data', bucket)}")
         delete_stack(account, "data")
@@ -229,14 +247,13 @@ def destroy(account: Account) -> None:
     say_what_is_left(account, protected)
 
 
-def has_protection(data: dict | None) -> bool:
-    answers = {one["ParameterKey"]: one["ParameterValue"] for one in (data or {}).get("Parameters", [])}
-    return answers.get("DeletionProtection") == "yes"
+def has_protection(data: dict) -> bool:
+    return {"ParameterKey": "DeletionProtection", "ParameterValue": "yes"} in data.get("Parameters", [])
 
 
 def drain(account: Account) -> None:
     """Lets every instance send its spool and go, while the stream is still there to take it."""
-    if account.described("ingest") is None and not account.dry_run:
+    if not account.has_come_to_be("ingest"):
         return
     group = account.output("ingest", "GroupName")
     account.aws("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, "--min-size", "0",
@@ -263,7 +280,7 @@ def undo_drain(account: Account) -> None:
     answer = account.ask("autoscaling", "describe-auto-scaling-groups", "--auto-scaling-group-names", group)
     if account.dry_run or answer["AutoScalingGroups"][0]["MaxSize"] > 0:
         return
-    size = {one["ParameterKey"]: one["ParameterValue"] for one in account.described("ingest")["Parameters"]}
+    size = {one["ParameterKey"]: one["ParameterValue"] for one in account.now("ingest")["Parameters"]}
     account.aws("autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, "--min-size",
                 size["InstanceCount"], "--max-size", size["InstanceMaximum"])
 
@@ -276,7 +293,7 @@ def delete_instance_alarms(account: Account) -> None:
 
 
 def delete_stack(account: Account, name: str) -> None:
-    if account.described(name) is None and not account.dry_run:
+    if not account.is_there(name):
         print(f"{account.stack(name)} is not there")
         return
     account.aws("cloudformation", "delete-stack", "--stack-name", account.stack(name))

@@ -1,8 +1,8 @@
 """`make deploy` and `make destroy`, as a person types them, against a stand-in for an account.
 
 No stand-in takes CodeDeploy in a template, nor the flow log of a network (tests/test_network.py has that on
-another): the templates are deployed without these. The service CodeDeploy itself is replaced by the one here, which answers as its
-API reference says and deploys nothing.
+another): the templates are deployed without these. The service CodeDeploy itself is replaced by the one here, which
+answers as its API reference says and deploys nothing.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ class DrainTest(unittest.TestCase):
     class Scripted(account.Account):
         def __init__(self, groups: list[list[str]], size: int = 0):
             super().__init__("p", False, 0.0)
-            self.groups, self.size, self.changes = groups, size, []
+            self.groups, self.size, self.changes, self.created = groups, size, [], True
 
         def aws(self, *arguments: str, quiet: bool = False) -> str:
             self.changes.append(" ".join(arguments[1:]))
@@ -291,7 +291,8 @@ class DrainTest(unittest.TestCase):
             if arguments[1] == "describe-stacks":
                 parameters = [{"ParameterKey": "InstanceCount", "ParameterValue": "2"},
                               {"ParameterKey": "InstanceMaximum", "ParameterValue": "5"}]
-                return {"Stacks": [{"Outputs": [{"OutputKey": "GroupName", "OutputValue": "g"}],
+                outputs = [{"OutputKey": "GroupName", "OutputValue": "g"}] if self.created else []
+                return {"Stacks": [{"StackName": "p-ingest", "StackStatus": "UPDATE_COMPLETE", "Outputs": outputs,
                                     "Parameters": parameters}]}
             instances = [{"InstanceId": one} for one in (self.groups.pop(0) if self.groups else [])]
             return {"AutoScalingGroups": [{"Instances": instances, "MaxSize": self.size}]}
@@ -303,6 +304,12 @@ class DrainTest(unittest.TestCase):
         self.assertEqual(scripted.groups, [])
         self.assertEqual(said.getvalue().splitlines(), ["  i-1, i-2: sending what is in the spool",
                                                         "  i-1: sending what is in the spool"])
+
+    def test_a_stack_that_never_came_to_be_has_nothing_to_drain(self):
+        scripted = self.Scripted([["i-1"]])
+        scripted.created = False
+        account.drain(scripted)
+        self.assertEqual(scripted.changes, [])
 
     def test_a_deployment_after_it_fills_the_group_again(self):
         scripted = self.Scripted([])
