@@ -38,7 +38,7 @@ async fn store() -> (TempDir, String) {
         transition("DHT_001", 500, 2, Change::Resolved),
         transition("DHT_002", 0, 1, Change::Opened),
     ];
-    outbox.advance(&moments.each_ref(), at(0)).await.unwrap();
+    outbox.advance(&moments.each_ref()).await.unwrap();
     let anomaly = Anomaly {
         sensor: moments[2].sensor.clone(),
         time: at(0),

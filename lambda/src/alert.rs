@@ -1,4 +1,4 @@
-//! Delivers the events of entries: anomalies kept first, then each incident moved forward, told, and marked told.
+//! Delivers the events of entries: anomalies kept first, then incidents moved forward, then each claimed, told, and marked told.
 //!
 //! Whatever stops it between two steps, delivering the same events again finishes the work: only a message published
 //! and not yet marked is repeated.
@@ -7,7 +7,7 @@ use detect::{Anomaly, Event, Transition};
 use wire::Timestamp;
 
 use crate::message::Message;
-use crate::outbox::{Advance, Outbox, TellError, Teller};
+use crate::outbox::{Claim, Outbox, TellError, Teller};
 use crate::store_error::StoreError;
 
 /// What was delivered.
@@ -58,18 +58,18 @@ pub async fn deliver(
     if transitions.is_empty() {
         return Ok(delivered);
     }
-    let advances = outbox.advance(&transitions, now).await?;
-    for (transition, advance) in transitions.into_iter().zip(advances) {
-        match advance {
-            Advance::Told => continue,
-            Advance::Muted => delivered.muted += 1,
-            Advance::Tell => {
+    outbox.advance(&transitions).await?;
+    // One at a time, so that a crash repeats one message and not many.
+    for transition in transitions {
+        match outbox.claim(transition, now).await? {
+            Claim::Told => continue,
+            Claim::Muted => delivered.muted += 1,
+            Claim::Tell => {
                 teller.tell(&Message::of(transition, &outbox.command())).await?;
                 delivered.messages += 1;
             }
         }
-        // One at a time, so that a crash repeats one message and not many.
-        outbox.told(&[transition]).await?;
+        outbox.told(transition).await?;
     }
     Ok(delivered)
 }

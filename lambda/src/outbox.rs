@@ -9,10 +9,10 @@ use wire::Timestamp;
 use crate::message::Message;
 use crate::store_error::StoreError;
 
-/// What moving an incident forward came to.
+/// What is to be done about a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Advance {
-    /// People are to be told: neither this transition nor a later one of its incident was told yet.
+pub enum Claim {
+    /// Tell people: neither this transition nor a later one of its incident was told yet, and nobody else tells it now.
     Tell,
     /// Somebody muted the sensor or the incident: the transition counts as told, but nothing is published.
     Muted,
@@ -25,16 +25,20 @@ pub trait Outbox: Send {
     /// Keeps anomalies: one item a sensor and time, replaced by itself.
     fn keep(&mut self, anomalies: &[&Anomaly]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Moves each incident forward where the transition is later than its last one, else leaves it; one answer a
-    /// transition. `now` decides whether a mute has ended.
-    fn advance(
-        &mut self,
-        transitions: &[&Transition],
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Advance>, StoreError>> + Send;
+    /// Moves each incident forward where the transition is later than its last one, else leaves it.
+    fn advance(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Marks transitions as told.
-    fn told(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Asks whether to tell people of a transition that [`advance`](Self::advance) has seen. Where somebody else is about
+    /// to, it waits until that is marked as told, or until whoever it was can only have been stopped. `now` decides
+    /// whether a mute has ended.
+    fn claim(
+        &mut self,
+        transition: &Transition,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
+
+    /// Marks a transition as told, and ends its claim.
+    fn told(&mut self, transition: &Transition) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// How a person begins a command about these incidents, such as `temp-ingest incidents`.
     fn command(&self) -> String;

@@ -6,12 +6,14 @@
 mod contract;
 mod standin;
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use detect::{Anomaly, Change, Event, Kinds};
 use lambda::entry::{Checkpoint, Entry, decode_events};
 use lambda::incidents::Incidents;
-use lambda::outbox::Outbox;
+use lambda::outbox::{Claim, Outbox};
 use lambda::page_name::PageName;
 use lambda::pages::{Append, AppendError, Checkpointed, MAX_ENTRIES, Pages};
 use lambda::scores::{Scored, Scores};
@@ -50,6 +52,7 @@ async fn the_tables_hold_to_what_every_store_must() {
     one_of_two_wins(&pages).await;
     more_than_one_answer_is_read(&mut pages).await;
     open_incidents_come_first(&mut outbox, &incidents).await;
+    one_of_two_tells(client).await;
     anomalies_are_kept_field_for_field(client, &mut outbox).await;
     readings_are_kept_by_sensor_and_hour(client).await;
 }
@@ -166,7 +169,7 @@ async fn more_than_one_answer_is_read(pages: &mut TablePages) {
 async fn open_incidents_come_first(outbox: &mut TableOutbox, incidents: &TableIncidents) {
     let mut later = transition(1, Change::Opened);
     later.since = at(500);
-    outbox.advance(&[&later], at(500)).await.unwrap();
+    outbox.advance(&[&later]).await.unwrap();
     let listed = incidents.list(9).await.unwrap();
     assert!(listed[0].open && listed[0].latest == later);
     assert_eq!(incidents.list(1).await.unwrap().len(), 1);
@@ -177,6 +180,31 @@ async fn open_incidents_come_first(outbox: &mut TableOutbox, incidents: &TableIn
         "a mute is no incident"
     );
     assert_eq!(outbox.command(), "temp-ingest incidents --table incidents");
+}
+
+async fn one_of_two_tells(client: &Client) {
+    let outbox = || TableOutbox::new(client.clone(), "anomalies", "incidents");
+    let (mut one, mut other) = (outbox(), outbox());
+    let mut transition = transition(1, Change::Opened);
+    transition.since = at(900);
+    one.advance(&[&transition]).await.unwrap();
+    assert_eq!(one.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim(&transition, at(99))).await;
+    assert!(waits.is_err(), "no answer while another has it");
+    one.told(&transition).await.unwrap();
+    assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Told);
+    // Who claimed it was stopped: when its time is over, another tells.
+    transition.number = 2;
+    one.advance(&[&transition]).await.unwrap();
+    assert_eq!(one.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
+    let update = client.update_item().table_name("incidents");
+    let update = update
+        .key("sensor", AttributeValue::S("DHT_001".to_owned()))
+        .key("since", AttributeValue::S("2024-05-01 10:15:00.000000".to_owned()))
+        .update_expression("SET claimed_until_ms = :past")
+        .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+    update.send().await.unwrap();
+    assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
 }
 
 async fn anomalies_are_kept_field_for_field(client: &Client, outbox: &mut TableOutbox) {

@@ -8,7 +8,7 @@ use super::unavailable;
 use crate::encoding;
 use crate::entry::decode_events;
 use crate::incident_id::IncidentId;
-use crate::outbox::{Advance, Outbox};
+use crate::outbox::{Claim, Outbox};
 use crate::store_error::StoreError;
 
 /// Anomalies and incidents in the embedded store.
@@ -86,24 +86,27 @@ impl Outbox for EmbeddedOutbox {
         })
     }
 
-    async fn advance(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Advance>, StoreError> {
+    async fn advance(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
         self.write("moving incidents forward", |transaction| {
             transitions
                 .iter()
-                .map(|transition| advance(transaction, transition, now))
-                .collect()
+                .try_for_each(|transition| advance(transaction, transition))
         })
     }
 
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
-        self.write("marking incidents as told", |transaction| {
-            transitions.iter().try_for_each(|transition| {
-                transaction
-                    .prepare_cached("UPDATE incidents SET told = ?3 WHERE sensor = ?1 AND start_us = ?2 AND told < ?3")?
-                    .execute((transition.sensor.id(), transition.since.as_micros(), transition.number))
-                    .map(drop)
+    // One process tells, one after the other: nobody else can be about to.
+    async fn claim(&mut self, transition: &Transition, now: Timestamp) -> Result<Claim, StoreError> {
+        claim(&self.0, transition, now).map_err(|error| unavailable("reading whether people were told", error))
+    }
+
+    async fn told(&mut self, transition: &Transition) -> Result<(), StoreError> {
+        self.0
+            .prepare_cached("UPDATE incidents SET told = ?3 WHERE sensor = ?1 AND start_us = ?2 AND told < ?3")
+            .and_then(|mut mark| {
+                mark.execute((transition.sensor.id(), transition.since.as_micros(), transition.number))
             })
-        })
+            .map(drop)
+            .map_err(|error| unavailable("marking an incident as told", error))
     }
 
     fn command(&self) -> String {
@@ -132,7 +135,7 @@ fn keep(transaction: &Transaction<'_>, anomaly: &Anomaly) -> rusqlite::Result<()
         .map(drop)
 }
 
-fn advance(transaction: &Transaction<'_>, transition: &Transition, now: Timestamp) -> rusqlite::Result<Advance> {
+fn advance(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::Result<()> {
     let key = (transition.sensor.id(), transition.since.as_micros());
     let bytes = encoding::encode(transition);
     transaction
@@ -150,17 +153,22 @@ fn advance(transaction: &Transaction<'_>, transition: &Transition, now: Timestam
             transition.number,
             transition.change != Change::Resolved,
             &bytes,
-        ))?;
-    let (told, muted_until): (u32, Option<i64>) = transaction
+        ))
+        .map(drop)
+}
+
+fn claim(connection: &Connection, transition: &Transition, now: Timestamp) -> rusqlite::Result<Claim> {
+    let key = (transition.sensor.id(), transition.since.as_micros());
+    let (told, muted_until): (u32, Option<i64>) = connection
         .prepare_cached("SELECT told, muted_until_us FROM incidents WHERE sensor = ?1 AND start_us = ?2")?
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))?;
     if told >= transition.number {
-        return Ok(Advance::Told);
+        return Ok(Claim::Told);
     }
-    let sensor_muted_until: Option<i64> = transaction
+    let sensor_muted_until: Option<i64> = connection
         .prepare_cached("SELECT until_us FROM mutes WHERE sensor = ?1")?
         .query_row([key.0], |row| row.get(0))
         .optional()?;
     let muted = muted_until.max(sensor_muted_until) > Some(now.as_micros());
-    Ok(if muted { Advance::Muted } else { Advance::Tell })
+    Ok(if muted { Claim::Muted } else { Claim::Tell })
 }

@@ -1,7 +1,11 @@
 //! Anomalies and incidents in two tables.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use detect::{Anomaly, Change, Transition};
 use wire::Timestamp;
@@ -10,7 +14,7 @@ use super::attribute::{Item, Reader, bytes, integer, number, text, utc, value};
 use super::{batch, unavailable};
 use crate::encoding;
 use crate::incident_id::IncidentId;
-use crate::outbox::{Advance, Outbox};
+use crate::outbox::{Claim, Outbox};
 use crate::store_error::StoreError;
 
 /// What a mute of a sensor has for the beginning of an incident.
@@ -19,12 +23,21 @@ pub(super) const MUTE: &str = "mute";
 /// How many digits of an id choose its place in the index by id.
 pub(super) const ID_HEAD: usize = 2;
 
+/// How long whoever has claimed an incident has to tell people. Longer than all tries of a call together, shorter than an
+/// invocation: what comes again after a crash waits for the end of the claim within one.
+const CLAIM: Duration = Duration::from_secs(25);
+
+/// How often a claim that somebody else holds is asked for again.
+const CLAIM_AGAIN: Duration = Duration::from_millis(200);
+
 /// Anomalies and incidents in two tables.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TableOutbox {
     client: Client,
     anomalies: String,
     incidents: String,
+    /// Who claims: this process, whose own claims are not in its way.
+    me: String,
 }
 
 impl TableOutbox {
@@ -34,23 +47,8 @@ impl TableOutbox {
             client,
             anomalies: anomalies.into(),
             incidents: incidents.into(),
+            me: format!("{:016x}", fastrand::u64(..)),
         }
-    }
-
-    async fn advance_one(&self, transition: &Transition, now: Timestamp) -> Result<Advance, StoreError> {
-        self.put_transition(transition).await?;
-        let item = self.move_forward(transition).await?;
-        let what = format!("the incident of {} since {}", transition.sensor.id(), transition.since);
-        let reader = Reader {
-            item: &item,
-            what: &what,
-        };
-        if reader.number::<u32>("told")? >= transition.number {
-            return Ok(Advance::Told);
-        }
-        let muted = |until: Option<i64>| until > Some(now.as_micros());
-        let is_muted = muted(reader.optional_number("muted_until_us")) || muted(self.sensor_mute(transition).await?);
-        Ok(if is_muted { Advance::Muted } else { Advance::Tell })
     }
 
     async fn put_transition(&self, transition: &Transition) -> Result<(), StoreError> {
@@ -64,19 +62,13 @@ impl TableOutbox {
             .map_err(|error| unavailable(format!("keeping a transition in table {}", self.incidents), &error))
     }
 
-    /// The incident's item after it was moved forward; where it was there already, as it is.
-    async fn move_forward(&self, transition: &Transition) -> Result<Item, StoreError> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.incidents)
-            .key("sensor", text(transition.sensor.id()))
-            .key("since", text(utc(transition.since)))
-            .condition_expression("attribute_not_exists(#number) OR #number < :number")
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    /// Leaves an incident that is there already, or has moved on.
+    async fn move_forward(&self, transition: &Transition) -> Result<(), StoreError> {
         let mut sets = vec!["told = if_not_exists(told, :nought)".to_owned()];
-        let mut request = request.expression_attribute_values(":nought", integer(0));
+        let mut request = self
+            .update(transition)
+            .condition_expression("attribute_not_exists(#number) OR #number < :number")
+            .expression_attribute_values(":nought", integer(0));
         for (name, value) in self.shown(transition) {
             sets.push(format!("#{name} = :{name}"));
             request = request
@@ -85,15 +77,50 @@ impl TableOutbox {
         }
         let request = request.update_expression(format!("SET {}", sets.join(", ")));
         match request.send().await {
-            Ok(answer) => Ok(answer.attributes.unwrap_or_default()),
+            Err(error) if !is_refused(&error) => Err(self.failed("moving an incident forward", &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn update(&self, transition: &Transition) -> UpdateItemFluentBuilder {
+        let request = self.client.update_item().table_name(&self.incidents);
+        request
+            .key("sensor", text(transition.sensor.id()))
+            .key("since", text(utc(transition.since)))
+    }
+
+    fn failed(&self, doing: &str, error: &SdkError<UpdateItemError>) -> StoreError {
+        unavailable(format!("{doing} in table {}", self.incidents), error)
+    }
+
+    /// Takes an incident's claim where nobody holds it; then, or where people were told already, answers its item.
+    async fn try_claim(&self, transition: &Transition) -> Result<Option<Item>, StoreError> {
+        let now = unix_ms();
+        let request = self.update(transition);
+        let request = request
+            .update_expression("SET claimed_by = :me, claimed_until_ms = :until")
+            .condition_expression(
+                "told < :number AND (attribute_not_exists(claimed_by) OR claimed_by = :me OR claimed_until_ms < :now)",
+            )
+            .expression_attribute_values(":me", text(&self.me))
+            .expression_attribute_values(":until", integer(now + CLAIM.as_millis() as u64))
+            .expression_attribute_values(":now", integer(now))
+            .expression_attribute_values(":number", integer(transition.number))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(answer) => Ok(Some(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    Ok(refused.item().cloned().unwrap_or_default())
+                    let item = refused.item().cloned().unwrap_or_default();
+                    let told: u32 = Reader {
+                        item: &item,
+                        what: "an incident",
+                    }
+                    .number("told")?;
+                    Ok((told >= transition.number).then_some(item))
                 }
-                _ => Err(unavailable(
-                    format!("moving an incident forward in table {}", self.incidents),
-                    &error,
-                )),
+                _ => Err(self.failed("claiming an incident", &error)),
             },
         }
     }
@@ -147,27 +174,6 @@ impl TableOutbox {
             reader.optional_number("until_us")
         }))
     }
-
-    async fn mark(&self, transition: &Transition) -> Result<(), StoreError> {
-        let request = self.client.update_item().table_name(&self.incidents);
-        let request = request
-            .key("sensor", text(transition.sensor.id()))
-            .key("since", text(utc(transition.since)))
-            .update_expression("SET told = :told")
-            .condition_expression("told < :told")
-            .expression_attribute_values(":told", integer(transition.number));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                // A later one was told meanwhile.
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                _ => Err(unavailable(
-                    format!("marking an incident as told in table {}", self.incidents),
-                    &error,
-                )),
-            },
-        }
-    }
 }
 
 impl Outbox for TableOutbox {
@@ -178,24 +184,62 @@ impl Outbox for TableOutbox {
         batch::put(&self.client, &self.anomalies, batch::by_key(items), "anomalies").await
     }
 
-    async fn advance(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Advance>, StoreError> {
-        let mut answers = Vec::with_capacity(transitions.len());
+    async fn advance(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
         for transition in transitions {
-            answers.push(self.advance_one(transition, now).await?);
-        }
-        Ok(answers)
-    }
-
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
-        for transition in transitions {
-            self.mark(transition).await?;
+            self.put_transition(transition).await?;
+            self.move_forward(transition).await?;
         }
         Ok(())
+    }
+
+    async fn claim(&mut self, transition: &Transition, now: Timestamp) -> Result<Claim, StoreError> {
+        let item = loop {
+            match self.try_claim(transition).await? {
+                Some(item) => break item,
+                None => tokio::time::sleep(CLAIM_AGAIN).await,
+            }
+        };
+        let reader = Reader {
+            item: &item,
+            what: "an incident",
+        };
+        if reader.number::<u32>("told")? >= transition.number {
+            return Ok(Claim::Told);
+        }
+        let muted = |until: Option<i64>| until > Some(now.as_micros());
+        let is_muted = muted(reader.optional_number("muted_until_us")) || muted(self.sensor_mute(transition).await?);
+        Ok(if is_muted { Claim::Muted } else { Claim::Tell })
+    }
+
+    async fn told(&mut self, transition: &Transition) -> Result<(), StoreError> {
+        let request = self.update(transition);
+        let request = request
+            .update_expression("SET told = :told REMOVE claimed_by, claimed_until_ms")
+            .condition_expression("told < :told")
+            .expression_attribute_values(":told", integer(transition.number));
+        match request.send().await {
+            // Refused: a later one was told meanwhile.
+            Err(error) if !is_refused(&error) => Err(self.failed("marking an incident as told", &error)),
+            _ => Ok(()),
+        }
     }
 
     fn command(&self) -> String {
         format!("temp-ingest incidents --table {}", self.incidents)
     }
+}
+
+fn is_refused(error: &SdkError<UpdateItemError>) -> bool {
+    error
+        .as_service_error()
+        .is_some_and(UpdateItemError::is_conditional_check_failed_exception)
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
 }
 
 /// An anomaly as people and other programs read it.

@@ -9,7 +9,7 @@ use std::task::Poll;
 use detect::{Anomaly, Event, Transition};
 use lambda::entry::{Checkpoint, Entry};
 use lambda::message::Message;
-use lambda::outbox::{Advance, Outbox, TellError, Teller};
+use lambda::outbox::{Claim, Outbox, TellError, Teller};
 use lambda::page_name::PageName;
 use lambda::pages::{Append, AppendError, Checkpointed, Pages, Stored};
 use lambda::store_error::StoreError;
@@ -211,32 +211,37 @@ impl Outbox for Sandbox {
         .await
     }
 
-    async fn advance(&mut self, transitions: &[&Transition], _: Timestamp) -> Result<Vec<Advance>, StoreError> {
+    async fn advance(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
         self.write(|shared| {
-            let moved = transitions.iter().map(|transition| {
+            for transition in transitions {
                 let key = (transition.sensor.id().to_owned(), transition.since);
-                let (number, told) = shared.incidents.entry(key).or_default();
+                let (number, _) = shared.incidents.entry(key).or_default();
                 *number = transition.number.max(*number);
-                if *told >= transition.number {
-                    Advance::Told
-                } else {
-                    Advance::Tell
-                }
-            });
-            moved.collect()
+            }
         })
         .await
     }
 
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+    async fn claim(&mut self, transition: &Transition, _: Timestamp) -> Result<Claim, StoreError> {
         self.write(|shared| {
-            for transition in transitions {
-                let key = (transition.sensor.id().to_owned(), transition.since);
-                let (_, told) = shared.incidents.entry(key).or_default();
-                *told = transition.number.max(*told);
-                let message = Message::of(transition, "");
-                shared.unmarked.retain(|unmarked| *unmarked != message);
+            let key = (transition.sensor.id().to_owned(), transition.since);
+            let (_, told) = shared.incidents.entry(key).or_default();
+            if *told >= transition.number {
+                Claim::Told
+            } else {
+                Claim::Tell
             }
+        })
+        .await
+    }
+
+    async fn told(&mut self, transition: &Transition) -> Result<(), StoreError> {
+        self.write(|shared| {
+            let key = (transition.sensor.id().to_owned(), transition.since);
+            let (_, told) = shared.incidents.entry(key).or_default();
+            *told = transition.number.max(*told);
+            let message = Message::of(transition, "");
+            shared.unmarked.retain(|unmarked| *unmarked != message);
         })
         .await
     }
