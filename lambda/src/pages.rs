@@ -59,6 +59,10 @@ pub trait Pages: Send {
     /// What is kept of each page; `None` where nothing is.
     fn load(&mut self, pages: &[PageName]) -> impl Future<Output = Vec<Result<Option<Stored>, StoreError>>> + Send;
 
+    /// The entries after these versions, in order and without a gap. None where nothing was appended, and none where the
+    /// next one is not kept any more: then an append meets a conflict.
+    fn since(&mut self, pages: &[(PageName, u64)]) -> impl Future<Output = Vec<Result<Vec<Entry>, StoreError>>> + Send;
+
     /// Appends entries, with their events, for good: what it answers `Ok` to survives the loss of power.
     fn append(&mut self, appends: &[Append]) -> impl Future<Output = Vec<Result<(), AppendError>>> + Send;
 

@@ -39,20 +39,9 @@ impl WarmPage {
 
     /// The page that is stored: its checkpoint, and the entries after it folded again.
     pub fn restore(name: &PageName, stored: &Stored) -> Result<Self, StoreError> {
-        let unreadable = |error| match error {
-            StateError::Newer { what, found, known } => StoreError::Newer {
-                what: format!("the {what} of page {name}"),
-                found: found.into(),
-                known: known.into(),
-            },
-            StateError::Damaged { what, problem } => StoreError::Damaged {
-                what: format!("the {what} of page {name}"),
-                problem,
-            },
-        };
         let mut warm = match &stored.checkpoint {
             Some(checkpoint) => Self {
-                page: Page::decode(&checkpoint.page).map_err(unreadable)?,
+                page: Page::decode(&checkpoint.page).map_err(|error| unreadable(name, error))?,
                 marks: checkpoint.marks.clone(),
                 version: checkpoint.version,
                 checkpoint_bytes: checkpoint.page.len(),
@@ -60,21 +49,29 @@ impl WarmPage {
             },
             None => Self::default(),
         };
-        for entry in &stored.entries {
-            if entry.version != warm.version + 1 {
+        warm.follow(name, &stored.entries)?;
+        Ok(warm)
+    }
+
+    /// Folds again what others appended. After an error the page is half moved and must be dropped.
+    pub fn follow(&mut self, name: &PageName, entries: &[Entry]) -> Result<(), StoreError> {
+        for entry in entries {
+            if entry.version != self.version + 1 {
                 return Err(StoreError::Damaged {
                     what: format!("page {name}"),
                     problem: format!(
                         "entry {} follows {}: those between are missing",
-                        entry.version, warm.version
+                        entry.version, self.version
                     ),
                 });
             }
-            warm.page.replay(&entry.journal).map_err(unreadable)?;
-            warm.marks.apply(&entry.marks);
-            warm.appended(std::slice::from_ref(entry));
+            self.page
+                .replay(&entry.journal)
+                .map_err(|error| unreadable(name, error))?;
+            self.marks.apply(&entry.marks);
+            self.appended(std::slice::from_ref(entry));
         }
-        Ok(warm)
+        Ok(())
     }
 
     /// These entries, folded into it, are stored now.
@@ -111,6 +108,20 @@ impl WarmPage {
     /// What it takes in memory, roughly: state has about the size it has when it is written.
     fn bytes(&self) -> usize {
         PAGE_BYTES + self.checkpoint_bytes + self.journal_bytes
+    }
+}
+
+fn unreadable(name: &PageName, error: StateError) -> StoreError {
+    match error {
+        StateError::Newer { what, found, known } => StoreError::Newer {
+            what: format!("the {what} of page {name}"),
+            found: found.into(),
+            known: known.into(),
+        },
+        StateError::Damaged { what, problem } => StoreError::Damaged {
+            what: format!("the {what} of page {name}"),
+            problem,
+        },
     }
 }
 

@@ -42,6 +42,7 @@ async fn it_holds_to_what_every_store_must() {
     let (mut pages, mut outbox) = open(dir.path()).unwrap();
     contract::entries_are_appended_once(&mut pages).await;
     contract::a_checkpoint_replaces_entries(&mut pages).await;
+    contract::what_follows_is_read(&mut pages).await;
     let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
 }

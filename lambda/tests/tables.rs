@@ -41,6 +41,7 @@ async fn the_tables_hold_to_what_every_store_must() {
     let mut pages = TablePages::new(client.clone(), "contract");
     contract::entries_are_appended_once(&mut pages).await;
     contract::a_checkpoint_replaces_entries(&mut pages).await;
+    contract::what_follows_is_read(&mut pages).await;
     let mut outbox = TableOutbox::new(client.clone(), "anomalies", "incidents");
     let incidents = TableIncidents::new(client.clone(), "incidents");
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;

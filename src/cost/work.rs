@@ -45,8 +45,8 @@ const RING: f64 = MAX_ENTRIES as f64;
 
 const ANOMALIES_AN_INCIDENT: f64 = 5.0;
 const MOMENTS_AN_INCIDENT: f64 = 3.0;
-/// The moment itself; the incident moved forward and marked told, each in the table and in two indexes.
-const MOMENT_UNITS: f64 = 7.0;
+/// The moment itself; the incident moved forward, claimed and marked told, each in the table and in two indexes.
+const MOMENT_UNITS: f64 = 10.0;
 /// When an incident resolves, its entry in the index by state moves.
 const RESOLVED_UNITS: f64 = 1.0;
 const ANOMALY_BYTES: f64 = 400.0;

@@ -42,22 +42,30 @@ impl EmbeddedPages {
         let Some((id, version, checkpoint)) = found else {
             return Ok(None);
         };
-        let entries: Vec<(i64, Vec<u8>)> = transaction
-            .prepare_cached("SELECT version, entry FROM entries WHERE page = ?1 ORDER BY version")
-            .and_then(|mut query| query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
-            .map_err(doing)?;
+        let entries = entries_after(&transaction, id, 0).map_err(doing)?;
         let checkpoint = match (version, checkpoint) {
             (Some(version), Some(bytes)) => Some(Checkpoint::decode(version as u64, &bytes)?),
             _ => None,
         };
-        let entries: Result<_, _> = entries
-            .into_iter()
-            .map(|(version, bytes)| Entry::decode(version as u64, &bytes))
-            .collect();
         Ok(Some(Stored {
             checkpoint,
-            entries: entries?,
+            entries: decoded(entries)?,
         }))
+    }
+
+    fn since_one(&mut self, page: &PageName, version: u64) -> Result<Vec<Entry>, StoreError> {
+        let doing = |error| unavailable(format!("reading what follows in page {page}"), error);
+        let transaction = self.0.transaction().map_err(doing)?;
+        let id = transaction
+            .prepare_cached("SELECT id FROM pages WHERE name = ?1")
+            .and_then(|mut query| query.query_row([page.as_str()], |row| row.get(0)).optional())
+            .map_err(doing)?;
+        let Some(id) = id else {
+            return Ok(Vec::new());
+        };
+        let entries = entries_after(&transaction, id, version).map_err(doing)?;
+        let next = entries.first().is_some_and(|(first, _)| *first as u64 == version + 1);
+        if next { decoded(entries) } else { Ok(Vec::new()) }
     }
 
     fn append_all(&mut self, appends: &[Append]) -> rusqlite::Result<Vec<Result<(), AppendError>>> {
@@ -99,6 +107,13 @@ impl Pages for EmbeddedPages {
         pages.iter().map(|page| self.load_one(page)).collect()
     }
 
+    async fn since(&mut self, pages: &[(PageName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
+        pages
+            .iter()
+            .map(|(page, version)| self.since_one(page, *version))
+            .collect()
+    }
+
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
         match self.append_all(appends) {
             Ok(answers) => answers,
@@ -117,6 +132,20 @@ impl Pages for EmbeddedPages {
         self.checkpoint_one(page, checkpoint)
             .map_err(|error| unavailable(format!("writing a checkpoint of page {page}"), error))
     }
+}
+
+fn entries_after(transaction: &Transaction<'_>, page: i64, version: u64) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+    transaction
+        .prepare_cached("SELECT version, entry FROM entries WHERE page = ?1 AND version > ?2 ORDER BY version")?
+        .query_map((page, version as i64), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn decoded(entries: Vec<(i64, Vec<u8>)>) -> Result<Vec<Entry>, StoreError> {
+    entries
+        .into_iter()
+        .map(|(version, bytes)| Entry::decode(version as u64, &bytes))
+        .collect()
 }
 
 /// Inserts all entries of a page and their events; false, having done nothing, where the page has moved on.

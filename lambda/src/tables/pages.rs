@@ -282,6 +282,14 @@ impl Pages for TablePages {
         stream::iter(loads).buffered(CONCURRENCY).collect().await
     }
 
+    async fn since(&mut self, pages: &[(PageName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
+        let mut loads = Vec::with_capacity(pages.len());
+        for (page, version) in pages {
+            loads.push(self.load_entries(page, version + 1));
+        }
+        stream::iter(loads).buffered(CONCURRENCY).collect().await
+    }
+
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
         let mut puts = Vec::with_capacity(appends.len());
         for append in appends {

@@ -103,6 +103,19 @@ pub async fn entries_are_appended_once(pages: &mut impl Pages) {
     assert_eq!(load(pages, "d").await, None);
 }
 
+/// What others appended is read from where one left off.
+pub async fn what_follows_is_read(pages: &mut impl Pages) {
+    append(pages, "followed", &[1, 2, 3]).await.unwrap();
+    for (known, expected) in [(0, vec![1, 2, 3]), (2, vec![3]), (3, vec![])] {
+        let asked = [(PageName::of_key("followed"), known)];
+        let entries = pages.since(&asked).await.pop().unwrap().unwrap();
+        let versions: Vec<u64> = entries.iter().map(|entry| entry.version).collect();
+        assert_eq!(versions, expected, "after {known}");
+    }
+    let unknown = [(PageName::of_key("never"), 4)];
+    assert!(pages.since(&unknown).await.pop().unwrap().unwrap().is_empty());
+}
+
 /// A checkpoint replaces entries, and their versions stay taken.
 pub async fn a_checkpoint_replaces_entries(pages: &mut impl Pages) {
     let page = PageName::of_key("a");

@@ -187,6 +187,30 @@ impl Pages for Sandbox {
         answers
     }
 
+    async fn since(&mut self, pages: &[(PageName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
+        self.step().await;
+        let mut answers = Vec::new();
+        for (page, version) in pages {
+            let failed = self.fails();
+            let entries = self
+                .shared()
+                .stored(page)
+                .map(|stored| stored.entries)
+                .unwrap_or_default();
+            let mut entries = entries
+                .into_iter()
+                .skip_while(|entry| entry.version <= *version)
+                .peekable();
+            let next = entries.peek().is_some_and(|entry| entry.version == version + 1);
+            answers.push(match (failed, next) {
+                (true, _) => Err(fault()),
+                (false, true) => Ok(entries.collect()),
+                (false, false) => Ok(Vec::new()),
+            });
+        }
+        answers
+    }
+
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
         let mut answers = Vec::new();
         for append in appends {
