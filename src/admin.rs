@@ -11,10 +11,11 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::net::TcpListener;
 
+use crate::canary::{self, Canary};
 use crate::metrics::Metrics;
 
 /// What `/healthz` says; `doctor` knows a running daemon by it.
@@ -25,6 +26,7 @@ const INDEX: &str = "temp-ingest
 /metrics  what is counted and measured, for Prometheus
 /healthz  200 while the process is alive
 /readyz   200 while readings are accepted, else 503 and why not
+/canary   POST sends one reading of our own: 200 once the sink has it, else 503 and why not
 ";
 
 /// The content type of Prometheus' text format.
@@ -47,6 +49,8 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// Whether readings are accepted; else why not.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Sends a reading of our own.
+    pub canary: Arc<Canary>,
 }
 
 /// A bound port.
@@ -111,8 +115,9 @@ fn router(shown: Shown) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || ALIVE))
         .route("/readyz", get(ready))
+        .route(canary::PATH, post(send_canary))
         .fallback(unknown)
-        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n"))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(shown)
 }
 
@@ -125,6 +130,18 @@ async fn ready(State(shown): State<Shown>) -> Response {
         Ok(()) => "ready: readings are accepted\n".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
     }
+}
+
+async fn send_canary(State(shown): State<Shown>) -> Response {
+    match shown.canary.send().await {
+        Ok(arrived) => format!("{arrived}\n").into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn wrong_method(uri: Uri) -> Response {
+    let method = if uri.path() == canary::PATH { "POST" } else { "GET" };
+    (StatusCode::METHOD_NOT_ALLOWED, format!("this is asked with {method}\n")).into_response()
 }
 
 async fn unknown(uri: Uri) -> Response {
@@ -157,7 +174,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
-    use tokio::sync::{oneshot, watch};
+    use tokio::sync::{mpsc, oneshot, watch};
 
     use super::*;
 
@@ -183,6 +200,12 @@ mod tests {
         let shown = Shown {
             metrics: Arc::new(Metrics::new(Arc::default())),
             ready,
+            canary: Arc::new(Canary::new(
+                &mpsc::channel(1).0,
+                watch::channel(false).1,
+                Arc::default(),
+                String::new(),
+            )),
         };
         let serving = tokio::spawn(server.serve(shown, async {
             let _ = stopped.await;
@@ -209,9 +232,11 @@ mod tests {
             unknown.starts_with("HTTP/1.1 404 ") && unknown.contains("there is no /metric\n"),
             "{unknown}"
         );
+        let draining = ask(address, "POST /canary").await;
+        assert!(draining.starts_with("HTTP/1.1 503 "), "{draining}");
         let wrong = ask(address, "POST /metrics").await;
         assert!(
-            wrong.starts_with("HTTP/1.1 405 ") && wrong.ends_with("read with GET\n"),
+            wrong.starts_with("HTTP/1.1 405 ") && wrong.ends_with("asked with GET\n"),
             "{wrong}"
         );
 

@@ -17,8 +17,8 @@ use crate::dead_letter::{DeadLetterError, DeadLetters, list_given_up};
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
-use crate::{clock, cost, daemon, doctor, log, profile};
-use arguments::{AboutIncidents, Backtest, Cli, Command, Config, Cost, DeadLetter, Incidents, Simulate, State};
+use crate::{canary, clock, cost, daemon, doctor, log, profile};
+use arguments::{AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Simulate, State};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
@@ -64,6 +64,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Run(at) => run_daemon(&at),
         Command::Check(at) => check(&at),
         Command::Doctor(at) => examine(&at),
+        Command::Canary(what) => send_canary(&what),
         Command::Simulate(what) => Ok(simulated(&what)?),
         Command::Backtest(what) => of_history(&what),
         Command::Incidents(command) => of_incidents(command),
@@ -112,6 +113,12 @@ fn examine(at: &Config) -> Result<(), Failure> {
     }));
     written.context("writing to standard output")?;
     if healthy { Ok(()) } else { Err(Failure::Told) }
+}
+
+fn send_canary(what: &Canary) -> Result<(), Failure> {
+    let loaded = settings::load(what.config.config.as_deref())?;
+    let answer = canary::ask(loaded.settings.admin.listen, what.within.get()).map_err(anyhow::Error::from)?;
+    Ok(write!(io::stdout(), "{answer}").context("writing to standard output")?)
 }
 
 fn simulated(what: &Simulate) -> anyhow::Result<()> {

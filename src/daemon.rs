@@ -18,6 +18,7 @@ use wire::{ProducerId, Reading};
 
 use crate::admin::{Server, Shown};
 use crate::backoff::Backoff;
+use crate::canary::Canary;
 use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
 use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
@@ -177,11 +178,18 @@ impl Daemon {
             state_dir: state_dir.clone(),
             screen: screen.clone(),
         };
+        let canary = Canary::new(
+            &wiring.batches,
+            wiring.pressure.clone(),
+            ledger.clone(),
+            sink_name(settings),
+        );
         let sources = Some(Sources::start(wiring, &settings.source));
         let (ends, ended) = oneshot::channel::<()>();
         let shown = Shown {
             metrics: metrics.clone(),
             ready: readiness(status.clone()),
+            canary: Arc::new(canary),
         };
         let admin = tokio::spawn(server.serve(shown, async { drop(ended.await) }));
         let notifier = Notifier::new();

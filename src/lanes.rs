@@ -385,7 +385,7 @@ impl Lanes {
                 counts.delivered += readings;
                 head.leave(counts);
             });
-            head.record.settle();
+            head.record.deliver();
             outcome.delivered.extend(head.position);
             outcome.readings += readings;
             outcome.records += 1;

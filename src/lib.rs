@@ -4,6 +4,8 @@
 pub mod admin;
 /// How long a refused record waits.
 pub mod backoff;
+/// One reading of our own, sent to see whether readings arrive.
+pub mod canary;
 /// The running daemon: builds every part and watches over them.
 pub mod daemon;
 /// What can never be delivered, kept in a file that any tool reads.

@@ -39,7 +39,14 @@ impl Record {
         self.data.len() + self.lane.name.len()
     }
 
-    /// Tells the sources that its readings are delivered, or safe on disk, or given up and counted.
+    /// Tells the sources that the sink has its readings.
+    pub fn deliver(&self) {
+        for (receipt, readings) in &self.receipts {
+            receipt.deliver(*readings);
+        }
+    }
+
+    /// Tells the sources that its readings are safe on disk, or given up and counted.
     pub fn settle(&self) {
         for (receipt, readings) in &self.receipts {
             receipt.settle(*readings);

@@ -38,6 +38,12 @@ pub(super) enum Command {
     ///
     /// One line each: ok, or how to mend it. Writes no reading. Exits with 1 where something is bad.
     Doctor(Config),
+    /// Send one reading through the running daemon, and wait until its sink has it
+    ///
+    /// Asks the daemon that listens at admin.listen, so that the reading goes the way of all others: the same process, the
+    /// same credentials, the same stream. A reading that only reached the spool is not delivered, and another is tried.
+    /// The reading is of a sensor named canary- and a number, and of the kind "canary". Exits with 1 where none arrives.
+    Canary(Canary),
     /// Readings of a profile as JSON lines on standard output; the same arguments give the same bytes
     Simulate(Simulate),
     /// The detectors over your own history, in one pass without looking ahead
@@ -61,6 +67,15 @@ pub(super) struct Config {
     /// The configuration. Without it: /etc/temp-ingest/config.toml where that exists, else the embedded default
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Canary {
+    #[command(flatten)]
+    pub(super) config: Config,
+    /// How long to wait for the delivery
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(super) within: Within<1_000, 3_600_000>,
 }
 
 #[derive(Debug, Args)]

@@ -134,6 +134,7 @@ pub struct Receipt(Arc<Pending>);
 #[derive(Debug)]
 struct Pending {
     readings: AtomicU32,
+    undelivered: AtomicU32,
     position: u64,
     settled: mpsc::UnboundedSender<u64>,
 }
@@ -143,6 +144,7 @@ impl Receipt {
     pub fn new(readings: u32, position: u64, settled: mpsc::UnboundedSender<u64>) -> Self {
         Self(Arc::new(Pending {
             readings: AtomicU32::new(readings),
+            undelivered: AtomicU32::new(readings),
             position,
             settled,
         }))
@@ -154,6 +156,17 @@ impl Receipt {
             // A source that has ended no longer asks.
             let _ = self.0.settled.send(self.0.position);
         }
+    }
+
+    /// So many more readings of the batch are safe because the sink has them.
+    pub fn deliver(&self, readings: u32) {
+        self.0.undelivered.fetch_sub(readings, Ordering::AcqRel);
+        self.settle(readings);
+    }
+
+    /// True once the sink has all readings of the batch. What went to the spool first is not counted as delivered later.
+    pub fn is_delivered(&self) -> bool {
+        self.0.undelivered.load(Ordering::Acquire) == 0
     }
 
     /// True where both speak of the same batch.

@@ -1,0 +1,184 @@
+//! One reading of our own, sent the way of all others to see whether readings arrive. The daemon's part takes it in over
+//! HTTP; the command's part asks for it. A source proves nothing: a quiet one delivers nothing, and a simulated one says
+//! nothing of what is measured.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, mpsc, watch};
+use wire::{Reading, Sensor, Value};
+
+use crate::clock;
+use crate::duration::friendly;
+use crate::ledger::Ledger;
+use crate::source::{Batch, Output, Receipt};
+
+/// Where the daemon is asked for one.
+pub const PATH: &str = "/canary";
+
+/// So long after a failure the next one is tried.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A daemon that is asked on its own machine answers within so long that it is there.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Sends readings of its own through the running pipeline, one at a time.
+#[derive(Debug)]
+pub struct Canary {
+    /// It must not hold the pipeline's input open once the sources have ended.
+    batches: mpsc::WeakSender<Batch>,
+    pressure: watch::Receiver<bool>,
+    ledger: Arc<Ledger>,
+    sink: String,
+    alone: Mutex<()>,
+}
+
+/// The reading did not arrive, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// Another one is on its way.
+    #[error("another canary is on its way: one at a time")]
+    Busy,
+    /// No source runs any more.
+    #[error("the daemon is draining and takes no reading")]
+    Draining,
+    /// It waits on disk, behind others or for the sink.
+    #[error("the reading went to the spool or to the dead letters: the sink takes nothing, or readings wait before it")]
+    Elsewhere,
+}
+
+/// No reading arrived in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no reading was delivered within {}: {last}", friendly(*.within))]
+pub struct NotInTime {
+    within: Duration,
+    last: String,
+}
+
+impl Canary {
+    /// Hands its readings over to `batches`; `sink` says in words where they arrive.
+    pub fn new(
+        batches: &mpsc::Sender<Batch>,
+        pressure: watch::Receiver<bool>,
+        ledger: Arc<Ledger>,
+        sink: String,
+    ) -> Self {
+        Self {
+            batches: batches.downgrade(),
+            pressure,
+            ledger,
+            sink,
+            alone: Mutex::default(),
+        }
+    }
+
+    /// Sends one and waits until the sink has it; says so, and how long it took.
+    pub async fn send(&self) -> Result<String, Undelivered> {
+        let _alone = self.alone.try_lock().map_err(|_| Undelivered::Busy)?;
+        let started = Instant::now();
+        let (settle, mut settled) = mpsc::unbounded_channel();
+        let receipt = Receipt::new(1, 0, settle);
+        self.hand_over(receipt.clone()).await?;
+        if settled.recv().await.is_none() || !receipt.is_delivered() {
+            return Err(Undelivered::Elsewhere);
+        }
+        let took = Duration::from_millis(started.elapsed().as_millis() as u64);
+        Ok(format!("delivered to {} in {}", self.sink, friendly(took)))
+    }
+
+    async fn hand_over(&self, receipt: Receipt) -> Result<(), Undelivered> {
+        let batches = self.batches.upgrade().ok_or(Undelivered::Draining)?;
+        let (_, never) = watch::channel(false);
+        let output = Output::new(batches, self.pressure.clone(), never, self.ledger.clone());
+        // A sensor of its own each time: one that came back now and then would be found silent in between.
+        let sensor = Arc::new(Sensor::new(&format!("canary-{:016x}", rand::random::<u64>()), "canary"));
+        let reading = Reading::new(sensor, clock::now(), Value::Scalar(1.0)).expect("one is a finite number");
+        let batch = Batch {
+            readings: vec![reading],
+            receipt: Some(receipt),
+        };
+        output.send(batch).await.map_err(|_| Undelivered::Draining)
+    }
+}
+
+/// Asks the daemon at `address` until a reading has arrived, and returns what it says of it.
+pub fn ask(address: SocketAddr, within: Duration) -> Result<String, NotInTime> {
+    let deadline = Instant::now() + within;
+    loop {
+        let last = match request(address, deadline.saturating_duration_since(Instant::now())) {
+            Ok(Ok(arrived)) => return Ok(arrived),
+            Ok(Err(reason)) => reason.trim_end().to_owned(),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                format!("the daemon at {address} took the reading and has not delivered it")
+            }
+            Err(error) => format!("asking the daemon at {address}: {error}"),
+        };
+        if deadline.saturating_duration_since(Instant::now()) <= PAUSE {
+            return Err(NotInTime { within, last });
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What the daemon answers: the inner error where the reading did not arrive.
+fn request(address: SocketAddr, within: Duration) -> io::Result<Result<String, String>> {
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
+    stream.set_read_timeout(Some(within.max(PAUSE)))?;
+    write!(stream, "POST {PATH} HTTP/1.0\r\ncontent-length: 0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))?;
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok(match status {
+        "200" => Ok(body.to_owned()),
+        "404" | "405" => {
+            Err("what listens there knows no canary: it is another program, or an older version".to_owned())
+        }
+        _ => Err(body.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn canary() -> (Arc<Canary>, mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
+        let (batches, input) = mpsc::channel(1);
+        let canary = Canary::new(&batches, watch::channel(false).1, Arc::default(), "a test".into());
+        (Arc::new(canary), batches, input)
+    }
+
+    #[tokio::test]
+    async fn only_what_the_sink_has_is_delivered() {
+        let (canary, _batches, mut input) = canary();
+        for delivered in [true, false] {
+            let sending = tokio::spawn({
+                let canary = canary.clone();
+                async move { canary.send().await }
+            });
+            let receipt = input.recv().await.unwrap().receipt.unwrap();
+            assert_eq!(canary.send().await, Err(Undelivered::Busy));
+            if delivered {
+                receipt.deliver(1);
+                assert!(sending.await.unwrap().unwrap().starts_with("delivered to a test in "));
+            } else {
+                receipt.settle(1);
+                assert_eq!(sending.await.unwrap(), Err(Undelivered::Elsewhere));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn it_does_not_hold_the_input_open() {
+        let (canary, batches, mut input) = canary();
+        drop(batches);
+        assert!(input.recv().await.is_none());
+        assert_eq!(canary.send().await, Err(Undelivered::Draining));
+    }
+}
