@@ -18,19 +18,6 @@ pub enum SpoolError {
         /// The directory of the spool.
         dir: PathBuf,
     },
-    /// A newer program wrote it.
-    #[error(
-        "the spool {} has version {found}, and this program knows up to version {known}: run the newer program, or \
-         move the folder aside", path.display()
-    )]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-        /// The newest version this program reads.
-        known: u32,
-    },
     /// It holds as many bytes as it may.
     #[error(
         "the spool holds {bytes} bytes of the {max_bytes} it may: raise spool.max_bytes, or set spool.when_full to \

@@ -72,7 +72,7 @@ pub struct Recovered {
     pub lanes: Vec<RecoveredLane>,
     /// What the spool held and its bytes no longer say, as far as its indexes tell how much that is. Not in `lanes`.
     pub corrupt: Lost,
-    /// The damaged database, kept for a person to look at.
+    /// The damaged database, or that of a newer program, kept for a person to look at.
     pub set_aside: Option<PathBuf>,
 }
 

@@ -1,4 +1,5 @@
-//! Opens the database in a directory, and where it is damaged sets it aside and keeps every row that is still whole.
+//! Opens the database in a directory. Where it is damaged sets it aside and keeps every row that is still whole; where a
+//! newer program wrote it, sets it aside as it is.
 
 use std::fs::{self, File};
 use std::io;
@@ -45,6 +46,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, SpoolError> {
     }
     match open_database(&path) {
         Err(Fail::Damaged(why)) => salvage(dir, &why),
+        Err(Fail::Newer(found)) => set_newer_aside(dir, found),
         Err(Fail::Refused(error)) => Err(error),
         Ok((store, census)) => Ok(Opened {
             store,
@@ -68,18 +70,8 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
     })
     .map_err(|error| SpoolError::sqlite("salvaging", &path, error))?;
     drop(pages);
-
-    // From here on a stop at any point leaves either the damaged database or the complete new one in place.
-    let salvaged = dir.join(SALVAGED);
-    rename(&building, &salvaged)?;
-    sync(dir)?;
-    let aside = set_aside_path(&path);
-    rename(&path, &aside)?;
-    put_in_place(&path, &aside, &salvaged)?;
-    let (store, census) = open_database(&path).map_err(|fail| match fail {
-        Fail::Refused(error) => error,
-        Fail::Damaged(why) => SpoolError::io("opening the salvaged", &path, io::Error::other(why)),
-    })?;
+    let aside = set_aside_path(&path, "corrupt");
+    let (store, census) = replace(dir, &building, &aside)?;
     error!(
         spool = %path.display(),
         set_aside = %aside.display(),
@@ -95,6 +87,46 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
         census,
         corrupt,
         set_aside: Some(aside),
+    })
+}
+
+/// Sets the database of a newer program aside, untouched, and opens a new one: an older program that refused to start
+/// after a rollback would lose what its sources measure now.
+fn set_newer_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
+    let path = database(dir);
+    let building = dir.join(BUILDING);
+    store::build(&building, |_| Ok(())).map_err(|error| SpoolError::sqlite("making", &building, error))?;
+    let aside = set_aside_path(&path, &format!("version-{found}"));
+    let (store, census) = replace(dir, &building, &aside)?;
+    error!(
+        spool = %path.display(),
+        set_aside = %aside.display(),
+        found,
+        known = VERSION,
+        "a newer version wrote the spool: it is set aside unread, and its readings are not sent. Once the newer version \
+         is installed again and this spool is empty, stop the daemon and give the file its name back"
+    );
+    Ok(Opened {
+        store,
+        census,
+        corrupt: Lost::default(),
+        set_aside: Some(aside),
+    })
+}
+
+/// Gives the database the name `aside`, and puts the one at `building` in its place. A stop at any point leaves either
+/// the earlier database or the complete new one in place.
+fn replace(dir: &Path, building: &Path, aside: &Path) -> Result<(Store, Census), SpoolError> {
+    let path = database(dir);
+    let salvaged = dir.join(SALVAGED);
+    rename(building, &salvaged)?;
+    sync(dir)?;
+    rename(&path, aside)?;
+    put_in_place(&path, aside, &salvaged)?;
+    open_database(&path).map_err(|fail| match fail {
+        Fail::Refused(error) => error,
+        Fail::Newer(_) => unreachable!("it was just made by this version"),
+        Fail::Damaged(why) => SpoolError::io("opening the new", &path, io::Error::other(why)),
     })
 }
 
@@ -135,6 +167,8 @@ fn collect(pages: &Pages, db: &Connection) -> rusqlite::Result<Lost> {
 
 enum Fail {
     Damaged(String),
+    /// A newer program wrote it; its version.
+    Newer(u32),
     Refused(SpoolError),
 }
 
@@ -151,11 +185,7 @@ fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
     let store = Store::open(path).map_err(fail)?;
     let found = store.version().map_err(fail)?;
     if found > VERSION {
-        return Err(Fail::Refused(SpoolError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        }));
+        return Err(Fail::Newer(found));
     }
     store.start().map_err(fail)?;
     let census = store.census().map_err(fail)?;
@@ -171,10 +201,10 @@ fn finish_earlier(dir: &Path) -> Result<(), SpoolError> {
         return remove(&salvaged);
     }
     if exists(&salvaged)? {
-        return put_in_place(&path, &set_aside_path(&path), &salvaged);
+        return put_in_place(&path, &set_aside_path(&path, "corrupt"), &salvaged);
     }
     // A log without its database would be taken for the log of the next one.
-    set_log_aside(&path, &set_aside_path(&path))
+    set_log_aside(&path, &set_aside_path(&path, "corrupt"))
 }
 
 fn put_in_place(path: &Path, aside: &Path, salvaged: &Path) -> Result<(), SpoolError> {
@@ -194,11 +224,9 @@ fn set_log_aside(path: &Path, aside: &Path) -> Result<(), SpoolError> {
     remove(&beside(path, "-shm"))
 }
 
-fn set_aside_path(path: &Path) -> PathBuf {
-    beside(
-        path,
-        &Timestamp::now().strftime(".corrupt-%Y%m%dT%H%M%S.%6fZ").to_string(),
-    )
+fn set_aside_path(path: &Path, why: &str) -> PathBuf {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ");
+    beside(path, &format!(".{why}-{now}"))
 }
 
 fn exists(path: &Path) -> Result<bool, SpoolError> {

@@ -344,7 +344,7 @@ async fn rooms_of_removed_records_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_newer_version_is_refused_by_name_and_left_alone() {
+async fn a_newer_version_is_set_aside_untouched() {
     let dir = TempDir::new().unwrap();
     let (spool, _) = open(dir.path());
     store(&spool, vec![record("a", 1, 1, 10)]).await;
@@ -355,13 +355,14 @@ async fn a_newer_version_is_refused_by_name_and_left_alone() {
         .pragma_update(None, "user_version", 2)
         .unwrap();
     let before = fs::read(&database).unwrap();
-    let error = Spool::open(dir.path(), PLENTY, WhenFull::Block).unwrap_err();
-    assert!(
-        matches!(error, SpoolError::Newer { found: 2, known: 1, .. }),
-        "{error:?}"
-    );
-    assert!(error.to_string().contains("move the folder aside"), "{error}");
-    assert_eq!(fs::read(&database).unwrap(), before);
+    let (spool, recovered) = open(dir.path());
+    let aside = recovered.set_aside.unwrap();
+    assert!(aside.to_str().unwrap().contains("spool.db.version-2-"), "{aside:?}");
+    assert_eq!(fs::read(&aside).unwrap(), before);
+    assert_eq!((spool.records(), recovered.lanes.len()), (0, 0));
+    store(&spool, vec![record("a", 2, 1, 10)]).await;
+    spool.close().await.unwrap();
+    assert_eq!(open(dir.path()).0.records(), 1, "the new one stays");
 }
 
 /// Made by version 1: lanes 16/03 and 16/12, producers 9 and 2, one record over an overflow page.
