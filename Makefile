@@ -22,7 +22,7 @@ test: tools $(PYTHON) templates lambda ## Everything CI checks; installs what it
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover -s tests
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
-	shellcheck .ci/run scripts/*.sh
+	shellcheck --external-sources .ci/run scripts/*.sh codedeploy/hooks/*.sh
 
 .PHONY: lambda
 lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
@@ -30,6 +30,12 @@ lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	scripts/check_glibc.sh $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 	mkdir -p target/lambda
 	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
+
+.PHONY: bundle
+bundle: tools ## Build the CodeDeploy revision: target/bundle/temp-ingest.zip
+	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
+		CARGO_TARGET_DIR=target/bundle $(CARGO) auditable build --release --locked --bin temp-ingest
+	python3 scripts/bundle.py target/bundle/release/temp-ingest target/bundle/temp-ingest.zip
 
 .PHONY: cloud
 cloud: lambda $(PYTHON) ## Build and start the same on a stand-in for AWS on this machine, deployed from cfn/

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Refuses a binary that needs a newer C library than Amazon Linux 2023 has: it would not start there.
+# Refuses a binary that needs a newer C library than Amazon Linux 2023 has: it would not start there. Prints what it needs.
 set -Eeuo pipefail
 trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
 
@@ -10,3 +10,4 @@ if [[ $(printf '%s\n' "$needed" "$newest" | sort --version-sort | tail -1) != "$
     echo "$binary needs GLIBC_$needed, Amazon Linux 2023 has $newest: build it on a system as old" >&2
     exit 1
 fi
+echo "$needed"

@@ -9,10 +9,17 @@ if ! command -v cfn-guard >/dev/null; then
     # Without optimisation it is built in less than half the time, and a run still takes but a fraction of a second.
     "${CARGO:-cargo}" install --quiet cfn-guard --version 3.2.0 --locked --debug --root "$tools"
 fi
+if ! command -v cargo-auditable >/dev/null; then
+    "${CARGO:-cargo}" install --quiet cargo-auditable --version 0.7.7 --locked --debug --root "$tools"
+fi
 missing=()
 command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v shellcheck >/dev/null || missing+=(shellcheck)
+# readelf, for what a binary needs.
+command -v readelf >/dev/null || missing+=(binutils)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 needs_promtool=
 command -v promtool >/dev/null || needs_promtool=yes
 [[ ${#missing[@]} -eq 0 && -z $needs_promtool ]] && exit 0

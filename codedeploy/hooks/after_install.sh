@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Puts in place what is the operator's, where it is missing, and checks the configuration before anything is started.
+# shellcheck source=codedeploy/hooks/common.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+install -d -m 0755 "${config%/*}"
+install -d -m 0700 "${config%/*}/credentials"
+if [[ ! -e $config ]]; then
+    install -m 0644 /opt/temp-ingest/share/config.toml "$config"
+    echo "$config is new: the default of this revision"
+fi
+systemctl daemon-reload
+"$program" check --config "$config"
+systemctl enable "$unit"
