@@ -42,6 +42,14 @@ class Shard:
     ended: bool = False
 
 
+def listed(shards: list[dict]) -> list[Shard]:
+    """Shards as both services describe them."""
+    return [
+        Shard(shard["ShardId"], shard.get("ParentShardId"), "EndingSequenceNumber" in shard["SequenceNumberRange"])
+        for shard in shards
+    ]
+
+
 class KinesisStream:
     """with-kinesis: "Lambda polls each shard in your Kinesis stream for records"."""
 
@@ -57,10 +65,7 @@ class KinesisStream:
         self._client.describe_stream(StreamARN=self.arn)
         self._client.describe_stream_summary(StreamARN=self.arn)
         answer = self._client.list_shards(StreamARN=self.arn)
-        return [
-            Shard(shard["ShardId"], shard.get("ParentShardId"), "EndingSequenceNumber" in shard["SequenceNumberRange"])
-            for shard in answer["Shards"]
-        ]
+        return listed(answer["Shards"])
 
     def read(self, shard: Shard) -> list[Record]:
         if shard.iterator is None:
@@ -121,10 +126,7 @@ class TableStream:
         """The shards there are. Calls all that with-ddb-create-package lists as permissions, as above."""
         self._client.list_streams(TableName=self.arn.split("/")[1])
         answer = self._client.describe_stream(StreamArn=self.arn)["StreamDescription"]
-        return [
-            Shard(shard["ShardId"], shard.get("ParentShardId"), "EndingSequenceNumber" in shard["SequenceNumberRange"])
-            for shard in answer["Shards"]
-        ]
+        return listed(answer["Shards"])
 
     def read(self, shard: Shard) -> list[Record]:
         if shard.iterator is None:

@@ -1,6 +1,6 @@
-//! Pages in a table: of each page one item `checkpoint`, and its entries in a ring of [`MAX_ENTRIES`] places.
+//! Pages in a table: of each page one item `checkpoint`, and its entries in a ring of `MAX_ENTRIES` places.
 //!
-//! An entry is put where the entry of [`MAX_ENTRIES`] versions before was, on the condition that the place holds no such
+//! An entry is put where the entry of `MAX_ENTRIES` versions before was, on the condition that the place holds no such
 //! or later version. So the table does not grow, nothing is ever deleted but parts of large checkpoints, and an
 //! invocation that was stopped for however long still meets a conflict.
 
