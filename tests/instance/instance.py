@@ -18,7 +18,6 @@ CONFIG = "/etc/temp-ingest/config.toml"
 STATE = "var/lib/private/temp-ingest"
 
 HOUSE = '[source.house]\nkind = "simulate"\nprofile = "temperature"\nsensors = 5\ninterval = "50ms"\n'
-GARDEN = '[source.garden]\nkind = "simulate"\nprofile = "wind"\nsensors = 2\ninterval = "50ms"\n'
 
 # Only the environment says where the daemon listens, so that whoever asks it has to look there.
 DROP_IN = """[Service]
@@ -102,11 +101,8 @@ WantedBy=multi-user.target
         before = self.counts()["delivered"]
         wait_until("readings are delivered", lambda: self.counts()["delivered"] > before)
 
-    def check_ledger(self, ledger: str, readings: Path) -> dict:
-        """What the independent reader says: nothing lost, invented or out of order."""
+    def ledger(self, ledger: str, readings: Path) -> dict:
+        """What the independent reader says about a ledger, beside what was to be delivered."""
         command = [sys.executable, REPOSITORY / "tests/ledger_check.py", self.root / f"var/lib/{ledger}.jsonl",
                    "--expected", readings]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise AssertionError(done.stdout)
-        return json.loads(done.stdout)
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout)
