@@ -122,7 +122,7 @@ def deploy(account: Account, functions: Path, revision: Path) -> None:
     undo_drain(account)
     deploy_revision(account, bucket, bundle)
     print(f"""
-Deployed. An address that is told of incidents has to confirm: look for a message from AWS Notifications.
+{"Nothing was done." if account.dry_run else "Deployed."} An address that is told of incidents has to confirm: look for a message from AWS Notifications.
   dashboard   {account.output("observe", "DashboardName")} in CloudWatch
   an instance aws ssm start-session --target INSTANCE, then: systemctl status temp-ingest
   away again  make destroy{"" if account.prefix == "temp-ingest" else f" PREFIX={account.prefix}"}""")
@@ -314,6 +314,9 @@ def say_what_is_left(account: Account, protected: bool) -> None:
     buckets = (account.ask("s3api", "list-buckets") or {}).get("Buckets", [])
     left = [f"table {one}: $0.25 a GB and month" for one in tables if one.startswith(mine)]
     left += [f"bucket {one['Name']}: $0.023 a GB and month" for one in buckets if one["Name"].startswith(mine)]
+    if account.dry_run:
+        print("nothing was done")
+        return
     print("everything is deleted" if not left else
           "left over from updates that replaced them, with their data:\n  " + "\n  ".join(left))
 

@@ -235,6 +235,7 @@ class DryRunTest(unittest.TestCase):
         checkout.environment["PATH"] = str(checkout.folder)
         run = checkout.run(command, **variables)
         self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("nothing was done", run.stdout.lower())
         return [line[2:] for line in run.stdout.splitlines() if line.startswith("+ ")]
 
     def test_deploy_prints_every_command_in_order(self):
