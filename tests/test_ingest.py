@@ -93,7 +93,7 @@ class Script:
         parts = INGEST["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
         told = parts["Fn::Base64"]["Fn::Join"][1][-1]
         text = re.search(rf"cat >/usr/local/sbin/{name} <<'END'\n(.*?)\nEND\n", told, re.DOTALL)[1]
-        places = {"/tmp/": f"{self.folder}/", "/etc/temp-ingest/config.toml": str(self.config),
+        places = {"/run/": f"{self.folder}/", "/etc/temp-ingest/config.toml": str(self.config),
                   "/var/lib/temp-ingest-watch": str(self.folder / "seen"), "/opt/aws/amazon-cloudwatch-agent/bin/": ""}
         self.text = re.sub("|".join(places), lambda place: places[place[0]], text)
         for program, body in ({"sleep": ""} | programs).items():
