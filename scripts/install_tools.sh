@@ -18,6 +18,8 @@ python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 command -v shellcheck >/dev/null || missing+=(shellcheck)
 # readelf, for what a binary needs.
 command -v readelf >/dev/null || missing+=(binutils)
+# The stand-in for AWS makes its certificates with it.
+command -v openssl >/dev/null || missing+=(openssl)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 command -v node >/dev/null || missing+=(nodejs)
