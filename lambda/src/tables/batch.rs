@@ -19,10 +19,11 @@ const TRIES: u32 = 6;
 
 /// Puts items whose keys all differ.
 pub(super) async fn put(client: &Client, table: &str, items: Vec<Item>, what: &str) -> Result<(), StoreError> {
-    let batches: Vec<Vec<WriteRequest>> = items
-        .chunks(MOST_ITEMS)
-        .map(|items| items.iter().map(|item| write(item.clone())).collect())
-        .collect();
+    let mut writes = items.into_iter().map(write);
+    let batches = std::iter::from_fn(|| {
+        let batch: Vec<WriteRequest> = writes.by_ref().take(MOST_ITEMS).collect();
+        (!batch.is_empty()).then_some(batch)
+    });
     stream::iter(batches)
         .map(|batch| put_batch(client, table, batch, what))
         .buffer_unordered(CONCURRENCY)
