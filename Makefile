@@ -2,6 +2,8 @@
 CARGO  ?= cargo
 VENV   ?= target/venv
 PYTHON := $(VENV)/bin/python
+NAB    ?= ../shared/nab
+BENCH_PYTHON := target/bench-venv/bin/python
 TOOLS  := target/tools
 export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(PATH)
 
@@ -9,7 +11,7 @@ export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(PATH)
 
 .PHONY: help
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build and start: a simulated house and a recorded series, scored on this machine
@@ -79,6 +81,20 @@ bars: lambda ## The figures of docs/figures.md, measured here
 	scripts/measure_bars.sh
 	$(CARGO) bench --locked -p temp-ingest-lambda --no-default-features --bench handler
 	python3 scripts/measure_start.py $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
+
+.PHONY: bench-detect
+bench-detect: $(BENCH_PYTHON) ## How good detection is: the Numenta benchmark (NAB=DIR), GutenTAG, injected faults; ns, bytes
+	$(CARGO) build --release --locked --bin temp-ingest --example faults
+	mkdir -p target/bench-detect
+	$(BENCH_PYTHON) scripts/bench_detect.py $(or $(CARGO_TARGET_DIR),target)/release/temp-ingest $(NAB) target/bench-detect
+	$(BENCH_PYTHON) scripts/bench_gutentag.py $(or $(CARGO_TARGET_DIR),target)/release/temp-ingest target/bench-detect
+	$(or $(CARGO_TARGET_DIR),target)/release/examples/faults
+	$(CARGO) bench --locked --package temp-ingest-detect --bench reading -- --quiet
+
+$(BENCH_PYTHON): requirements-bench.txt
+	python3 -m venv --clear target/bench-venv
+	$(BENCH_PYTHON) -m pip install --quiet --requirement requirements-bench.txt
+	touch $@
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for a minute each (needs nightly and cargo-fuzz)

@@ -33,6 +33,11 @@ impl Kinds {
         (Self::NOVEL, "Novel"),
     ];
 
+    /// Every one.
+    pub fn all() -> Self {
+        Self::ALL.into_iter().fold(Self::NONE, |all, (one, _)| all | one)
+    }
+
     /// True where there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -41,6 +46,16 @@ impl Kinds {
     /// True where all of `other` are among these.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// True where any of `other` is among these.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// These, but none of `other`.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Their names for a sensor that measures `kind`: out of bounds, a `Temperature` is `Cold` or `Hot`, all else is
