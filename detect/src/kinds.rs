@@ -71,6 +71,12 @@ impl Kinds {
                 _ => name,
             })
     }
+
+    /// Their names as [`names`](Self::names) gives them, in one text.
+    pub fn joined(self, kind: &str, separator: &str) -> String {
+        let names: Vec<&str> = self.names(kind).collect();
+        names.join(separator)
+    }
 }
 
 impl BitOr for Kinds {
@@ -96,6 +102,7 @@ mod tests {
         let kinds = Kinds::ABOVE | Kinds::NOVEL;
         assert!(kinds.names("Temperature").eq(["Hot", "Novel"]));
         assert!(Kinds::BELOW.names("temperature").eq(["Cold"]));
+        assert_eq!(kinds.joined("Temperature", "+"), "Hot+Novel");
         assert!(kinds.names("wind_speed").eq(["Above", "Novel"]));
         assert_eq!(Kinds::NONE.names("Temperature").count(), 0);
     }

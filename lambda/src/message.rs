@@ -193,11 +193,7 @@ fn attributes(transition: &Transition) -> Vec<(&'static str, Attribute)> {
 
 /// `2024-05-01 10:00:00 UTC`.
 pub fn utc(time: Timestamp) -> String {
-    let text = time.zoneless();
-    format!(
-        "{} UTC",
-        str::from_utf8(&text[..19]).expect("digits and punctuation are ASCII")
-    )
+    format!("{} UTC", &time.zoneless()[..19])
 }
 
 /// A value as people read it: vectors of more than six numbers are cut.

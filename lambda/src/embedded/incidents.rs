@@ -78,7 +78,6 @@ impl Incidents for EmbeddedIncidents {
 
     async fn anomalies(&self, incident: &Incident, limit: u32) -> Result<Vec<KeptAnomaly>, StoreError> {
         let doing = |error| unavailable(format!("reading the anomalies of incident {}", incident.id), error);
-        let text = |time: Timestamp| str::from_utf8(&time.zoneless()).expect("ASCII").to_owned();
         let end = if incident.open {
             Timestamp::MAX
         } else {
@@ -93,8 +92,8 @@ impl Incidents for EmbeddedIncidents {
             .map_err(doing)?;
         let key = (
             incident.latest.sensor.id(),
-            text(incident.latest.since),
-            text(end),
+            &*incident.latest.since.zoneless(),
+            &*end.zoneless(),
             limit,
         );
         let rows = query

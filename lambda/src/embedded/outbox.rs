@@ -116,8 +116,6 @@ impl Outbox for EmbeddedOutbox {
 
 fn keep(transaction: &Transaction<'_>, anomaly: &Anomaly) -> rusqlite::Result<()> {
     let timestamp = anomaly.time.zoneless();
-    let timestamp = str::from_utf8(&timestamp).expect("digits and punctuation are ASCII");
-    let kinds: Vec<&str> = anomaly.kinds.names(anomaly.sensor.kind()).collect();
     let value = match &anomaly.value {
         Value::Scalar(number) => number.to_string(),
         Value::Vector(numbers) => serde_json::to_string(&**numbers).expect("finite numbers can be written"),
@@ -126,10 +124,10 @@ fn keep(transaction: &Transaction<'_>, anomaly: &Anomaly) -> rusqlite::Result<()
         .prepare_cached("INSERT OR REPLACE INTO anomalies VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute((
             anomaly.sensor.id(),
-            timestamp,
+            &*timestamp,
             &timestamp[..10],
             value,
-            kinds.join(","),
+            anomaly.kinds.joined(anomaly.sensor.kind(), ","),
             anomaly.score,
         ))
         .map(drop)

@@ -43,11 +43,8 @@ pub(super) fn value(value: &Value) -> AttributeValue {
 }
 
 /// `2024-05-01 10:00:00.123456`, in UTC.
-pub(super) fn utc(time: Timestamp) -> String {
-    let text = time.zoneless();
-    str::from_utf8(&text)
-        .expect("digits and punctuation are ASCII")
-        .to_owned()
+pub(super) fn utc(time: Timestamp) -> AttributeValue {
+    text(&*time.zoneless())
 }
 
 /// Reads attributes of one item; `what` names it in errors.

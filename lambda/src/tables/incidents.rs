@@ -105,7 +105,7 @@ impl TableIncidents {
         let request = self.client.update_item().table_name(&self.table);
         let mut request = request
             .key("sensor", text(incident.latest.sensor.id()))
-            .key("since", text(utc(incident.latest.since)))
+            .key("since", utc(incident.latest.since))
             .update_expression(set)
             .condition_expression("attribute_exists(id)")
             .return_values(ReturnValue::AllNew);
@@ -155,7 +155,7 @@ impl Incidents for TableIncidents {
             .key_condition_expression("sensor = :sensor AND begins_with(since, :since)");
         let query = query
             .expression_attribute_values(":sensor", text(incident.latest.sensor.id()))
-            .expression_attribute_values(":since", text(format!("{}#", utc(incident.latest.since))));
+            .expression_attribute_values(":since", text(format!("{}#", &*incident.latest.since.zoneless())));
         let what = format!("incident {}", incident.id);
         let items = self.all(query, usize::MAX).await?;
         items
@@ -168,7 +168,7 @@ impl Incidents for TableIncidents {
         let request = self.client.get_item().table_name(&self.table);
         let request = request
             .key("sensor", text(incident.latest.sensor.id()))
-            .key("since", text(utc(incident.latest.since)));
+            .key("since", utc(incident.latest.since));
         let answer = request.send().await;
         let item = answer.map_err(|error| unavailable(self.doing("reading an incident"), &error))?;
         let item = item.item.unwrap_or_default();
@@ -189,8 +189,8 @@ impl Incidents for TableIncidents {
             .key_condition_expression("deviceid = :sensor AND #timestamp BETWEEN :since AND :end")
             .expression_attribute_names("#timestamp", "timestamp")
             .expression_attribute_values(":sensor", text(incident.latest.sensor.id()))
-            .expression_attribute_values(":since", text(utc(incident.latest.since)))
-            .expression_attribute_values(":end", text(utc(end)))
+            .expression_attribute_values(":since", utc(incident.latest.since))
+            .expression_attribute_values(":end", utc(end))
             .limit(limit.clamp(1, 1000) as i32);
         let items = self.all(query, limit as usize).await?;
         items.iter().rev().map(anomaly).collect()
@@ -211,7 +211,7 @@ impl Incidents for TableIncidents {
 
     async fn mute(&self, incident: &Incident, until: Timestamp) -> Result<(), StoreError> {
         let set = "SET muted_until_us = :until, muted_until = :text";
-        let values = [(":until", integer(until.as_micros())), (":text", text(utc(until)))];
+        let values = [(":until", integer(until.as_micros())), (":text", utc(until))];
         self.update(incident, "muting", set, values).await.map(drop)
     }
 
@@ -221,7 +221,7 @@ impl Incidents for TableIncidents {
             .item("sensor", text(sensor))
             .item("since", text(MUTE))
             .item("until_us", integer(until.as_micros()))
-            .item("until", text(utc(until)));
+            .item("until", utc(until));
         let put = request.send().await;
         put.map(drop)
             .map_err(|error| unavailable(format!("muting sensor {sensor}"), &error))

@@ -1,6 +1,8 @@
 //! The tables in DynamoDB: pages, anomalies, incidents, and every reading where that is wanted. `cfn/data.yaml` makes
 //! them. With the functions' own binary, the only part of this crate that names an AWS type.
 
+/// The wall clock.
+pub mod clock;
 /// Incidents as people ask for them.
 pub mod incidents;
 /// Anomalies and incidents.

@@ -1,6 +1,6 @@
 //! Anomalies and incidents in two tables.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -11,7 +11,7 @@ use detect::{Anomaly, Change, Transition};
 use wire::Timestamp;
 
 use super::attribute::{Item, Reader, bytes, integer, number, text, utc, value};
-use super::{batch, unavailable};
+use super::{batch, clock, unavailable};
 use crate::encoding;
 use crate::incident_id::IncidentId;
 use crate::outbox::{Claim, Outbox};
@@ -86,7 +86,7 @@ impl TableOutbox {
         let request = self.client.update_item().table_name(&self.incidents);
         request
             .key("sensor", text(transition.sensor.id()))
-            .key("since", text(utc(transition.since)))
+            .key("since", utc(transition.since))
     }
 
     fn failed(&self, doing: &str, error: &SdkError<UpdateItemError>) -> StoreError {
@@ -103,7 +103,7 @@ impl TableOutbox {
                 "told < :number AND (attribute_not_exists(claimed_by) OR claimed_by = :me OR claimed_until_ms < :now)",
             )
             .expression_attribute_values(":me", text(&self.me))
-            .expression_attribute_values(":until", integer(now + CLAIM.as_millis() as u64))
+            .expression_attribute_values(":until", integer(now + CLAIM.as_millis() as i64))
             .expression_attribute_values(":now", integer(now))
             .expression_attribute_values(":number", integer(transition.number))
             .return_values(ReturnValue::AllNew)
@@ -140,10 +140,10 @@ impl TableOutbox {
             ("id_head", text(&id[..ID_HEAD])),
             ("id", text(id)),
             ("kind", text(sensor.kind())),
-            ("what", text(names(transition.kinds, sensor.kind()))),
+            ("what", text(transition.kinds.joined(sensor.kind(), ","))),
             ("value", value(&transition.value)),
             ("peak", number(transition.peak)),
-            ("changed", text(utc(transition.time))),
+            ("changed", utc(transition.time)),
             ("latest", bytes(encoding::encode(transition))),
             ("anomalies_table", text(&self.anomalies)),
         ];
@@ -235,23 +235,20 @@ fn is_refused(error: &SdkError<UpdateItemError>) -> bool {
         .is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }
 
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
+fn unix_ms() -> i64 {
+    clock::now().as_micros() / 1_000
 }
 
 /// An anomaly as people and other programs read it.
 fn item(anomaly: &Anomaly) -> Item {
     let sensor = &anomaly.sensor;
-    let timestamp = utc(anomaly.time);
+    let timestamp = anomaly.time.zoneless();
     let mut item = Item::from([
         ("deviceid".to_owned(), text(sensor.id())),
         ("anomalyDate".to_owned(), text(&timestamp[..10])),
-        ("timestamp".to_owned(), text(timestamp)),
+        ("timestamp".to_owned(), text(&*timestamp)),
         ("value".to_owned(), value(&anomaly.value)),
-        ("anomalyType".to_owned(), text(names(anomaly.kinds, sensor.kind()))),
+        ("anomalyType".to_owned(), text(anomaly.kinds.joined(sensor.kind(), ","))),
         ("anomaly_score".to_owned(), number(anomaly.score)),
         ("kind".to_owned(), text(sensor.kind())),
         (
@@ -268,12 +265,7 @@ fn item(anomaly: &Anomaly) -> Item {
     item
 }
 
-/// All kinds, separated by commas.
-fn names(kinds: detect::Kinds, kind: &str) -> String {
-    kinds.names(kind).collect::<Vec<_>>().join(",")
-}
-
 /// Where a transition is kept: behind its incident, in order.
 fn moment(transition: &Transition) -> String {
-    format!("{}#{:06}", utc(transition.since), transition.number)
+    format!("{}#{:06}", &*transition.since.zoneless(), transition.number)
 }

@@ -2,13 +2,12 @@
 //! the item. An item holds what one invocation had of a sensor and an hour, so the longer a batch, the cheaper.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::attribute::{Item, integer, number, text, utc, value};
-use super::batch;
+use super::{batch, clock};
 use crate::page_name::PageName;
 use crate::scores::{Scored, Scores};
 use crate::store_error::StoreError;
@@ -45,18 +44,14 @@ impl Scores for TableReadings {
     }
 
     async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let expires = now + u64::from(self.days) * 86_400;
+        let expires = clock::now().as_micros() / 1_000_000 + i64::from(self.days) * 86_400;
         let items = items(pages.iter().flat_map(|(_, scores)| scores), expires);
         batch::put(&self.client, &self.table, items, "readings").await
     }
 }
 
 /// The readings of each sensor and hour, in items.
-fn items<'a>(scores: impl Iterator<Item = &'a Scored>, expires: u64) -> Vec<Item> {
+fn items<'a>(scores: impl Iterator<Item = &'a Scored>, expires: i64) -> Vec<Item> {
     let mut hours: BTreeMap<(&str, i64), BTreeMap<i64, &Scored>> = BTreeMap::new();
     for scored in scores {
         let time = scored.reading.time().as_micros();
@@ -92,7 +87,7 @@ fn fitting(scores: &[&Scored]) -> usize {
 }
 
 /// One item: what all readings share, and of each reading its distance from the first, its value and its score.
-fn item(scores: &[&Scored], expires: u64) -> Item {
+fn item(scores: &[&Scored], expires: i64) -> Item {
     let first = &scores[0].reading;
     let sensor = first.sensor();
     let list = |attribute: &dyn Fn(&Scored) -> AttributeValue| {
@@ -106,7 +101,7 @@ fn item(scores: &[&Scored], expires: u64) -> Item {
     };
     let mut item = Item::from([
         ("sensor".to_owned(), text(sensor.id())),
-        ("time".to_owned(), text(utc(first.time()))),
+        ("time".to_owned(), utc(first.time())),
         ("kind".to_owned(), text(sensor.kind())),
         ("offsets_us".to_owned(), list(&offset)),
         ("values".to_owned(), list(&|scored| value(scored.reading.value()))),

@@ -46,7 +46,7 @@ fn device(reading: &Reading, value: f64, out: &mut Vec<u8>) {
     let sensor = reading.sensor();
     let time = reading.time().zoneless();
     out.extend_from_slice(b"{\"timestamp\":\"");
-    out.extend_from_slice(&time);
+    out.extend_from_slice(time.as_bytes());
     out.extend_from_slice(b"\",\"datatype\":");
     string(sensor.kind(), out);
     out.extend_from_slice(b",\"value\":");
@@ -54,7 +54,7 @@ fn device(reading: &Reading, value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"deviceid\":");
     string(sensor.id(), out);
     out.extend_from_slice(b",\"date\":\"");
-    out.extend_from_slice(&time[..10]);
+    out.extend_from_slice(&time.as_bytes()[..10]);
     out.push(b'"');
     bounds(b",\"lowest_temp\":", b",\"highest_temp\":", sensor, out);
     optional(b",\"unit\":", sensor.unit(), out);

@@ -1,13 +1,10 @@
 //! Behind the pages' table: the events of entries in, anomalies and incidents kept, people told.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws_config::SdkConfig;
 use lambda::alert::{Delivered, deliver};
 use lambda::entry::decode_events;
-use lambda::tables::TableOutbox;
+use lambda::tables::{TableOutbox, clock};
 use tracing::error;
-use wire::Timestamp;
 
 use crate::event::{Answer, TableEvent, TableRecord};
 use crate::metrics::{Metrics, Unit};
@@ -67,11 +64,6 @@ impl Alert {
             return Ok(Delivered::default());
         };
         let events = decode_events(&events.bytes)?;
-        Ok(deliver(&mut self.outbox, &mut self.topic, &events, now()).await?)
+        Ok(deliver(&mut self.outbox, &mut self.topic, &events, clock::now()).await?)
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(since.as_micros() as i64).unwrap_or_default()
 }

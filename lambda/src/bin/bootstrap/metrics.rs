@@ -3,8 +3,8 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use lambda::tables::clock;
 use serde_json::{Map, Value, json};
 
 /// Where CloudWatch shows them.
@@ -33,14 +33,13 @@ impl Metrics {
 
     /// Writes one line.
     pub fn put(&self, metrics: &[(&str, Unit, u64)]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let line = self.line(metrics, now.as_millis() as u64);
+        let line = self.line(metrics, clock::now().as_micros() / 1_000);
         if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
             tracing::warn!(%error, "metrics cannot be written");
         }
     }
 
-    fn line(&self, metrics: &[(&str, Unit, u64)], now_ms: u64) -> Value {
+    fn line(&self, metrics: &[(&str, Unit, u64)], now_ms: i64) -> Value {
         let names: Vec<Value> = metrics
             .iter()
             .map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")}))

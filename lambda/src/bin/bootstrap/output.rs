@@ -125,8 +125,8 @@ fn write_line(scored: &Scored, line: &mut Vec<u8>) {
         more.insert("expected_highest".to_owned(), highest.into());
     }
     if !scored.kinds.is_empty() {
-        let kinds: Vec<&str> = scored.kinds.names(scored.reading.sensor().kind()).collect();
-        more.insert("anomalyType".to_owned(), kinds.join(",").into());
+        let kinds = scored.kinds.joined(scored.reading.sensor().kind(), ",");
+        more.insert("anomalyType".to_owned(), kinds.into());
     }
     let more = Value::from(more).to_string();
     // Two objects become one.

@@ -1,0 +1,15 @@
+//! The wall clock of the functions: the time of day is read here and nowhere else.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wire::Timestamp;
+
+/// The instant it is now.
+pub fn now() -> Timestamp {
+    // A clock before the epoch is not set at all.
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_micros())
+        .ok()
+        .and_then(Timestamp::from_micros)
+        .unwrap_or(Timestamp::MAX)
+}
