@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use detect::Transition;
-use jiff::SignedDuration;
 use lambda::StoreError;
 use lambda::embedded::{EmbeddedIncidents, FILE};
 use lambda::incidents::{Found, Incident, Incidents};
-use lambda::message::{printable, rounded, utc, value};
 use lambda::tables::TableIncidents;
+use lambda::text::{printable, rounded, span, utc, value};
+use lambda::words;
 use serde_json::{Value as Json, json};
 use wire::{Timestamp, Value};
 
@@ -116,7 +116,14 @@ pub async fn show(
     writeln!(out, "incident {}, {}", incident.id, state(&incident))?;
     writeln!(out, "sensor   {}", named(latest))?;
     writeln!(out, "what     {}", what(latest))?;
-    writeln!(out, "since    {}, lasted {:#}", utc(latest.since), lasted(latest))?;
+    writeln!(out, "since    {}, lasted {}", utc(latest.since), lasted(latest))?;
+    writeln!(
+        out,
+        "worst    {}, at {}; {} anomalies",
+        words::at_worst(latest).join("; "),
+        utc(latest.worst.time),
+        latest.anomalies
+    )?;
     for note in notes(&incident) {
         writeln!(out, "note     {note}")?;
     }
@@ -235,7 +242,7 @@ fn row(incident: &Incident) -> [String; 11] {
         expected(latest),
         format!("{:.1}", latest.peak),
         utc(latest.since),
-        format!("{:#}", lasted(latest)),
+        lasted(latest),
         notes(incident).join(", "),
     ]
 }
@@ -266,8 +273,8 @@ fn named(transition: &Transition) -> String {
 }
 
 fn what(transition: &Transition) -> String {
-    let kinds: Vec<&str> = transition.kinds.names(transition.sensor.kind()).collect();
-    format!("{} {}", printable(transition.sensor.kind()), kinds.join("+"))
+    let kind = transition.sensor.kind();
+    format!("{} {}", printable(kind), transition.kinds.joined(kind, "+"))
 }
 
 fn value_and_unit(transition: &Transition) -> String {
@@ -284,8 +291,8 @@ fn expected(transition: &Transition) -> String {
     }
 }
 
-fn lasted(transition: &Transition) -> SignedDuration {
-    SignedDuration::from_secs((transition.time.as_micros() - transition.since.as_micros()).max(0) / 1_000_000)
+fn lasted(transition: &Transition) -> String {
+    span(transition.time.as_micros() - transition.since.as_micros())
 }
 
 /// Columns as wide as their widest cell, two spaces between them.
@@ -319,18 +326,30 @@ fn incident_json(incident: &Incident) -> Json {
 
 fn transition_json(transition: &Transition) -> Json {
     let kinds: Vec<&str> = transition.kinds.names(transition.sensor.kind()).collect();
-    let value: Json = match &transition.value {
-        Value::Scalar(number) => (*number).into(),
-        Value::Vector(numbers) => numbers.to_vec().into(),
+    let value = |value: &Value| -> Json {
+        match value {
+            Value::Scalar(number) => (*number).into(),
+            Value::Vector(numbers) => numbers.to_vec().into(),
+        }
     };
+    let range = |range: Option<(f64, f64)>| range.map(|(lowest, highest)| [lowest, highest]);
+    let worst = &transition.worst;
     json!({
         "number": transition.number,
         "change": transition.change.name(),
         "time": transition.time.to_string(),
         "kinds": kinds,
-        "value": value,
-        "expected": transition.expected.map(|(lowest, highest)| [lowest, highest]),
+        "value": value(&transition.value),
+        "expected": range(transition.expected),
         "score": transition.peak,
+        "words": words::of(transition),
+        "anomalies": transition.anomalies,
+        "worst": {
+            "time": worst.time.to_string(),
+            "value": value(&worst.value),
+            "expected": range(worst.expected),
+            "words": words::at_worst(transition),
+        },
     })
 }
 

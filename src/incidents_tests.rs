@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use detect::{Anomaly, Change, Kinds};
+use detect::{Anomaly, Change, Kinds, Worst};
 use lambda::outbox::Outbox;
 use tempfile::TempDir;
 use wire::Sensor;
@@ -22,9 +22,19 @@ fn transition(sensor: &str, since: i64, number: u32, change: Change) -> Transiti
         number,
         change,
         kinds: Kinds::ABOVE,
+        now: Kinds::ABOVE,
         value: Value::Scalar(104.2),
         expected: Some((96.0, 101.0)),
+        lasting: None,
         peak: 3.5,
+        worst: Worst {
+            time: at(since),
+            kinds: Kinds::ABOVE,
+            value: Value::Scalar(104.2),
+            expected: Some((96.0, 101.0)),
+            lasting: None,
+        },
+        anomalies: 1,
         time: at(since + i64::from(number) * 90),
     }
 }

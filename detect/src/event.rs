@@ -54,16 +54,50 @@ pub struct Transition {
     pub change: Change,
     /// All that has been wrong during the incident.
     pub kinds: Kinds,
+    /// What is wrong at this moment; nothing where it is over.
+    pub now: Kinds,
     /// The reading that changed it; the last one heard where silence or quiet did.
     #[serde(with = "encoding::value")]
     pub value: Value,
     /// The lowest and the highest value that would have been usual at the last anomaly, where the detector knew.
     pub expected: Option<(f64, f64)>,
+    /// For how long the sensor has said nothing, or nothing new, where that is what is wrong at this moment.
+    pub lasting: Option<Lasting>,
     /// The highest score so far.
     pub peak: f64,
+    /// The incident at that score.
+    pub worst: Worst,
+    /// Readings that were anomalies so far.
+    pub anomalies: u32,
     /// When it changed, by the sensor's own time.
     #[serde(with = "encoding::timestamp")]
     pub time: Timestamp,
+}
+
+/// An incident at its highest score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worst {
+    /// When that was, by the sensor's own time.
+    #[serde(with = "encoding::timestamp")]
+    pub time: Timestamp,
+    /// What was wrong then.
+    pub kinds: Kinds,
+    /// The reading; the last one heard where it was silence.
+    #[serde(with = "encoding::value")]
+    pub value: Value,
+    /// The lowest and the highest value that would have been usual, where the detector knew.
+    pub expected: Option<(f64, f64)>,
+    /// For how long the sensor had said nothing, or nothing new, where that was wrong.
+    pub lasting: Option<Lasting>,
+}
+
+/// How long something goes on that should not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lasting {
+    /// So far, in microseconds.
+    pub micros: i64,
+    /// The longest it ever did before, in microseconds; 0 where it never did.
+    pub before: i64,
 }
 
 /// What changed about an incident.

@@ -21,9 +21,10 @@ mod deadlines;
 mod detector;
 mod encoding;
 mod incident;
+mod relapse;
 mod track;
 
-pub use event::{Anomaly, Change, Event, Transition};
+pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
 pub use journal::Journal;
 pub use kinds::Kinds;
 pub use page::{Disposition, Folded, Page};

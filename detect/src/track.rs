@@ -7,11 +7,16 @@ use wire::{Sensor, Timestamp, Value};
 
 use crate::deadlines::NEVER;
 use crate::detector::{Context, Detector, Detectors, Finding};
+use crate::event::Lasting;
 use crate::incident::{Alarm, Incident};
+use crate::relapse::Relapse;
 use crate::{Anomaly, Change, Event, Kinds, Settings, encoding};
 
 /// A slow sensor's incident stays open for so many of its longest intervals at least: one reading is no quiet.
 const QUIET_INTERVALS: i64 = 3;
+
+/// An incident opens at the threshold; a score of this part of it holds it open.
+const HOLD: f64 = 0.5;
 
 /// All that is kept of one sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,7 @@ pub(crate) struct Track {
     last: Option<Last>,
     detectors: Detectors,
     incident: Option<Incident>,
+    relapse: Relapse,
     /// When its latest incident began: the next begins later, so that the two names differ.
     began: Option<i64>,
 }
@@ -34,6 +40,11 @@ struct Last {
     value: Value,
     /// When it came, by the page's clock.
     now: i64,
+    /// Since when the value is this very one.
+    #[serde(with = "encoding::timestamp")]
+    same_since: Timestamp,
+    /// For how long it was another very one at most, µs.
+    longest_same: i64,
 }
 
 /// What is due for a sensor without a reading of it.
@@ -54,6 +65,7 @@ impl Track {
             last: None,
             detectors: Detectors::default(),
             incident: None,
+            relapse: Relapse::default(),
             began: None,
         }
     }
@@ -88,24 +100,23 @@ impl Track {
         };
         let was_silent = self.detectors.silence.broken;
         let finding = self.detectors.observe(&context, encoding::value::numbers(value));
-        self.last = Some(Last {
-            time,
-            value: value.clone(),
-            now,
-        });
+        let same = self.follow(time, value, now);
         if was_silent && let Some(incident) = &mut self.incident {
             incident.hold(time, now);
         }
-        if finding.score >= settings.threshold.get() {
+        let threshold = settings.threshold.get();
+        if finding.score >= threshold {
             let alarm = Alarm {
                 kinds: finding.kinds,
                 score: finding.score,
                 expected: finding.expected,
+                value,
+                lasting: finding.kinds.contains(Kinds::STUCK).then_some(same),
                 time,
                 now,
             };
             let at = events.len();
-            self.alarm(&alarm, value, events);
+            self.alarm(&alarm, settings, events);
             let anomaly = Event::Anomaly(Anomaly {
                 sensor: self.sensor.clone(),
                 time,
@@ -116,6 +127,10 @@ impl Track {
                 incident: self.incident().unwrap_or(time),
             });
             events.insert(at, anomaly);
+        } else if finding.score >= threshold * HOLD
+            && let Some(incident) = &mut self.incident
+        {
+            incident.hold(time, now);
         }
         finding
     }
@@ -130,8 +145,7 @@ impl Track {
         let last = self.last.as_ref()?;
         let silence = &self.detectors.silence;
         let quiet = self.incident.as_ref().filter(|_| !silence.broken).map(|incident| {
-            let quiet = settings.quiet.as_micros();
-            let quiet = quiet.max(silence.longest().saturating_mul(QUIET_INTERVALS));
+            let quiet = self.relapse.quiet(self.usual_quiet(settings));
             (incident.now().saturating_add(quiet), Due::Quiet)
         });
         if speaking {
@@ -156,24 +170,26 @@ impl Track {
                     kinds: Kinds::SILENT,
                     score: settings.threshold.get(),
                     expected: None,
+                    value: &value,
+                    lasting: Some(Lasting {
+                        micros: deadline.saturating_sub(last.now),
+                        before: self.detectors.silence.longest(),
+                    }),
                     time,
                     now: deadline,
                 };
-                self.alarm(&alarm, &value, events);
+                self.alarm(&alarm, settings, events);
                 false
             }
             Due::Quiet => {
                 let quiet_since = self.incident.as_ref().map(|incident| (incident.time(), incident.now()));
                 let (since, now) = quiet_since.unwrap_or((time, deadline));
-                self.resolve(
-                    &value,
-                    since.saturating_add_micros(deadline.saturating_sub(now)),
-                    events,
-                );
+                let time = since.saturating_add_micros(deadline.saturating_sub(now));
+                self.resolve(&value, time, deadline, events);
                 false
             }
             Due::Forget => {
-                self.resolve(&value, time, events);
+                self.resolve(&value, time, deadline, events);
                 true
             }
         }
@@ -187,38 +203,61 @@ impl Track {
         if let Some(incident) = &mut self.incident {
             incident.shift(ahead);
         }
+        self.relapse.shift(ahead);
     }
 
-    fn alarm(&mut self, alarm: &Alarm, value: &Value, events: &mut Vec<Event>) {
+    /// Takes note of a reading; tells for how long the value has been this very one.
+    fn follow(&mut self, time: Timestamp, value: &Value, now: i64) -> Lasting {
+        let mut same_since = time;
+        let mut longest_same = 0;
+        if let Some(last) = &self.last {
+            longest_same = last.longest_same;
+            if last.value == *value {
+                same_since = last.same_since;
+            } else {
+                longest_same = longest_same.max(last.time.as_micros() - last.same_since.as_micros());
+            }
+        }
+        self.last = Some(Last {
+            time,
+            value: value.clone(),
+            now,
+            same_since,
+            longest_same,
+        });
+        Lasting {
+            micros: time.as_micros() - same_since.as_micros(),
+            before: longest_same,
+        }
+    }
+
+    /// How long the sensor must be quiet, where it has not relapsed.
+    fn usual_quiet(&self, settings: &Settings) -> i64 {
+        let longest = self.detectors.silence.longest();
+        settings.quiet.as_micros().max(longest.saturating_mul(QUIET_INTERVALS))
+    }
+
+    fn alarm(&mut self, alarm: &Alarm<'_>, settings: &Settings, events: &mut Vec<Event>) {
         let change = match &mut self.incident {
             Some(incident) => incident.join(alarm).then_some(Change::Worsened),
             None => {
                 let later = self.began.map_or(i64::MIN, |began| began + 1);
                 let since = Timestamp::from_micros(alarm.time.as_micros().max(later)).unwrap_or(Timestamp::MAX);
                 self.began = Some(since.as_micros());
+                self.relapse.open(alarm.kinds, alarm.now, self.usual_quiet(settings));
                 self.incident = Some(Incident::open(since, alarm));
                 Some(Change::Opened)
             }
         };
         if let (Some(change), Some(incident)) = (change, &self.incident) {
-            events.push(Event::Incident(incident.transition(
-                change,
-                &self.sensor,
-                value,
-                alarm.time,
-            )));
+            events.push(Event::Incident(incident.told(change, &self.sensor, alarm)));
         }
     }
 
-    fn resolve(&mut self, value: &Value, time: Timestamp, events: &mut Vec<Event>) {
-        if let Some(mut incident) = self.incident.take() {
-            incident.close();
-            events.push(Event::Incident(incident.transition(
-                Change::Resolved,
-                &self.sensor,
-                value,
-                time,
-            )));
+    fn resolve(&mut self, value: &Value, time: Timestamp, now: i64, events: &mut Vec<Event>) {
+        if let Some(incident) = self.incident.take() {
+            self.relapse.close(incident.kinds(), now);
+            events.push(Event::Incident(incident.resolved(&self.sensor, value, time)));
         }
     }
 }

@@ -128,7 +128,12 @@ fn a_flapping_sensor_is_one_incident() {
             .collect::<Vec<_>>()
     };
     assert_eq!(of(Change::Opened), [30]);
-    assert_eq!(of(Change::Resolved), [3599 + QUIET]);
+    // What it is not yet used to may hold it open a little longer.
+    let resolved = of(Change::Resolved);
+    assert!(
+        matches!(resolved[..], [one] if (3599..3660).contains(&(one - QUIET))),
+        "{resolved:?}"
+    );
 }
 
 #[test]

@@ -27,6 +27,10 @@ pub mod record;
 pub mod scores;
 /// Why state or events could not be read or written.
 pub mod store_error;
+/// Times, numbers and names as people read them.
+pub mod text;
+/// What is wrong, in words a person can act on.
+pub mod words;
 
 /// The embedded store: one SQLite file.
 #[cfg(feature = "embedded")]

@@ -3,19 +3,16 @@
 use std::fmt::Write;
 
 use detect::{Change, Transition};
-use jiff::SignedDuration;
-use wire::{Timestamp, Value};
 
 use crate::incident_id::IncidentId;
+use crate::text::{MAX_NAME, ascii, cut, gsm, printable, quoted, span, utc, value};
+use crate::words;
 
 /// SNS refuses subjects of 100 characters or more: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 const MAX_SUBJECT: usize = 99;
 
 /// What fits one SMS in the GSM alphabet: <https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html>.
 const MAX_SMS: usize = 160;
-
-/// Longer ids and groups are cut where they are shown to people.
-const MAX_NAME: usize = 40;
 
 /// One message about one moment of an incident.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,45 +56,28 @@ impl Message {
 }
 
 /// A transition's fields as people read them.
-struct Facts {
-    change: Change,
+struct Facts<'a> {
+    transition: &'a Transition,
     id: String,
     sensor: String,
-    mute: String,
     group: Option<String>,
     what: String,
-    value: String,
-    expected: Option<String>,
-    since: Timestamp,
-    time: Timestamp,
-    lasted: SignedDuration,
-    peak: f64,
+    words: Vec<String>,
+    lasted: String,
 }
 
-impl Facts {
-    fn of(transition: &Transition) -> Self {
+impl<'a> Facts<'a> {
+    fn of(transition: &'a Transition) -> Self {
         let sensor = &transition.sensor;
-        let unit = sensor
-            .unit()
-            .map(|unit| format!(" {}", printable(unit)))
-            .unwrap_or_default();
-        let kinds: Vec<&str> = transition.kinds.names(sensor.kind()).collect();
-        let lasted = transition.time.as_micros() - transition.since.as_micros();
+        let kind = cut(&printable(sensor.kind()), MAX_NAME);
         Self {
-            change: transition.change,
+            transition,
             id: IncidentId::of(sensor, transition.since).to_string(),
             sensor: cut(&printable(sensor.id()), MAX_NAME),
-            mute: quoted(sensor.id()),
             group: sensor.group().map(|group| cut(&printable(group), MAX_NAME)),
-            what: format!("{} {}", cut(&printable(sensor.kind()), MAX_NAME), kinds.join("+")),
-            value: format!("{}{unit}", value(&transition.value)),
-            expected: transition
-                .expected
-                .map(|(lowest, highest)| format!("{} to {}{unit}", rounded(lowest), rounded(highest))),
-            since: transition.since,
-            time: transition.time,
-            lasted: SignedDuration::from_secs(lasted.max(0) / 1_000_000),
-            peak: transition.peak,
+            what: format!("{kind} {}", transition.kinds.joined(sensor.kind(), "+")),
+            words: words::of(transition),
+            lasted: span(transition.time.as_micros() - transition.since.as_micros()),
         }
     }
 
@@ -109,72 +89,70 @@ impl Facts {
     }
 
     fn subject(&self) -> String {
-        match self.change {
-            Change::Resolved => format!("Resolved: {}, {} after {:#}", self.place(), self.what, self.lasted),
-            change => format!("{}: {}, {} at {}", capital(change), self.place(), self.what, self.value),
+        let (place, what) = (self.place(), &self.what);
+        match self.transition.change {
+            Change::Resolved => format!("Resolved: {place}, {what} after {}", self.lasted),
+            change => format!("{}: {place}, {what}: {}", capital(change), self.words[0]),
         }
     }
 
     fn sms(&self) -> String {
-        let expected = self
-            .expected
-            .as_ref()
-            .map(|range| format!(", expected {range}"))
-            .unwrap_or_default();
-        match self.change {
+        match self.transition.change {
             Change::Resolved => self.subject(),
-            _ => format!(
-                "{}{expected}, score {:.1}, since {}",
-                self.subject(),
-                self.peak,
-                utc(self.since)
-            ),
+            _ => format!("{}, since {}", self.subject(), utc(self.transition.since)),
         }
     }
 
     fn text(&self, command: &str) -> String {
+        let transition = self.transition;
+        let sensor = &transition.sensor;
+        let worst = &transition.worst;
+        let over = transition.change == Change::Resolved;
         let mut text = format!("{}\n\n", self.subject());
         let mut field = |name: &str, value: &str| {
             writeln!(text, "{name:<13}{value}").expect("memory takes all");
         };
-        field("change", self.change.name());
+        field("change", transition.change.name());
         field("sensor", &self.sensor);
         if let Some(group) = &self.group {
             field("group", group);
         }
         field("what", &self.what);
-        field("value", &self.value);
-        field("expected", self.expected.as_deref().unwrap_or("not known yet"));
-        field("score", &format!("{:.1} at its worst (2 is an alert)", self.peak));
-        field("since", &utc(self.since));
-        field("changed", &format!("{}, after {:#}", utc(self.time), self.lasted));
+        if !over {
+            field("now", &self.words.join("; "));
+        }
+        field("value", &words::with_unit(&value(&transition.value), sensor));
+        let expected = transition.expected.map(|expected| words::range(expected, sensor));
+        field("expected", expected.as_deref().unwrap_or("not known yet"));
+        let words = words::at_worst(transition).join("; ");
+        field("worst", &format!("{words}, at {}", utc(worst.time)));
+        field("score", &format!("{:.1} at its worst (2 is an alert)", transition.peak));
+        field("anomalies", &format!("{} readings so far", transition.anomalies));
+        field("since", &utc(transition.since));
+        field("changed", &format!("{}, after {}", utc(transition.time), self.lasted));
         field("see more", &format!("{command} show {}", self.id));
-        if self.change != Change::Resolved {
+        if !over {
             field("acknowledge", &format!("{command} acknowledge {}", self.id));
-            field("silence", &format!("{command} mute {} --for 2h", self.mute));
+            field("silence", &format!("{command} mute {} --for 2h", quoted(sensor.id())));
         }
         text
     }
 
     fn line(&self) -> String {
-        let mut line = format!(
-            "{}  {:<8}  {}  {}",
-            utc(self.time),
-            self.change.name(),
+        let transition = self.transition;
+        let words = match transition.change {
+            Change::Resolved => format!("lasted {}", self.lasted),
+            _ => self.words.join("; "),
+        };
+        format!(
+            "{}  {:<8}  {}  {}  {words}  score {:.1}  incident {}",
+            utc(transition.time),
+            transition.change.name(),
             self.place(),
-            self.what
-        );
-        let mut add = |field: std::fmt::Arguments<'_>| line.write_fmt(field).expect("memory takes all");
-        if self.change == Change::Resolved {
-            add(format_args!("  lasted {:#}", self.lasted));
-        } else {
-            add(format_args!("  value {}", self.value));
-            if let Some(expected) = &self.expected {
-                add(format_args!("  expected {expected}"));
-            }
-        }
-        add(format_args!("  score {:.1}  incident {}", self.peak, self.id));
-        line
+            self.what,
+            transition.peak,
+            self.id
+        )
     }
 }
 
@@ -191,51 +169,6 @@ fn attributes(transition: &Transition) -> Vec<(&'static str, Attribute)> {
     attributes
 }
 
-/// `2024-05-01 10:00:00 UTC`.
-pub fn utc(time: Timestamp) -> String {
-    format!("{} UTC", &time.zoneless()[..19])
-}
-
-/// A value as people read it: vectors of more than six numbers are cut.
-pub fn value(value: &Value) -> String {
-    match value {
-        Value::Scalar(number) => number.to_string(),
-        Value::Vector(numbers) => {
-            let shown: Vec<String> = numbers.iter().take(6).map(|number| rounded(*number)).collect();
-            match numbers.len() {
-                0..=6 => format!("[{}]", shown.join(", ")),
-                all => format!("[{}, and {} more]", shown.join(", "), all - shown.len()),
-            }
-        }
-    }
-}
-
-/// What came from a device must not steer a terminal.
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| if character.is_control() { '?' } else { character })
-        .collect()
-}
-
-/// A number to three decimals, or three significant digits where it is very small or very large.
-pub fn rounded(number: f64) -> String {
-    if number != 0.0 && !(1e-2..1e9).contains(&number.abs()) {
-        return format!("{number:.2e}");
-    }
-    let text = format!("{number:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+,".contains(character);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", printable(text).replace('\'', r"'\''"))
-    }
-}
-
 fn capital(change: Change) -> &'static str {
     match change {
         Change::Opened => "Opened",
@@ -244,51 +177,14 @@ fn capital(change: Change) -> &'static str {
     }
 }
 
-/// In printable ASCII, as SNS wants subjects.
-fn ascii(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            ' '..='~' => plain.push(character),
-            '°' => {}
-            'µ' | 'μ' => plain.push('u'),
-            _ => plain.push('?'),
-        }
-    }
-    plain
-}
-
-/// In ASCII that is one septet a character in the GSM alphabet (3GPP TS 23.038).
-fn gsm(text: &str) -> String {
-    ascii(text)
-        .chars()
-        .map(|character| match character {
-            '[' | '{' => '(',
-            ']' | '}' => ')',
-            '\\' | '|' => '/',
-            '^' | '`' => '\'',
-            '~' => '-',
-            other => other,
-        })
-        .collect()
-}
-
-/// At most `limit` characters.
-fn cut(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(limit - 3).chain("...".chars()).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use detect::Kinds;
+    use detect::{Kinds, Worst};
     use proptest::prelude::*;
-    use wire::Sensor;
+    use wire::{Sensor, Value};
 
     use super::*;
 
@@ -299,9 +195,19 @@ mod tests {
             number: 1,
             change,
             kinds: Kinds::ABOVE | Kinds::NOVEL,
+            now: Kinds::ABOVE | Kinds::NOVEL,
             value: Value::Scalar(104.2),
             expected: Some((96.0, 101.0)),
+            lasting: None,
             peak: 4.25,
+            worst: Worst {
+                time: "2024-05-01 10:07:00".parse().unwrap(),
+                kinds: Kinds::ABOVE,
+                value: Value::Scalar(107.0),
+                expected: Some((96.0, 101.0)),
+                lasting: None,
+            },
+            anomalies: 7,
             time: "2024-05-01 10:12:30".parse().unwrap(),
         }
     }
@@ -314,16 +220,19 @@ mod tests {
         let message = Message::of(&transition(sensor, Change::Opened), "temp-ingest incidents");
         assert_eq!(
             message.subject,
-            "Opened: DHT_001 in kitchen, Temperature Hot+Novel at 104.2 C"
+            "Opened: DHT_001 in kitchen, Temperature Hot+Novel: reads 104.2 C, above its limit of 101 C"
         );
         assert_eq!(
             message.sms,
-            "Opened: DHT_001 in kitchen, Temperature Hot+Novel at 104.2 C, expected 96 to 101 C, score 4.2, \
+            "Opened: DHT_001 in kitchen, Temperature Hot+Novel: reads 104.2 C, above its limit of 101 C, \
              since 2024-05-01 10:00:00 UTC"
         );
         for part in [
-            "104.2 °C",
-            "96 to 101 °C",
+            "now          reads 104.2 °C, above its limit of 101 °C\n",
+            "value        104.2 °C\n",
+            "expected     96 to 101 °C\n",
+            "worst        reads 107 °C, above its limit of 101 °C, at 2024-05-01 10:07:00 UTC\n",
+            "anomalies    7 readings",
             "score        4.2",
             "kitchen",
             "incidents show ",
@@ -342,7 +251,12 @@ mod tests {
     fn a_resolved_incident_says_how_long_it_took() {
         let message = Message::of(&transition(Sensor::new("a b", "wind_speed"), Change::Resolved), "");
         assert_eq!(message.subject, "Resolved: a b, wind_speed Above+Novel after 12m 30s");
-        assert!(!message.text.contains("mute"));
+        assert!(
+            message
+                .text
+                .contains("worst        reads 107, above its limit of 101, at")
+                && !message.text.contains("mute")
+        );
     }
 
     proptest! {

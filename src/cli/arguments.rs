@@ -282,7 +282,7 @@ mod tests {
     use std::sync::Arc;
 
     use clap::Parser;
-    use detect::{Change, Kinds, Transition};
+    use detect::{Change, Kinds, Transition, Worst};
     use lambda::Message;
     use wire::{Sensor, Timestamp, Value};
 
@@ -301,9 +301,19 @@ mod tests {
             number: 1,
             change: Change::Opened,
             kinds: Kinds::ABOVE,
+            now: Kinds::ABOVE,
             value: Value::Scalar(104.2),
             expected: None,
+            lasting: None,
             peak: 3.0,
+            worst: Worst {
+                time: Timestamp::default(),
+                kinds: Kinds::ABOVE,
+                value: Value::Scalar(104.2),
+                expected: None,
+                lasting: None,
+            },
+            anomalies: 1,
             time: Timestamp::default(),
         };
         for prefix in ["temp-ingest incidents", "temp-ingest incidents --table incidents-1"] {

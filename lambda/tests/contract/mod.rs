@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use detect::{Anomaly, Change, Event, Kinds, Transition};
+use detect::{Anomaly, Change, Event, Kinds, Transition, Worst};
 use lambda::entry::{Checkpoint, Entry};
 use lambda::incidents::{Found, Incidents};
 use lambda::marks::Marks;
@@ -29,9 +29,19 @@ pub fn transition(number: u32, change: Change) -> Transition {
         number,
         change,
         kinds: Kinds::ABOVE,
+        now: Kinds::ABOVE,
         value: Value::Scalar(104.2),
         expected: Some((96.0, 101.0)),
+        lasting: None,
         peak: 3.5,
+        worst: Worst {
+            time: at(1),
+            kinds: Kinds::ABOVE,
+            value: Value::Scalar(104.2),
+            expected: Some((96.0, 101.0)),
+            lasting: None,
+        },
+        anomalies: 1,
         time: at(i64::from(number)),
     }
 }

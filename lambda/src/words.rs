@@ -1,0 +1,190 @@
+//! What is wrong, in words a person can act on.
+
+use detect::{Change, Kinds, Lasting, Transition};
+use wire::{Sensor, Value};
+
+use crate::text::{cut, printable, rounded, span, value};
+
+/// The most characters of a unit that are shown.
+const MAX_UNIT: usize = 12;
+
+/// A sensor at one moment of an incident.
+struct Moment<'a> {
+    sensor: &'a Sensor,
+    kinds: Kinds,
+    value: &'a Value,
+    expected: Option<(f64, f64)>,
+    lasting: Option<Lasting>,
+}
+
+/// Says of one kind of anomaly what is wrong.
+type Words = fn(&Moment<'_>) -> String;
+
+/// Each kind has its line, the most telling first. What is merely novel goes without saying where it is anything else.
+const WORDS: [(Kinds, Words); 5] = [
+    (Kinds::SILENT, |moment| format!("nothing heard{}", moment.lasting())),
+    (Kinds::STUCK, |moment| {
+        format!("has given exactly {}{}", moment.value(), moment.lasting())
+    }),
+    (Kinds::ABOVE, |moment| moment.beyond("above", |(_, highest)| highest)),
+    (Kinds::BELOW, |moment| moment.beyond("below", |(lowest, _)| lowest)),
+    (Kinds::RATE, |moment| {
+        moment.unlike("jumped to", "faster than it ever changed")
+    }),
+];
+
+/// What is wrong as of a transition, the most telling first; where it is over, what was wrong at its worst. Never
+/// empty.
+pub fn of(transition: &Transition) -> Vec<String> {
+    if transition.change == Change::Resolved {
+        return at_worst(transition);
+    }
+    words(&Moment {
+        sensor: &transition.sensor,
+        kinds: transition.now,
+        value: &transition.value,
+        expected: transition.expected,
+        lasting: transition.lasting,
+    })
+}
+
+/// What was wrong at the incident's worst, the most telling first. Never empty.
+pub fn at_worst(transition: &Transition) -> Vec<String> {
+    let worst = &transition.worst;
+    words(&Moment {
+        sensor: &transition.sensor,
+        kinds: worst.kinds,
+        value: &worst.value,
+        expected: worst.expected,
+        lasting: worst.lasting,
+    })
+}
+
+/// A number with its sensor's unit.
+pub fn with_unit(number: &str, sensor: &Sensor) -> String {
+    match sensor.unit() {
+        Some(unit) => format!("{number} {}", cut(&printable(unit), MAX_UNIT)),
+        None => number.to_owned(),
+    }
+}
+
+/// A range with its sensor's unit.
+pub fn range((lowest, highest): (f64, f64), sensor: &Sensor) -> String {
+    with_unit(&format!("{} to {}", rounded(lowest), rounded(highest)), sensor)
+}
+
+fn words(moment: &Moment<'_>) -> Vec<String> {
+    let known = WORDS.iter().filter(|(kind, _)| moment.kinds.contains(*kind));
+    let mut all: Vec<String> = known.map(|(_, words)| words(moment)).collect();
+    if all.is_empty() {
+        all.push(moment.unlike("reads", "unlike anything before"));
+    }
+    all
+}
+
+impl Moment<'_> {
+    fn value(&self) -> String {
+        with_unit(&value(self.value), self.sensor)
+    }
+
+    fn lasting(&self) -> String {
+        match self.lasting {
+            Some(Lasting { micros, before }) if before > 0 => {
+                format!(" for {}; {} at most before", span(micros), span(before))
+            }
+            Some(Lasting { micros, .. }) => format!(" for {}", span(micros)),
+            None => String::new(),
+        }
+    }
+
+    fn beyond(&self, side: &str, end: fn((f64, f64)) -> f64) -> String {
+        let bounds = self.sensor.bounds().map(|bounds| (bounds.lowest, bounds.highest));
+        match bounds.or(self.expected) {
+            Some(bounds) => {
+                let limit = with_unit(&rounded(end(bounds)), self.sensor);
+                format!("reads {}, {side} its limit of {limit}", self.value())
+            }
+            None => format!("reads {}, {side} its limit", self.value()),
+        }
+    }
+
+    fn unlike(&self, verb: &str, otherwise: &str) -> String {
+        let value = self.value();
+        match self.expected {
+            Some(expected) => format!("{verb} {value} where {} is usual", range(expected, self.sensor)),
+            None => format!("{verb} {value}, {otherwise}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(kinds: Kinds, expected: Option<(f64, f64)>, lasting: Option<(i64, i64)>) -> Vec<String> {
+        let sensor = Sensor::new("a", "Temperature").with_unit("°C");
+        words(&Moment {
+            sensor: &sensor,
+            kinds,
+            value: &Value::Scalar(31.2),
+            expected,
+            lasting: lasting.map(|(seconds, before)| Lasting {
+                micros: seconds * 1_000_000,
+                before: before * 1_000_000,
+            }),
+        })
+    }
+
+    #[test]
+    fn each_kind_is_said_so_that_a_person_can_act() {
+        let range = Some((20.1, 22.4));
+        for (kinds, expected, lasting, words) in [
+            (
+                Kinds::NOVEL,
+                range,
+                None,
+                "reads 31.2 °C where 20.1 to 22.4 °C is usual",
+            ),
+            (Kinds::NOVEL, None, None, "reads 31.2 °C, unlike anything before"),
+            (Kinds::ABOVE, range, None, "reads 31.2 °C, above its limit of 22.4 °C"),
+            (Kinds::BELOW, range, None, "reads 31.2 °C, below its limit of 20.1 °C"),
+            (
+                Kinds::RATE,
+                range,
+                None,
+                "jumped to 31.2 °C where 20.1 to 22.4 °C is usual",
+            ),
+            (
+                Kinds::RATE,
+                None,
+                None,
+                "jumped to 31.2 °C, faster than it ever changed",
+            ),
+            (
+                Kinds::STUCK,
+                None,
+                Some((2_700, 180)),
+                "has given exactly 31.2 °C for 45m; 3m at most before",
+            ),
+            (
+                Kinds::SILENT,
+                None,
+                Some((600, 1)),
+                "nothing heard for 10m; 1s at most before",
+            ),
+            (Kinds::SILENT, None, Some((600, 0)), "nothing heard for 10m"),
+        ] {
+            assert_eq!(say(kinds, expected, lasting), [words]);
+        }
+    }
+
+    #[test]
+    fn the_most_telling_comes_first() {
+        let both = say(Kinds::NOVEL | Kinds::STUCK | Kinds::ABOVE, Some((20.1, 22.4)), None);
+        assert!(
+            both.len() == 2 && both[0].starts_with("has given") && both[1].ends_with("22.4 °C"),
+            "{both:?}"
+        );
+        assert_eq!(say(Kinds::NONE, None, None), ["reads 31.2 °C, unlike anything before"]);
+    }
+}
