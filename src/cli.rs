@@ -2,22 +2,22 @@
 
 mod arguments;
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use tracing::{debug, info, warn};
-use wire::Sensor;
 
 use crate::backtest::backtest;
+use crate::backtest::progress::Progress;
 use crate::dead_letter::{DeadLetterError, DeadLetters, list_given_up};
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
-use crate::{canary, clock, cost, daemon, doctor, log, profile};
+use crate::{canary, clock, cost, daemon, doctor, log};
 use arguments::{AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Simulate, State};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
@@ -66,7 +66,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(at) => examine(&at),
         Command::Canary(what) => send_canary(&what),
         Command::Simulate(what) => Ok(simulated(&what)?),
-        Command::Backtest(what) => of_history(&what),
+        Command::Backtest(what) => of_history(what),
         Command::Incidents(command) => of_incidents(command),
         Command::Cost(what) => of_load(what),
         Command::DeadLetter(command) => of_dead_letters(command),
@@ -142,21 +142,59 @@ fn simulated(what: &Simulate) -> anyhow::Result<()> {
         .context("writing the labels")
 }
 
-fn of_history(what: &Backtest) -> Result<(), Failure> {
+fn of_history(what: Backtest) -> Result<(), Failure> {
     let loaded = settings::load(what.config.config.as_deref())?;
-    let path = what.file.display().to_string();
-    let file = File::open(&what.file).with_context(|| format!("opening {path}"))?;
-    let name = what.file.file_stem().unwrap_or_default().to_string_lossy();
-    let sensor = Sensor::new(&name, what.profile.map_or("value", profile::Name::as_str));
-    let mut out = io::stdout().lock();
     // The embedded default is for a person who looks on: its incidents end after seconds.
     let detect = match loaded.origin {
         Origin::File(_) => loaded.settings.detect,
         Origin::Embedded => detect::Settings::default(),
     };
-    let summary = backtest(BufReader::new(file), &path, sensor, &detect, &mut out).map_err(anyhow::Error::from)?;
-    out.flush().context("writing to standard output")?;
-    Ok(writeln!(io::stderr(), "{summary}").context("writing the summary")?)
+    Ok(judge_history(what, &detect)?)
+}
+
+fn judge_history(what: Backtest, detect: &detect::Settings) -> anyhow::Result<()> {
+    let (all, json, out) = (what.all, what.json, what.out.clone());
+    let standard = what.file.as_os_str() == "-";
+    let (input, size): (Box<dyn Read>, _) = if standard {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(&what.file).with_context(|| format!("opening {}", what.file.display()))?;
+        let size = file
+            .metadata()
+            .ok()
+            .filter(fs::Metadata::is_file)
+            .map(|data| data.len());
+        (Box::new(file), size)
+    };
+    if let Some(out) = &out
+        && same_file(out, &what.file)
+    {
+        anyhow::bail!("--out {} is the history itself: name another file", out.display());
+    }
+    let options = what.into();
+    // Where rows go to the same terminal, a line that is written anew would be lost between them.
+    let terminal = io::stderr().is_terminal() && (out.is_some() || !io::stdout().is_terminal());
+    let progress = terminal.then(|| Progress::new(io::stderr(), size));
+    let open = || -> io::Result<Box<dyn Write>> {
+        Ok(match &out {
+            Some(path) => Box::new(File::create(path)?),
+            None => Box::new(io::stdout().lock()),
+        })
+    };
+    let summary = backtest(input, &options, detect, progress, open)?;
+    let mut err = io::stderr().lock();
+    let told = match json {
+        true => serde_json::to_writer(&mut err, &summary)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(err)),
+        false => writeln!(err, "{}", summary.text(all)),
+    };
+    told.context("writing the summary")
+}
+
+/// True where both name one file that exists.
+fn same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 fn of_load(what: Cost) -> Result<(), Failure> {

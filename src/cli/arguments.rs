@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::backtest::Options;
+use crate::backtest::columns::Wanted;
+use crate::backtest::table::Described;
+use crate::backtest::time_format::{TimeFormat, Zone};
 use crate::cost::{Format, Load};
 use crate::duration::Within;
 use crate::profile;
@@ -48,8 +52,10 @@ pub(super) enum Command {
     Simulate(Simulate),
     /// The detectors over your own history, in one pass without looking ahead
     ///
-    /// Writes timestamp,value,anomaly_score,incident to standard output, a row for each row, and a summary to standard
-    /// error. A score of 2 is an alert.
+    /// Reads CSV, or readings in JSON lines, and finds out how it is written by the first rows: what stands between columns,
+    /// which are times, values and sensors, and how times are written. It says what it found; what could mean two things it
+    /// asks for. Writes timestamp,value,anomaly_score,incident to standard output, a row for each row, and a summary to
+    /// standard error. A score of 2 is an alert. Where rows name their sensors, the name is the second column.
     Backtest(Backtest),
     /// List, show, acknowledge and mute incidents, of the embedded store or of the functions in AWS
     Incidents(Incidents),
@@ -99,15 +105,58 @@ pub(super) struct Simulate {
 
 #[derive(Debug, Args)]
 pub(super) struct Backtest {
-    /// The history: CSV with the header timestamp,value
-    #[arg(value_name = "FILE.csv")]
+    /// The history; - reads standard input
+    #[arg(value_name = "FILE")]
     pub(super) file: PathBuf,
-    /// What was measured: temperature or wind. Without it: any value
+    /// The column of the time, by name or number from 1; given twice, a date and a time of day
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) time: Vec<String>,
+    /// The column of the value; given several times, they are judged together as one vector
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) value: Vec<String>,
+    /// The column of the sensor's name
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) sensor: Option<String>,
+    /// The column of the sensor's group, such as a room or a site
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) group: Option<String>,
+    /// What stands between columns: one character, or tab
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    pub(super) delimiter: Option<u8>,
+    /// How times are written: strptime directives, or iso8601, rfc2822, unix, unix-ms, unix-us or unix-ns
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) time_format: Option<TimeFormat>,
+    /// The zone of times that name none, such as Europe/Berlin
+    ///
+    /// A time that the clocks skip in spring is read as much later as they are set forward. One that they show twice in
+    /// autumn is the one nearer to the row before it.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(super) zone: Zone,
+    /// Where the scored rows go instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Tell all incidents in the order they opened, not only the worst
+    #[arg(long)]
+    pub(super) all: bool,
+    /// The summary as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    /// What was measured: temperature or wind. Without it: what the column is called
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Option<profile::Name>,
     /// The configuration whose [detect] table is used
     #[command(flatten)]
     pub(super) config: Config,
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() && !matches!(byte, b'"' | b'\n' | b'\r') => {
+            Ok(*byte)
+        }
+        _ => Err("use one character that is neither a letter, a digit nor a quote, or: tab".into()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -249,6 +298,33 @@ pub(super) struct GivenUp {
     /// Objects of the functions' failure destination, or folders of them, instead of the daemon's own dead letters
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(super) from: Vec<PathBuf>,
+}
+
+impl From<Backtest> for Options {
+    fn from(backtest: Backtest) -> Self {
+        let standard = backtest.file.as_os_str() == "-";
+        let name = backtest.file.file_stem().unwrap_or_default().to_string_lossy();
+        Self {
+            path: if standard {
+                "standard input".into()
+            } else {
+                backtest.file.display().to_string()
+            },
+            wanted: Wanted {
+                time: backtest.time,
+                value: backtest.value,
+                sensor: backtest.sensor,
+                group: backtest.group,
+                delimiter: backtest.delimiter,
+                time_format: backtest.time_format,
+            },
+            described: Described {
+                sensor: if standard { "history".into() } else { name.into_owned() },
+                kind: backtest.profile.map(|profile| profile.as_str().to_owned()),
+            },
+            zone: backtest.zone,
+        }
+    }
 }
 
 impl From<Cost> for Load {
