@@ -227,7 +227,9 @@ async fn about_incidents(
     let mut out = io::stdout().lock();
     let format = |json: &bool| if *json { Format::Json } else { Format::Text };
     match about {
-        AboutIncidents::List { json, .. } => incidents::list(store, format(json), &mut out).await,
+        AboutIncidents::List { group, json, .. } => {
+            incidents::list(store, group.as_deref(), format(json), &mut out).await
+        }
         AboutIncidents::Show { id, json, .. } => incidents::show(store, id, format(json), &mut out).await,
         AboutIncidents::Acknowledge { id, by, .. } => {
             incidents::acknowledge(store, id, by, clock::now(), &mut out).await

@@ -68,15 +68,21 @@ pub async fn in_table(table: &str) -> TableIncidents {
     TableIncidents::new(Client::new(&settings), table)
 }
 
-/// Writes all incidents kept in a store, open ones first, then the newest.
-pub async fn list(store: &impl Incidents, format: Format, out: &mut impl Write) -> Result<(), IncidentsError> {
-    let incidents = store.list(MAX_LISTED).await?;
+/// Writes all incidents kept in a store, or those of a group of sensors: open ones first, then the newest.
+pub async fn list(
+    store: &impl Incidents,
+    group: Option<&str>,
+    format: Format,
+    out: &mut impl Write,
+) -> Result<(), IncidentsError> {
+    let incidents = store.list(group, MAX_LISTED).await?;
     if format == Format::Json {
         let all: Vec<Json> = incidents.iter().map(incident_json).collect();
         return Ok(writeln!(out, "{}", Json::from(all))?);
     }
     if incidents.is_empty() {
-        return Ok(writeln!(out, "no incidents")?);
+        let of = group.map(|group| format!(" in {}", printable(group)));
+        return Ok(writeln!(out, "no incidents{}", of.unwrap_or_default())?);
     }
     let header = [
         "ID", "STATE", "SENSOR", "GROUP", "WHAT", "VALUE", "EXPECTED", "SCORE", "SINCE", "LASTED", "NOTE",

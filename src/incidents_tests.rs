@@ -59,7 +59,7 @@ async fn store() -> (TempDir, String) {
         incident: at(0),
     };
     outbox.keep(&[&anomaly]).await.unwrap();
-    let open = kept(&dir).list(9).await.unwrap().swap_remove(0).id;
+    let open = kept(&dir).list(None, 9).await.unwrap().swap_remove(0).id;
     (dir, open)
 }
 
@@ -79,7 +79,7 @@ macro_rules! text {
 #[tokio::test]
 async fn open_ones_come_first_in_aligned_columns() {
     let (dir, open) = store().await;
-    let table = text!(list(&kept(&dir), Format::Text));
+    let table = text!(list(&kept(&dir), None, Format::Text));
     let lines: Vec<&str> = table.lines().collect();
     assert!(
         lines[1].starts_with(&open) && lines[1].contains("open") && lines[1].contains("DHT_002"),
@@ -91,12 +91,24 @@ async fn open_ones_come_first_in_aligned_columns() {
         lines[1..].iter().all(|line| line[value..].starts_with("104.2 °C")),
         "{table}"
     );
-    let json: Json = serde_json::from_str(&text!(list(&kept(&dir), Format::Json))).unwrap();
+    let json: Json = serde_json::from_str(&text!(list(&kept(&dir), None, Format::Json))).unwrap();
     assert_eq!(
         (&json[0]["id"], &json[0]["open"]),
         (&open.as_str().into(), &true.into())
     );
     assert_eq!(json[1]["change"], "resolved");
+}
+
+#[tokio::test]
+async fn those_of_a_group_are_listed_alone() {
+    let (dir, open) = store().await;
+    let all = text!(list(&kept(&dir), None, Format::Text));
+    assert_eq!(text!(list(&kept(&dir), Some("hall"), Format::Text)), all);
+    assert!(all.contains(&open));
+    assert_eq!(
+        text!(list(&kept(&dir), Some("attic"), Format::Text)),
+        "no incidents in attic\n"
+    );
 }
 
 #[tokio::test]
@@ -133,7 +145,7 @@ async fn who_has_seen_it_and_until_when_it_is_mute_is_shown() {
     assert!(said.starts_with(&format!("incident {open} of DHT_002")), "{said}");
     let said = text!(mute(&kept(&dir), "DTH_002", hour, at(100)));
     assert!(said.contains("is it spelt so?"), "{said}");
-    let table = text!(list(&kept(&dir), Format::Text));
+    let table = text!(list(&kept(&dir), None, Format::Text));
     let line = table.lines().nth(1).unwrap();
     assert!(
         line.contains("seen") && line.contains("by Ada") && line.contains("muted until 2024-05-01 12:01:40"),
@@ -168,6 +180,6 @@ async fn what_cannot_be_done_is_said() {
 async fn nothing_is_listed_where_nothing_happened() {
     let dir = tempfile::tempdir().unwrap();
     drop(lambda::embedded::open(dir.path()).unwrap());
-    assert_eq!(text!(list(&kept(&dir), Format::Text)), "no incidents\n");
-    assert_eq!(text!(list(&kept(&dir), Format::Json)), "[]\n");
+    assert_eq!(text!(list(&kept(&dir), None, Format::Text)), "no incidents\n");
+    assert_eq!(text!(list(&kept(&dir), None, Format::Json)), "[]\n");
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use wire::{Sensor, Timestamp};
 
 /// A short name of an incident: 12 hexadecimal digits made of its sensor and its beginning, so that every copy of the
 /// incident has the same. A beginning of it that fits no other incident will do where one is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(u64);
 
 impl IncidentId {

@@ -57,8 +57,8 @@ pub enum Found {
 
 /// Where incidents are kept, for people to look into.
 pub trait Incidents {
-    /// Open ones first, each group newest first; at most `limit`.
-    fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<Incident>, StoreError>>;
+    /// Open ones first, each newest first, of all sensors or of those of one group; at most `limit`.
+    fn list(&self, group: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Incident>, StoreError>>;
 
     /// The incidents whose id begins so.
     fn find(&self, id: &str) -> impl Future<Output = Result<Found, StoreError>>;

@@ -5,6 +5,8 @@
 pub mod alert;
 /// What moves a page: entries and checkpoints.
 pub mod entry;
+/// What fails together is one message.
+pub mod group;
 /// From records to pages: decode, contain poison, fold, append.
 pub mod handler;
 /// A short name of an incident, for people to type.
@@ -42,6 +44,7 @@ pub mod tables;
 mod batch;
 mod encoding;
 mod fold;
+mod group_message;
 mod seed;
 mod warm;
 

@@ -45,12 +45,12 @@ impl Message {
     pub fn of(transition: &Transition, command: &str) -> Self {
         let facts = Facts::of(transition);
         Self {
-            attributes: attributes(transition),
             change: transition.change,
-            subject: cut(&ascii(&facts.subject()), MAX_SUBJECT),
+            subject: subject(&facts.subject()),
             text: facts.text(command),
-            sms: cut(&gsm(&facts.sms()), MAX_SMS),
+            sms: sms(&facts.sms()),
             line: facts.line(),
+            attributes: attributes(transition),
         }
     }
 }
@@ -109,9 +109,7 @@ impl<'a> Facts<'a> {
         let worst = &transition.worst;
         let over = transition.change == Change::Resolved;
         let mut text = format!("{}\n\n", self.subject());
-        let mut field = |name: &str, value: &str| {
-            writeln!(text, "{name:<13}{value}").expect("memory takes all");
-        };
+        let mut field = |name: &str, value: &str| field(&mut text, name, value);
         field("change", transition.change.name());
         field("sensor", &self.sensor);
         if let Some(group) = &self.group {
@@ -169,7 +167,22 @@ fn attributes(transition: &Transition) -> Vec<(&'static str, Attribute)> {
     attributes
 }
 
-fn capital(change: Change) -> &'static str {
+/// As SNS takes it.
+pub(crate) fn subject(text: &str) -> String {
+    cut(&ascii(text), MAX_SUBJECT)
+}
+
+/// As one SMS takes it.
+pub(crate) fn sms(text: &str) -> String {
+    cut(&gsm(text), MAX_SMS)
+}
+
+/// A line of two columns.
+pub(crate) fn field(text: &mut String, name: &str, value: &str) {
+    writeln!(text, "{name:<13}{value}").expect("memory takes all");
+}
+
+pub(crate) fn capital(change: Change) -> &'static str {
     match change {
         Change::Opened => "Opened",
         Change::Worsened => "Worse",

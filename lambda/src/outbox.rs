@@ -6,6 +6,7 @@ use std::future::Future;
 use detect::{Anomaly, Transition};
 use wire::Timestamp;
 
+use crate::group::Group;
 use crate::message::Message;
 use crate::store_error::StoreError;
 
@@ -37,8 +38,25 @@ pub trait Outbox: Send {
         now: Timestamp,
     ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
 
-    /// Marks a transition as told, and ends its claim.
-    fn told(&mut self, transition: &Transition) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// What is to be done about each of these transitions that [`advance`](Self::advance) has seen, claiming none: whoever
+    /// tells of a group has claimed that.
+    fn standing(
+        &mut self,
+        transitions: &[&Transition],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send;
+
+    /// Marks transitions as told, and ends their claims.
+    fn told(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Claims a group of sensors, waiting as [`claim`](Self::claim) does, and answers what is kept of it.
+    fn claim_group(&mut self, group: &str) -> impl Future<Output = Result<Group, StoreError>> + Send;
+
+    /// Keeps a group that is claimed. It is an error where somebody else has claimed it meanwhile.
+    fn keep_group(&mut self, group: &str, kept: &Group) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends the claim of a group, where nobody else has claimed it meanwhile.
+    fn free_group(&mut self, group: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// How a person begins a command about these incidents, such as `temp-ingest incidents`.
     fn command(&self) -> String;

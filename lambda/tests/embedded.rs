@@ -45,6 +45,7 @@ async fn it_holds_to_what_every_store_must() {
     contract::what_follows_is_read(&mut pages).await;
     let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
+    contract::a_group_is_kept(&mut outbox, &incidents).await;
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn others_read_while_the_store_is_written() {
         .execute_batch("BEGIN IMMEDIATE; DELETE FROM incidents; DELETE FROM entries;")
         .unwrap();
     let reader = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
-    assert_eq!(reader.list(9).await.unwrap().len(), 1, "sees what was committed");
+    assert_eq!(reader.list(None, 9).await.unwrap().len(), 1, "sees what was committed");
     assert!(
         pages.load(&[PageName::of_key("a")]).await[0]
             .as_ref()
@@ -66,7 +67,7 @@ async fn others_read_while_the_store_is_written() {
             .is_some()
     );
     writer.execute_batch("COMMIT").unwrap();
-    assert_eq!(reader.list(9).await.unwrap().len(), 0);
+    assert_eq!(reader.list(None, 9).await.unwrap().len(), 0);
 }
 
 #[test]
@@ -227,7 +228,12 @@ async fn check(dir: &Path) {
     let untold = outbox.untold(9).unwrap();
     assert_eq!(untold.len(), 1);
     assert_eq!(untold[0].events, stored.entries[0].events);
-    let incidents = EmbeddedIncidents::open(dir).unwrap().unwrap().list(9).await.unwrap();
+    let incidents = EmbeddedIncidents::open(dir)
+        .unwrap()
+        .unwrap()
+        .list(None, 9)
+        .await
+        .unwrap();
     assert!(incidents[0].open && incidents[0].latest.kinds.contains(Kinds::ABOVE));
     let mut handler = Handler::new(pages, Settings::default(), Limits::default());
     let again = aggregate(3, 30..35, 99.0);

@@ -6,6 +6,7 @@
 mod contract;
 mod standin;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -18,7 +19,7 @@ use lambda::page_name::PageName;
 use lambda::pages::{Append, AppendError, Checkpointed, MAX_ENTRIES, Pages};
 use lambda::scores::{Scored, Scores};
 use lambda::tables::{TableIncidents, TableOutbox, TablePages, TableReadings};
-use wire::{Reading, Value};
+use wire::{Reading, Sensor, Value};
 
 use contract::{anomaly, append, at, checkpoint, entry, load, transition, versions};
 use standin::Standin;
@@ -53,7 +54,10 @@ async fn the_tables_hold_to_what_every_store_must() {
     one_of_two_wins(&pages).await;
     more_than_one_answer_is_read(&mut pages).await;
     open_incidents_come_first(&mut outbox, &incidents).await;
+    contract::a_group_is_kept(&mut outbox, &incidents).await;
     one_of_two_tells(client).await;
+    one_of_two_tells_a_group(client).await;
+    many_are_read_and_marked_at_once(&mut outbox, &incidents).await;
     anomalies_are_kept_field_for_field(client, &mut outbox).await;
     readings_are_kept_by_sensor_and_hour(client).await;
 }
@@ -171,9 +175,9 @@ async fn open_incidents_come_first(outbox: &mut TableOutbox, incidents: &TableIn
     let mut later = transition(1, Change::Opened);
     later.since = at(500);
     outbox.advance(&[&later]).await.unwrap();
-    let listed = incidents.list(9).await.unwrap();
+    let listed = incidents.list(None, 9).await.unwrap();
     assert!(listed[0].open && listed[0].latest == later);
-    assert_eq!(incidents.list(1).await.unwrap().len(), 1);
+    assert_eq!(incidents.list(None, 1).await.unwrap().len(), 1);
     assert!(incidents.knows_sensor("DHT_001").await.unwrap());
     incidents.mute_sensor("never seen", at(9)).await.unwrap();
     assert!(
@@ -192,7 +196,7 @@ async fn one_of_two_tells(client: &Client) {
     assert_eq!(one.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
     let waits = tokio::time::timeout(Duration::from_secs(1), other.claim(&transition, at(99))).await;
     assert!(waits.is_err(), "no answer while another has it");
-    one.told(&transition).await.unwrap();
+    one.told(&[&transition]).await.unwrap();
     assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Told);
     // Who claimed it was stopped: when its time is over, another tells.
     transition.number = 2;
@@ -206,6 +210,55 @@ async fn one_of_two_tells(client: &Client) {
         .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
     update.send().await.unwrap();
     assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
+}
+
+async fn one_of_two_tells_a_group(client: &Client) {
+    let outbox = || TableOutbox::new(client.clone(), "anomalies", "incidents");
+    let (mut one, mut other) = (outbox(), outbox());
+    let group = one.claim_group("attic").await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim_group("attic")).await;
+    assert!(waits.is_err(), "no answer while another has it");
+    one.keep_group("attic", &group).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim_group("attic")).await;
+    assert!(waits.is_err(), "nor before it has marked what it told");
+    one.free_group("attic").await.unwrap();
+    other.claim_group("attic").await.unwrap();
+    // Who claimed it was stopped: when its time is over, another tells, and what the first keeps is refused.
+    let update = client.update_item().table_name("incidents");
+    let update = update
+        .key("sensor", AttributeValue::S("attic".to_owned()))
+        .key("since", AttributeValue::S("group".to_owned()))
+        .update_expression("SET claimed_until_ms = :past")
+        .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+    update.send().await.unwrap();
+    one.claim_group("attic").await.unwrap();
+    assert!(other.keep_group("attic", &group).await.is_err());
+    other.free_group("attic").await.unwrap();
+    one.keep_group("attic", &group).await.unwrap();
+    one.free_group("attic").await.unwrap();
+}
+
+/// More than one request may name.
+async fn many_are_read_and_marked_at_once(outbox: &mut TableOutbox, incidents: &TableIncidents) {
+    let all: Vec<_> = (0..130)
+        .map(|number| {
+            let mut one = transition(1, Change::Opened);
+            one.since = at(6_000);
+            one.sensor = Arc::new(Sensor::new(&format!("MANY_{number:03}"), "Temperature").with_group("roof"));
+            one
+        })
+        .collect();
+    let all: Vec<_> = all.iter().collect();
+    outbox.advance(&all).await.unwrap();
+    incidents.mute_sensor("MANY_129", at(20)).await.unwrap();
+    let standing = outbox.standing(&all, at(9)).await.unwrap();
+    assert_eq!(standing.iter().filter(|claim| **claim == Claim::Tell).count(), 129);
+    assert_eq!(standing[129], Claim::Muted);
+    outbox.told(&all).await.unwrap();
+    assert_eq!(outbox.standing(&all, at(9)).await.unwrap(), [Claim::Told; 130]);
+    let listed = incidents.list(Some("roof"), 200).await.unwrap();
+    assert_eq!(listed.len(), 130);
+    assert_eq!(listed.iter().filter(|one| one.muted_until == Some(at(20))).count(), 1);
 }
 
 async fn anomalies_are_kept_field_for_field(client: &Client, outbox: &mut TableOutbox) {

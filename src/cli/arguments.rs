@@ -227,6 +227,9 @@ pub(super) struct Incidents {
 pub(super) enum AboutIncidents {
     /// All incidents, open ones first
     List {
+        /// Only those of the sensors of this group (room, site, gateway)
+        #[arg(long, value_name = "GROUP")]
+        group: Option<String>,
         #[command(flatten)]
         state: State,
         /// One JSON array instead of a table

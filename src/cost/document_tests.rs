@@ -123,6 +123,15 @@ fn the_knobs_cost_what_the_document_says() {
 }
 
 #[test]
+fn what_a_moment_takes_is_what_is_counted() {
+    let sentence = work::moment_units().replacen('a', "A", 1) + ".";
+    assert!(
+        DOCUMENT.contains(&sentence),
+        "docs/operations.md should have: {sentence}"
+    );
+}
+
+#[test]
 fn every_alarm_has_its_row() {
     let template = include_str!("../../cfn/alarms.yaml");
     let (_, resources) = template.split_once("\nResources:\n").unwrap();

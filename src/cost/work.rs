@@ -47,6 +47,10 @@ const ANOMALIES_AN_INCIDENT: f64 = 5.0;
 const MOMENTS_AN_INCIDENT: f64 = 3.0;
 /// The moment itself; the incident moved forward, claimed and marked told, each in the table and in two indexes.
 const MOMENT_UNITS: f64 = 10.0;
+/// Of a sensor with a group the incident is not claimed,
+const MOMENT_IN_GROUP_UNITS: f64 = 7.0;
+/// and the group is claimed, kept and freed: together as much, where a group has one moment in a delivery.
+const GROUP_UNITS: f64 = 3.0;
 /// When an incident resolves, its entry in the index by state moves.
 const RESOLVED_UNITS: f64 = 1.0;
 const ANOMALY_BYTES: f64 = 400.0;
@@ -213,6 +217,13 @@ impl Plan {
     }
 }
 
+pub(super) fn moment_units() -> String {
+    format!(
+        "a moment of an incident takes {MOMENT_UNITS} write units; of a sensor with a group {MOMENT_IN_GROUP_UNITS}, and \
+         {GROUP_UNITS} for each group in a delivery"
+    )
+}
+
 pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
     let mut all = vec![
         format!(
@@ -239,6 +250,7 @@ pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
             plan.emails,
             plan.sms
         ),
+        moment_units(),
         format!(
             "{DETECT_LOG_BYTES} bytes of log an invocation, kept for 30 days; put_record is a script: a request a reading, fixed \
              bounds, no state, a message an anomaly"

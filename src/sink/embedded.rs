@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use detect::Change;
+use detect::{Change, Event};
 use lambda::alert::{DeliverError, Delivered, deliver};
 use lambda::embedded::{EmbeddedOutbox, EmbeddedPages, Untold};
 use lambda::handler::{Counts, Handler, Limits};
@@ -223,11 +223,14 @@ impl<T: Teller> Worker<T> {
         if untold.is_empty() {
             return Ok(false);
         }
-        let events: Vec<_> = untold.iter().flat_map(|untold| untold.events.iter().cloned()).collect();
-        let delivered = deliver(&mut self.outbox, &mut self.teller, &events, clock::now()).await?;
-        self.outbox.delivered(&untold)?;
+        let entries: Vec<Vec<Event>> = untold.iter().map(|untold| untold.events.clone()).collect();
+        let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.teller, &entries, clock::now()).await;
         self.count(|totals| totals.delivered.add(&delivered));
-        Ok(true)
+        let done = undelivered
+            .as_ref()
+            .map_or(untold.len(), |undelivered| undelivered.entry);
+        self.outbox.delivered(&untold[..done])?;
+        undelivered.map_or(Ok(true), |undelivered| Err(undelivered.error))
     }
 
     fn count(&self, change: impl FnOnce(&mut Totals)) {

@@ -39,18 +39,29 @@ impl Teller for Told {
 }
 
 fn start(dir: &Path, fault: Fault) -> (Embedded, mpsc::UnboundedReceiver<String>) {
+    start_with(dir, fault, detect::Settings::default())
+}
+
+fn start_with(dir: &Path, fault: Fault, settings: detect::Settings) -> (Embedded, mpsc::UnboundedReceiver<String>) {
     let (lines, told) = mpsc::unbounded_channel();
-    let embedded = Embedded::start(dir, detect::Settings::default(), Told { lines, fault }).unwrap();
+    let embedded = Embedded::start(dir, settings, Told { lines, fault }).unwrap();
     (embedded, told)
+}
+
+fn sensor(lane: u32) -> Sensor {
+    Sensor::new(&format!("sensor-{lane}"), "Temperature").with_bounds(Bounds {
+        lowest: 0.0,
+        highest: 30.0,
+    })
 }
 
 /// A record of one lane: readings of one sensor, a second apart from `second` on.
 fn record(lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
+    record_of(sensor(lane), lane, number, second, values)
+}
+
+fn record_of(sensor: Sensor, lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
     let name = LaneName::of(u128::from(lane) << 124, 16);
-    let sensor = Sensor::new(&format!("sensor-{lane}"), "Temperature").with_bounds(Bounds {
-        lowest: 0.0,
-        highest: 30.0,
-    });
     let sensor = Arc::new(sensor);
     let identity = Identity {
         producer: ProducerId(5),
@@ -98,6 +109,36 @@ async fn records_are_handled_and_incidents_told() {
     assert!(
         matches!(embedded.put(&request).await, Err(PutError::Fatal { .. })),
         "closed"
+    );
+}
+
+#[tokio::test]
+async fn what_fails_together_in_several_lanes_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let quiet = toml::from_str("quiet = \"20s\"").unwrap();
+    let (embedded, mut told) = start_with(dir.path(), Fault::None, quiet);
+    let of =
+        |lane, number, second, values: &[f64]| record_of(sensor(lane).with_group("hall"), lane, number, second, values);
+    let all: Vec<_> = (0..7).map(|lane| of(lane, 1, 0, &[20.0, 99.0])).collect();
+    embedded.put(&all[..3]).await.unwrap();
+    let line = told.recv().await.unwrap();
+    assert!(line.contains("opened") && line.contains("3 sensors in hall"), "{line}");
+    embedded.put(&all[3..4]).await.unwrap();
+    embedded.put(&all[4..]).await.unwrap();
+    let line = told.recv().await.unwrap();
+    assert!(line.contains("7 sensors in hall"), "four were not told: {line}");
+    let calm: Vec<f64> = (0..150).map(|second| 20.0 + f64::from(second % 7) / 10.0).collect();
+    for lane in 0..7 {
+        embedded.put(&[of(lane, 2, 2, &calm)]).await.unwrap();
+    }
+    embedded.close().await;
+    let mut rest = Vec::new();
+    while let Ok(line) = told.try_recv() {
+        rest.push(line);
+    }
+    assert!(
+        rest.len() == 1 && rest[0].contains("resolved  7 incidents in hall"),
+        "{rest:?}"
     );
 }
 
@@ -177,7 +218,7 @@ async fn a_mute_silences_the_terminal_and_nothing_else() {
     let delivered = embedded.totals().delivered;
     assert_eq!((delivered.anomalies, delivered.messages, delivered.muted), (1, 0, 1));
     assert!(told.try_recv().is_err());
-    assert_eq!(incidents.list(9).await.unwrap().len(), 1);
+    assert_eq!(incidents.list(None, 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

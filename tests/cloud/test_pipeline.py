@@ -191,6 +191,48 @@ class People(unittest.TestCase):
         self.assertEqual({one.attributes["sensor"] for one in cloud.messages("MUTED")}, {"MUTED_001"})
 
 
+class Groups(unittest.TestCase):
+    """Sensors that fail together, on several pages. A page keeps its own time, and this is later than all else."""
+
+    BEGIN = START + timedelta(days=30)
+
+    def put(self, prefix: str, count: int, seconds: list[int], value: float) -> None:
+        cloud.put([
+            json.dumps(json.loads(seed_record(f"{prefix}_{number:03d}", self.BEGIN + timedelta(seconds=second),
+                                              value + second % 7 / 10)) | {"group": f"room of {prefix}"})
+            for second in seconds for number in range(count)])
+        cloud.drain()
+
+    def changes(self, prefix: str) -> list[tuple[str, str]]:
+        return [(one.attributes["change"], one.attributes.get("sensors")) for one in cloud.messages(prefix)]
+
+    def test_a_room_is_told_once_again_when_twice_as_many_fail_and_once_when_all_is_well(self):
+        self.put("ROOM", 3, [0], 104.5)
+        self.assertEqual(self.changes("ROOM"), [("opened", "3")])
+        self.put("ROOM", 5, [1], 104.5)
+        self.assertEqual(self.changes("ROOM"), [], "told by and by")
+        self.put("ROOM", 6, [2], 104.5)
+        self.assertEqual(self.changes("ROOM"), [("opened", "6")])
+        self.put("ROOM", 6, list(range(30, 1500, 30)), 98.0)
+        self.assertEqual(self.changes("ROOM"), [("resolved", "6")])
+        self.assertEqual({(item["state"], item["told"]) for item in cloud.incidents("ROOM")}, {("resolved", 2)})
+        run = subprocess.run(
+            [daemon.binary(), "incidents", "--table", cloud.incidents_table, "list", "--group", "room of ROOM"],
+            text=True, capture_output=True, check=True, env=daemon.environment(cloud.standin, cloud.folder()))
+        self.assertEqual(run.stdout.count("ROOM_00"), 6, run.stdout)
+
+    def test_what_is_delivered_twice_or_again_is_told_once(self):
+        for prefix, disturbance in [("BOTH", "twice"), ("AGAIN", "drop")]:
+            with self.subTest(disturbance):
+                once = iter([disturbance])
+                cloud.alert.disturb = lambda _, once=once: next(once, None)
+                self.addCleanup(setattr, cloud.alert, "disturb", lambda _: None)
+                self.put(prefix, 4, [0], 104.5)
+                self.assertIsNone(next(once, None), "it came twice")
+                self.assertEqual(self.changes(prefix), [("opened", "4")])
+                self.assertEqual({item["told"] for item in cloud.incidents(prefix)}, {1})
+
+
 class Poison(unittest.TestCase):
     def setUp(self) -> None:
         # A process of its own counts what is put here, all under one key.

@@ -20,13 +20,23 @@ const COLUMNS: &str = "incidents.id, incidents.open, incidents.latest, incidents
     incidents.acknowledged_at_us, max(coalesce(incidents.muted_until_us, mutes.until_us),
     coalesce(mutes.until_us, incidents.muted_until_us))";
 
+/// How many ids are shown where the beginning of one fits several.
+const MOST_FOUND: usize = 10;
+
 impl EmbeddedIncidents {
     /// Opens the store in `dir`; `None` where there is no store.
     pub fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
         Ok(schema::open_existing(dir, Durability::Synced)?.map(Self))
     }
 
-    fn query(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Incident>, StoreError> {
+    /// The incidents that fit, those with `wanted`, at most `limit`.
+    fn query(
+        &self,
+        condition: &str,
+        parameters: impl rusqlite::Params,
+        wanted: impl Fn(&Incident) -> bool,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError> {
         let doing = |error| unavailable("reading incidents", error);
         let mut query = self
             .0
@@ -36,26 +46,32 @@ impl EmbeddedIncidents {
             .map_err(doing)?;
         let mut rows = query.query(parameters).map_err(doing)?;
         let mut incidents = Vec::new();
-        while let Some(row) = rows.next().map_err(doing)? {
-            incidents.push(incident(row)?);
+        while incidents.len() < limit
+            && let Some(row) = rows.next().map_err(doing)?
+        {
+            incidents.extend(Some(incident(row)?).filter(&wanted));
         }
         Ok(incidents)
     }
 }
 
 impl Incidents for EmbeddedIncidents {
-    async fn list(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    async fn list(&self, group: Option<&str>, limit: u32) -> Result<Vec<Incident>, StoreError> {
         self.query(
-            "1 ORDER BY incidents.open DESC, incidents.start_us DESC, incidents.sensor LIMIT ?1",
-            [limit],
+            "1 ORDER BY incidents.open DESC, incidents.start_us DESC, incidents.sensor",
+            [],
+            |incident| group.is_none() || incident.latest.sensor.group() == group,
+            limit as usize,
         )
     }
 
     async fn find(&self, id: &str) -> Result<Found, StoreError> {
         // Every digit of an id compares below "g".
         let mut found = self.query(
-            "incidents.id >= ?1 AND incidents.id < ?1 || 'g' ORDER BY incidents.id LIMIT 10",
+            "incidents.id >= ?1 AND incidents.id < ?1 || 'g' ORDER BY incidents.id",
             [id.to_ascii_lowercase()],
+            |_| true,
+            MOST_FOUND,
         )?;
         Ok(match found.len() {
             0 => Found::None,

@@ -7,6 +7,7 @@ use wire::{Timestamp, Value};
 use super::unavailable;
 use crate::encoding;
 use crate::entry::decode_events;
+use crate::group::Group;
 use crate::incident_id::IncidentId;
 use crate::outbox::{Claim, Outbox};
 use crate::store_error::StoreError;
@@ -99,14 +100,40 @@ impl Outbox for EmbeddedOutbox {
         claim(&self.0, transition, now).map_err(|error| unavailable("reading whether people were told", error))
     }
 
-    async fn told(&mut self, transition: &Transition) -> Result<(), StoreError> {
+    async fn standing(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Claim>, StoreError> {
+        let claims = transitions.iter().map(|transition| claim(&self.0, transition, now));
+        claims
+            .collect::<rusqlite::Result<_>>()
+            .map_err(|error| unavailable("reading whether people were told", error))
+    }
+
+    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+        self.write("marking incidents as told", |transaction| {
+            transitions
+                .iter()
+                .try_for_each(|transition| told(transaction, transition))
+        })
+    }
+
+    async fn claim_group(&mut self, group: &str) -> Result<Group, StoreError> {
+        let kept: Option<Vec<u8>> = self
+            .0
+            .prepare_cached("SELECT episodes FROM groups WHERE name = ?1")
+            .and_then(|mut query| query.query_row([group], |row| row.get(0)).optional())
+            .map_err(|error| unavailable(format!("reading group {group}"), error))?;
+        kept.map_or_else(|| Ok(Group::default()), |bytes| Group::decode(group, &bytes))
+    }
+
+    async fn keep_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
         self.0
-            .prepare_cached("UPDATE incidents SET told = ?3 WHERE sensor = ?1 AND start_us = ?2 AND told < ?3")
-            .and_then(|mut mark| {
-                mark.execute((transition.sensor.id(), transition.since.as_micros(), transition.number))
-            })
+            .prepare_cached("INSERT OR REPLACE INTO groups VALUES (?1, ?2)")
+            .and_then(|mut put| put.execute((group, kept.encode())))
             .map(drop)
-            .map_err(|error| unavailable("marking an incident as told", error))
+            .map_err(|error| unavailable(format!("keeping group {group}"), error))
+    }
+
+    async fn free_group(&mut self, _group: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn command(&self) -> String {
@@ -152,6 +179,13 @@ fn advance(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::
             transition.change != Change::Resolved,
             &bytes,
         ))
+        .map(drop)
+}
+
+fn told(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE incidents SET told = ?3 WHERE sensor = ?1 AND start_us = ?2 AND told < ?3")?
+        .execute((transition.sensor.id(), transition.since.as_micros(), transition.number))
         .map(drop)
 }
 

@@ -59,4 +59,10 @@ CREATE TABLE mutes (
     until_us INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What people have heard of groups of sensors whose incidents belong together.
+CREATE TABLE groups (
+    name TEXT PRIMARY KEY,
+    episodes BLOB NOT NULL
+) WITHOUT ROWID;
+
 PRAGMA user_version = 1;

@@ -1,21 +1,27 @@
-//! Puts many items, as many at once as DynamoDB takes, and again what it was too busy for.
+//! Puts and gets many items, as many at once as DynamoDB takes, and again what it was too busy for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::attribute::Item;
+use super::attribute::{Item, Reader, text};
 use super::{CONCURRENCY, unavailable};
 use crate::store_error::StoreError;
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>: no key twice in one of them.
 const MOST_ITEMS: usize = 25;
 
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>: no key twice in one of them.
+const MOST_KEYS: usize = 100;
+
 /// Then the event source mapping delivers all of it again.
 const TRIES: u32 = 6;
+
+/// `sensor` and `since` of an item of the incidents table.
+pub(super) type Key = (String, String);
 
 /// Puts items whose keys all differ.
 pub(super) async fn put(client: &Client, table: &str, items: Vec<Item>, what: &str) -> Result<(), StoreError> {
@@ -45,6 +51,53 @@ async fn put_batch(client: &Client, table: &str, batch: Vec<WriteRequest>, what:
         tokio::time::sleep(Duration::from_millis(25 << attempt)).await;
     }
     let problem = format!("{} items were refused {TRIES} times", batch.len());
+    Err(StoreError::unavailable(doing(), problem))
+}
+
+/// The items with these keys as they are now, those that are there.
+pub(super) async fn get(
+    client: &Client,
+    table: &str,
+    keys: Vec<Key>,
+    what: &str,
+) -> Result<HashMap<Key, Item>, StoreError> {
+    let keys: Vec<Key> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let batches: Vec<Vec<Key>> = keys.chunks(MOST_KEYS).map(<[Key]>::to_vec).collect();
+    let found: Vec<Vec<Item>> = stream::iter(batches)
+        .map(|batch| get_batch(client, table, batch, what))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    let keyed = found.into_iter().flatten().map(|item| {
+        let reader = Reader { item: &item, what };
+        let key = (reader.text("sensor")?.to_owned(), reader.text("since")?.to_owned());
+        Ok((key, item))
+    });
+    keyed.collect()
+}
+
+async fn get_batch(client: &Client, table: &str, keys: Vec<Key>, what: &str) -> Result<Vec<Item>, StoreError> {
+    let doing = || format!("reading {what} in table {table}");
+    let mut found = Vec::with_capacity(keys.len());
+    let mut wanted = KeysAndAttributes::builder().consistent_read(true);
+    for (sensor, since) in keys {
+        wanted = wanted.keys(Item::from([
+            ("sensor".to_owned(), text(sensor)),
+            ("since".to_owned(), text(since)),
+        ]));
+    }
+    let mut wanted = wanted.build().expect("it has keys");
+    for attempt in 0..TRIES {
+        let request = client.batch_get_item().request_items(table, wanted);
+        let answer = request.send().await.map_err(|error| unavailable(doing(), &error))?;
+        found.extend(answer.responses.unwrap_or_default().remove(table).unwrap_or_default());
+        match answer.unprocessed_keys.unwrap_or_default().remove(table) {
+            None => return Ok(found),
+            Some(left) => wanted = left,
+        }
+        tokio::time::sleep(Duration::from_millis(25 << attempt)).await;
+    }
+    let problem = format!("{} items were refused {TRIES} times", wanted.keys.len());
     Err(StoreError::unavailable(doing(), problem))
 }
 

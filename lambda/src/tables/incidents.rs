@@ -8,7 +8,7 @@ use wire::Timestamp;
 
 use super::attribute::{Item, Reader, integer, text, utc};
 use super::outbox::{ID_HEAD, MUTE};
-use super::unavailable;
+use super::{batch, unavailable};
 use crate::encoding;
 use crate::incidents::{Acknowledgement, Found, Incident, Incidents, KeptAnomaly};
 use crate::store_error::StoreError;
@@ -52,46 +52,38 @@ impl TableIncidents {
         Ok(items)
     }
 
-    async fn of_state(&self, state: &str, limit: usize) -> Result<Vec<Incident>, StoreError> {
+    async fn of_state(&self, state: &str, group: Option<&str>, limit: usize) -> Result<Vec<Incident>, StoreError> {
         let query = self.query().index_name("by_state").scan_index_forward(false);
-        let query = query
+        let mut query = query
             .key_condition_expression("#state = :state")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":state", text(state))
-            .limit(limit.clamp(1, 1000) as i32);
+            .expression_attribute_values(":state", text(state));
+        query = match group {
+            None => query.limit(limit.clamp(1, 1000) as i32),
+            // A limit would count what the filter leaves out.
+            Some(group) => query
+                .filter_expression("#group = :group")
+                .expression_attribute_names("#group", "group")
+                .expression_attribute_values(":group", text(group)),
+        };
         let items = self.all(query, limit).await?;
         self.incidents(&items).await
     }
 
     /// The incidents of these items, with the mutes of their sensors.
     async fn incidents(&self, items: &[Item]) -> Result<Vec<Incident>, StoreError> {
-        let mut incidents = Vec::with_capacity(items.len());
-        for item in items {
-            let mut incident = incident(item)?;
-            if incident.open {
-                let mute = self.mute_of(incident.latest.sensor.id()).await?;
-                incident.muted_until = incident.muted_until.max(mute);
-            }
-            incidents.push(incident);
+        let mut incidents: Vec<Incident> = items.iter().map(incident).collect::<Result<_, _>>()?;
+        let mute_of = |incident: &Incident| (incident.latest.sensor.id().to_owned(), MUTE.to_owned());
+        let open = incidents.iter().filter(|incident| incident.open);
+        let mutes = batch::get(&self.client, &self.table, open.map(mute_of).collect(), "mutes").await?;
+        for incident in incidents.iter_mut().filter(|incident| incident.open) {
+            let until = mutes.get(&mute_of(incident)).and_then(|item| {
+                let reader = Reader { item, what: "a mute" };
+                Timestamp::from_micros(reader.optional_number("until_us")?)
+            });
+            incident.muted_until = incident.muted_until.max(until);
         }
         Ok(incidents)
-    }
-
-    async fn mute_of(&self, sensor: &str) -> Result<Option<Timestamp>, StoreError> {
-        let request = self.client.get_item().table_name(&self.table);
-        let answer = request
-            .key("sensor", text(sensor))
-            .key("since", text(MUTE))
-            .send()
-            .await;
-        let answer = answer.map_err(|error| unavailable(self.doing("reading a mute"), &error))?;
-        Ok(answer.item.and_then(|item| {
-            let reader = Reader {
-                item: &item,
-                what: "a mute",
-            };
-            Timestamp::from_micros(reader.optional_number("until_us")?)
-        }))
     }
 
     /// Changes attributes of an incident that is there, and answers all of them.
@@ -119,12 +111,12 @@ impl TableIncidents {
 }
 
 impl Incidents for TableIncidents {
-    async fn list(&self, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    async fn list(&self, group: Option<&str>, limit: u32) -> Result<Vec<Incident>, StoreError> {
         let limit = limit as usize;
-        let mut incidents = self.of_state("open", limit).await?;
+        let mut incidents = self.of_state("open", group, limit).await?;
         let left = limit - incidents.len();
         if left > 0 {
-            incidents.extend(self.of_state("resolved", left).await?);
+            incidents.extend(self.of_state("resolved", group, left).await?);
         }
         Ok(incidents)
     }
@@ -228,13 +220,13 @@ impl Incidents for TableIncidents {
     }
 
     async fn knows_sensor(&self, sensor: &str) -> Result<bool, StoreError> {
-        // Digits come before the letters of a mute.
+        // Digits come before a colon, and the letters of mutes and groups after it.
         let query = self
             .query()
-            .key_condition_expression("sensor = :sensor AND since < :mute");
+            .key_condition_expression("sensor = :sensor AND since < :letters");
         let query = query
             .expression_attribute_values(":sensor", text(sensor))
-            .expression_attribute_values(":mute", text(MUTE))
+            .expression_attribute_values(":letters", text(":"))
             .limit(1);
         Ok(!self.all(query, 1).await?.is_empty())
     }

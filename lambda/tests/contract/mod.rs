@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use detect::{Anomaly, Change, Event, Kinds, Transition, Worst};
 use lambda::entry::{Checkpoint, Entry};
+use lambda::group::Group;
 use lambda::incidents::{Found, Incidents};
 use lambda::marks::Marks;
 use lambda::outbox::{Claim, Outbox};
@@ -162,12 +163,12 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
         Claim::Tell,
         "again, after an answer that was lost"
     );
-    outbox.told(&first).await.unwrap();
+    outbox.told(&[&first]).await.unwrap();
     outbox.advance(&[&first]).await.unwrap();
     assert_eq!(outbox.claim(&first, at(9)).await.unwrap(), Claim::Told);
     assert_eq!(outbox.claim(&second, at(9)).await.unwrap(), Claim::Tell);
     let Found::One(incident) = incidents
-        .find(&incidents.list(9).await.unwrap()[0].id[..4])
+        .find(&incidents.list(None, 9).await.unwrap()[0].id[..4])
         .await
         .unwrap()
     else {
@@ -183,8 +184,8 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
         [first.clone(), second.clone()]
     );
     assert_eq!(incidents.anomalies(&incident, 9).await.unwrap().len(), 1, "stored once");
-    outbox.told(&second).await.unwrap();
-    outbox.told(&first).await.unwrap();
+    outbox.told(&[&second]).await.unwrap();
+    outbox.told(&[&first]).await.unwrap();
     outbox.advance(&[&first, &second]).await.unwrap();
     for transition in [&first, &second] {
         let claim = outbox.claim(transition, at(9)).await.unwrap();
@@ -203,4 +204,55 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
         by,
         "who was first stays"
     );
+}
+
+/// A group is kept as it was left, and its incidents can be asked for.
+pub async fn a_group_is_kept(outbox: &mut impl Outbox, incidents: &impl Incidents) {
+    let mut one = transition(1, Change::Opened);
+    one.since = at(5_000);
+    one.sensor = Arc::new(Sensor::new("DHT_004", "Temperature").with_group("hall"));
+    let mut other = one.clone();
+    other.sensor = Arc::new(Sensor::new("DHT_002", "Temperature").with_group("hall"));
+    let mut elsewhere = one.clone();
+    elsewhere.sensor = Arc::new(Sensor::new("DHT_003", "Temperature").with_group("cellar"));
+    outbox.advance(&[&one, &other, &elsewhere]).await.unwrap();
+    let both = [&one, &other];
+    assert_eq!(outbox.standing(&both, at(9)).await.unwrap(), [Claim::Tell; 2]);
+    incidents.mute_sensor("DHT_002", at(20)).await.unwrap();
+    assert_eq!(
+        outbox.standing(&both, at(19)).await.unwrap(),
+        [Claim::Tell, Claim::Muted]
+    );
+    let mut group = outbox.claim_group("hall").await.unwrap();
+    assert_eq!(group, Group::default());
+    let tellings = group.take(&[(&one, false), (&other, false)]).len();
+    assert_eq!(tellings, 1);
+    outbox.keep_group("hall", &group).await.unwrap();
+    outbox.told(&both).await.unwrap();
+    outbox.free_group("hall").await.unwrap();
+    assert_eq!(outbox.standing(&both, at(19)).await.unwrap(), [Claim::Told; 2]);
+    assert_eq!(outbox.claim_group("hall").await.unwrap(), group);
+    outbox.free_group("hall").await.unwrap();
+    assert_eq!(
+        outbox.claim_group("DHT_002").await.unwrap(),
+        Group::default(),
+        "a sensor is no group"
+    );
+    outbox.free_group("DHT_002").await.unwrap();
+    let listed = incidents.list(Some("cellar"), 9).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].latest, elsewhere);
+    let of_hall = incidents.list(Some("hall"), 9).await.unwrap();
+    assert!(
+        of_hall
+            .iter()
+            .any(|incident| incident.latest == other && incident.muted_until == Some(at(20)))
+    );
+    assert!(
+        of_hall
+            .iter()
+            .all(|incident| incident.latest.sensor.group() == Some("hall"))
+    );
+    assert_eq!(incidents.list(Some("hall"), 1).await.unwrap().len(), 1);
+    assert!(!incidents.knows_sensor("hall").await.unwrap(), "a group is no sensor");
 }

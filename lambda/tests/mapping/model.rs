@@ -93,8 +93,8 @@ struct World {
 
 struct Alert {
     crashed: Arc<AtomicBool>,
-    until: usize,
-    run: Pin<Box<dyn Future<Output = bool>>>,
+    /// Answers the first entry that was not delivered.
+    run: Pin<Box<dyn Future<Output = usize>>>,
 }
 
 /// Processes a stream until all of it is handled or given up, and all that was committed is told.
@@ -295,30 +295,26 @@ impl World {
             let (mut teller, _) = Sandbox::new(&self.shared, self.random.fork(), self.mapping.faults);
             teller.dies_with(&crashed);
             let mut teller = Publisher(teller);
-            let entries = self.shared.lock().unwrap().committed[self.alerted..until].to_vec();
+            let from = self.alerted;
+            let entries = self.shared.lock().unwrap().committed[from..until].to_vec();
             Alert {
                 crashed,
-                until,
                 run: Box::pin(async move {
-                    for (_, entry) in entries {
-                        let events: Vec<Event> = entry.events;
-                        if deliver(&mut outbox, &mut teller, &events, at(0)).await.is_err() {
-                            return false;
-                        }
-                    }
-                    true
+                    let entries: Vec<Vec<Event>> = entries.into_iter().map(|(_, entry)| entry.events).collect();
+                    let (_, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+                    undelivered.map_or(until, |undelivered| from + undelivered.entry)
                 }),
             }
         });
         match alert.run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(true) => {
+            Poll::Ready(undelivered) => {
+                // services-kinesis-batchfailurereporting: what comes before the first failure is not delivered again.
                 // invocation-eventsourcemapping, again: what was done may be delivered once more.
                 if !self.random.percent(self.mapping.duplicates) {
-                    self.alerted = alert.until;
+                    self.alerted = undelivered;
                 }
                 self.alert = None;
             }
-            Poll::Ready(false) => self.alert = None,
             Poll::Pending if alert.crashed.load(Ordering::Relaxed) => self.alert = None,
             Poll::Pending => {}
         }

@@ -1,6 +1,6 @@
 //! Pages and outbox in memory, held to the same contract as the real ones, with faults between any two of their steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,7 +8,8 @@ use std::task::Poll;
 
 use detect::{Anomaly, Event, Transition};
 use lambda::entry::{Checkpoint, Entry};
-use lambda::message::Message;
+use lambda::group::Group;
+use lambda::message::{Attribute, Message};
 use lambda::outbox::{Claim, Outbox, TellError, Teller};
 use lambda::page_name::PageName;
 use lambda::pages::{Append, AppendError, Checkpointed, Pages, Stored};
@@ -24,7 +25,8 @@ pub struct Shared {
     /// Every entry that was ever committed, in order: what the table's stream carries.
     pub committed: Vec<(PageName, Entry)>,
     pub anomalies: BTreeMap<(String, Timestamp), Anomaly>,
-    incidents: BTreeMap<(String, Timestamp), (u32, u32)>,
+    /// The last number and the last one told.
+    pub incidents: BTreeMap<(String, Timestamp), (u32, u32)>,
     /// What was published, in order.
     pub told: Vec<Message>,
     /// Messages published and not marked yet.
@@ -33,6 +35,21 @@ pub struct Shared {
     pub interrupted: Vec<Message>,
     /// A page whose store always fails.
     pub broken: Option<PageName>,
+    pub groups: BTreeMap<String, KeptGroup>,
+    /// Sensors of whom nobody wants to hear.
+    pub muted: BTreeSet<String>,
+}
+
+/// A group, encoded, so that what is read went through bytes.
+#[derive(Debug, Default)]
+pub struct KeptGroup {
+    episodes: Vec<u8>,
+    /// The process that has claimed it, by the flag that says when it died.
+    claimed_by: Option<Arc<AtomicBool>>,
+    /// Messages published since its claim was ended last.
+    unmarked: usize,
+    /// Messages after which somebody was stopped before their end: so many may come again.
+    pub repeatable: usize,
 }
 
 #[derive(Debug, Default)]
@@ -259,13 +276,81 @@ impl Outbox for Sandbox {
         .await
     }
 
-    async fn told(&mut self, transition: &Transition) -> Result<(), StoreError> {
+    async fn standing(&mut self, transitions: &[&Transition], _: Timestamp) -> Result<Vec<Claim>, StoreError> {
         self.write(|shared| {
-            let key = (transition.sensor.id().to_owned(), transition.since);
-            let (_, told) = shared.incidents.entry(key).or_default();
-            *told = transition.number.max(*told);
-            let message = Message::of(transition, "");
-            shared.unmarked.retain(|unmarked| *unmarked != message);
+            let standing = transitions.iter().map(|transition| {
+                let key = (transition.sensor.id().to_owned(), transition.since);
+                let (_, told) = shared.incidents.get(&key).copied().unwrap_or_default();
+                if told >= transition.number {
+                    Claim::Told
+                } else if shared.muted.contains(transition.sensor.id()) {
+                    Claim::Muted
+                } else {
+                    Claim::Tell
+                }
+            });
+            standing.collect()
+        })
+        .await
+    }
+
+    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+        for transition in transitions {
+            self.write(|shared| {
+                let key = (transition.sensor.id().to_owned(), transition.since);
+                let (_, told) = shared.incidents.entry(key).or_default();
+                *told = transition.number.max(*told);
+                let message = Message::of(transition, "");
+                shared.unmarked.retain(|unmarked| *unmarked != message);
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn claim_group(&mut self, group: &str) -> Result<Group, StoreError> {
+        loop {
+            let me = self.crashed.clone();
+            let claimed = self.write(|shared| {
+                let kept = shared.groups.entry(group.to_owned()).or_default();
+                let free = kept.claimed_by.as_ref().is_none_or(|other| {
+                    // Whoever died is waited for until its claim ends, which is now.
+                    Arc::ptr_eq(other, &me) || other.load(Ordering::Relaxed)
+                });
+                free.then(|| {
+                    kept.claimed_by = Some(me.clone());
+                    // What was published and perhaps not marked since may be published again.
+                    kept.repeatable += std::mem::take(&mut kept.unmarked);
+                    Group::decode(group, &kept.episodes).unwrap_or_default()
+                })
+            });
+            if let Some(kept) = claimed.await? {
+                return Ok(kept);
+            }
+        }
+    }
+
+    async fn keep_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
+        let me = self.crashed.clone();
+        let kept_by_me = self.write(|shared| {
+            let known = shared.groups.entry(group.to_owned()).or_default();
+            let mine = known.claimed_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me));
+            if mine {
+                known.episodes = kept.encode();
+            }
+            mine
+        });
+        if kept_by_me.await? { Ok(()) } else { Err(fault()) }
+    }
+
+    async fn free_group(&mut self, group: &str) -> Result<(), StoreError> {
+        let me = self.crashed.clone();
+        self.write(|shared| {
+            let known = shared.groups.entry(group.to_owned()).or_default();
+            if known.claimed_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me)) {
+                known.claimed_by = None;
+                known.unmarked = 0;
+            }
         })
         .await
     }
@@ -282,6 +367,14 @@ impl Teller for Publisher {
     async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
         let published = self.0.write(|shared| {
             shared.told.push(message.clone());
+            let group = message.attributes.iter().find_map(|(name, value)| match value {
+                Attribute::Text(text) if *name == "group" => Some(text.clone()),
+                _ => None,
+            });
+            if let Some(group) = group {
+                shared.groups.entry(group).or_default().unmarked += 1;
+                return;
+            }
             if shared.unmarked.contains(message) {
                 shared.interrupted.push(message.clone());
             } else {

@@ -180,9 +180,7 @@ impl Drawing<'_> {
             lowest: 0.0,
             highest: 10.0,
         };
-        let described = Sensor::new(sensor, "temperature")
-            .with_bounds(bounds)
-            .with_group("hall");
+        let described = Sensor::new(sensor, "temperature").with_bounds(bounds);
         let clock = self.clocks.entry(sensor.to_owned()).or_insert(100);
         *clock += if self.random.percent(8) { 40 } else { 1 };
         let time = if self.random.percent(6) { *clock - 5 } else { *clock };

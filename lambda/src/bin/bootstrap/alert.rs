@@ -1,7 +1,9 @@
 //! Behind the pages' table: the events of entries in, anomalies and incidents kept, people told.
 
 use aws_config::SdkConfig;
-use lambda::alert::{Delivered, deliver};
+use detect::Event;
+use lambda::StoreError;
+use lambda::alert::deliver;
 use lambda::entry::decode_events;
 use lambda::tables::{TableOutbox, clock};
 use tracing::error;
@@ -32,23 +34,32 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
 
 impl Invoke<TableEvent> for Alert {
     async fn invoke(&mut self, event: TableEvent) -> Result<Answer, lambda_runtime::Error> {
-        let mut delivered = Delivered::default();
+        let mut entries = Vec::with_capacity(event.records.len());
         let mut failed = None;
         for record in &event.records {
-            match self.deliver(record).await {
-                Ok(more) => delivered.add(&more),
+            match events(record) {
+                Ok(events) => entries.push(events),
                 Err(error) => {
-                    let page = record.dynamodb.new_image.page.as_ref().map(|page| page.text.as_str());
-                    error!(
-                        page,
-                        error = format!("{error:#}"),
-                        "events of an entry wait to be delivered"
-                    );
-                    failed = Some(record.dynamodb.sequence_number.as_str());
+                    failed = Some((entries.len(), anyhow::Error::from(error)));
                     break;
                 }
             }
         }
+        // All at once: what fails together comes from several pages, and is told together.
+        let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.topic, &entries, clock::now()).await;
+        if let Some(undelivered) = undelivered {
+            failed = Some((undelivered.entry, undelivered.error.into()));
+        }
+        let failed = failed.map(|(place, error)| {
+            let change = &event.records[place].dynamodb;
+            let page = change.new_image.page.as_ref().map(|page| page.text.as_str());
+            error!(
+                page,
+                error = format!("{error:#}"),
+                "events of an entry wait to be delivered"
+            );
+            change.sequence_number.as_str()
+        });
         self.metrics.put(&[
             ("AnomaliesKept", Unit::Count, delivered.anomalies),
             ("MessagesPublished", Unit::Count, delivered.messages),
@@ -58,12 +69,8 @@ impl Invoke<TableEvent> for Alert {
     }
 }
 
-impl Alert {
-    async fn deliver(&mut self, record: &TableRecord) -> anyhow::Result<Delivered> {
-        let Some(events) = &record.dynamodb.new_image.events else {
-            return Ok(Delivered::default());
-        };
-        let events = decode_events(&events.bytes)?;
-        Ok(deliver(&mut self.outbox, &mut self.topic, &events, clock::now()).await?)
-    }
+/// The events of an entry.
+fn events(record: &TableRecord) -> Result<Vec<Event>, StoreError> {
+    let events = record.dynamodb.new_image.events.as_ref();
+    events.map_or_else(|| Ok(Vec::new()), |events| decode_events(&events.bytes))
 }
