@@ -60,7 +60,8 @@ impl Incident {
 
     /// Takes another alarm in; true where the incident got worse by it.
     pub fn join(&mut self, alarm: &Alarm<'_>) -> bool {
-        let worse = alarm.score >= self.worse || !self.kinds.contains(alarm.kinds);
+        // Who is stuck for longer scores higher, and that is no news.
+        let worse = (alarm.score >= self.worse && alarm.kinds != Kinds::STUCK) || !self.kinds.contains(alarm.kinds);
         self.kinds |= alarm.kinds;
         if alarm.score > self.peak {
             self.peak = alarm.score;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// A score at or above it is an anomaly. Rules that are certain (bounds, rate, stuck, silence) score at least this.
     pub threshold: Threshold,
-    /// An incident resolves after so long without an anomaly, by the page's time.
+    /// An incident resolves after so long without an anomaly or a score of half the threshold, by the page's time; later
+    /// where its sensor has just had another.
     pub quiet: Period,
     /// A change per second of more than this many times the fastest one learnt is an anomaly.
     pub rate: Factor,

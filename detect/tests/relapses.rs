@@ -252,6 +252,12 @@ fn stuck_and_silent_say_for_how_long_and_how_long_before() {
     let since = stuck.time.as_micros() / 1_000_000;
     assert_eq!(seconds(stuck.lasting), Some((since - 1000, 5)));
 
+    // Being stuck for longer is no news.
+    for second in 1300..4000 {
+        scene.see(second, 15.5);
+    }
+    assert_eq!(scene.transitions.len(), 1, "{:?}", scene.transitions);
+
     let other = Arc::new(Sensor::new("other", "x"));
     let mut silent = Scene::new();
     for second in 0..1000 {

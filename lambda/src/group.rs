@@ -252,6 +252,11 @@ impl Episode {
             self.peak = self.peak.max(transition.peak);
             self.name(incident, transition);
         }
+        if !open {
+            // How bad it was is no news when it is over.
+            self.told.kinds |= transition.kinds;
+            self.told.peak = self.told.peak.max(transition.peak);
+        }
         true
     }
 

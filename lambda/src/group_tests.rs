@@ -149,6 +149,19 @@ fn what_gets_worse_is_told_of_the_group() {
 }
 
 #[test]
+fn how_bad_it_was_is_no_news_when_it_is_over() {
+    let mut group = Group::default();
+    take(&mut group, &[opened(1, 0), opened(2, 1), opened(3, 2)]);
+    let mut over = resolved(2, 1, 2_000);
+    over.peak = 90.0;
+    assert_eq!(take(&mut group, &[over]), [""; 0]);
+    assert_eq!(
+        take(&mut group, &[resolved(1, 0, 2_001), resolved(3, 2, 2_001)]),
+        ["3 resolved"]
+    );
+}
+
+#[test]
 fn who_is_muted_counts_for_nothing_and_holds_nothing_up() {
     let mut group = Group::default();
     let (muted, loud) = (opened(1, 0), opened(2, 1));

@@ -363,6 +363,7 @@ mod tests {
     use clap::Parser;
     use detect::{Change, Kinds, Transition, Worst};
     use lambda::Message;
+    use lambda::group::{Group, Telling};
     use wire::{Sensor, Timestamp, Value};
 
     use super::*;
@@ -395,14 +396,27 @@ mod tests {
             anomalies: 1,
             time: Timestamp::default(),
         };
+        let mut other = transition.clone();
+        other.sensor = Arc::new(Sensor::new("DHT_002", "Temperature"));
+        let tellings = Group::default().take(&[(&transition, false), (&other, false)]).pop();
+        let Some(Telling::Several(report)) = tellings else {
+            panic!("two at once are told together")
+        };
         for prefix in ["temp-ingest incidents", "temp-ingest incidents --table incidents-1"] {
-            let text = Message::of(&transition, prefix).text;
-            let commands: Vec<&str> = text
-                .lines()
-                .filter_map(|line| line.find(prefix).map(|at| &line[at..]))
-                .collect();
-            assert_eq!(commands.len(), 3, "{text}");
-            for command in commands {
+            let one = Message::of(&transition, prefix).text;
+            let several = Message::of_group("hall", &report, prefix).text;
+            let commands = |text: &str| -> Vec<String> {
+                let found = text
+                    .lines()
+                    .filter_map(|line| line.find(prefix).map(|at| line[at..].to_owned()));
+                found.collect()
+            };
+            assert_eq!(
+                (commands(&one).len(), commands(&several).len()),
+                (3, 1),
+                "{one}{several}"
+            );
+            for command in commands(&one).into_iter().chain(commands(&several)) {
                 let parsed = Cli::try_parse_from(command.split(' '));
                 assert!(
                     parsed.is_ok(),

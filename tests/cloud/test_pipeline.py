@@ -71,6 +71,7 @@ class SeedRecord(unittest.TestCase):
         self.assertEqual(items["2024-05-01 10:00:01.123456"]["value"], Decimal("103.9"))
         self.assertEqual(items["2024-05-01 10:00:04.123456"]["value"], Decimal("94.5"))
         incident, = cloud.incidents("DHT_001")
+        self.assertEqual((incident["words"], incident["anomalies"]), ("reads 94.5, below its limit of 96", 3))
         self.assertEqual((incident["state"], {item["incident"] for item in items.values()}), ("open", {incident["id"]}))
         self.assertEqual([one.attributes["change"] for one in cloud.messages("DHT_001")], ["opened", "worsened"])
 

@@ -20,6 +20,7 @@ use crate::group::Group;
 use crate::incident_id::IncidentId;
 use crate::outbox::{Claim, Outbox};
 use crate::store_error::StoreError;
+use crate::words;
 
 /// What a mute of a sensor has for the beginning of an incident.
 pub(super) const MUTE: &str = "mute";
@@ -159,8 +160,10 @@ impl TableOutbox {
             ("id", text(id)),
             ("kind", text(sensor.kind())),
             ("what", text(transition.kinds.joined(sensor.kind(), ","))),
+            ("words", text(words::of(transition).join("; "))),
             ("value", value(&transition.value)),
             ("peak", number(transition.peak)),
+            ("anomalies", integer(transition.anomalies)),
             ("changed", utc(transition.time)),
             ("latest", bytes(encoding::encode(transition))),
             ("anomalies_table", text(&self.anomalies)),
