@@ -3,6 +3,8 @@
 
 /// Which columns are times, values and sensors.
 pub mod columns;
+/// A drawing of it, for people.
+pub mod plot;
 /// How far it has come, for people.
 pub mod progress;
 /// What was found, for people.
@@ -27,6 +29,7 @@ use detect::Settings;
 
 use columns::Wanted;
 use history::History;
+use plot::Plot;
 use progress::Progress;
 use rows::{Row, Rows, Unopened};
 use summary::Summary;
@@ -47,6 +50,15 @@ pub struct Options {
     pub described: Described,
     /// Of times that name no zone.
     pub zone: Zone,
+}
+
+/// Who looks on while a history is judged.
+#[derive(Debug)]
+pub struct Watched<'a, W> {
+    /// A terminal.
+    pub progress: Option<Progress<W>>,
+    /// A drawing.
+    pub plot: Option<&'a mut Plot>,
 }
 
 /// Why a history could not be judged to its end.
@@ -89,7 +101,7 @@ pub fn backtest<O: Write>(
     input: impl Read,
     options: &Options,
     settings: &Settings,
-    mut progress: Option<Progress<impl Write>>,
+    mut watched: Watched<'_, impl Write>,
     out: impl FnOnce() -> io::Result<O>,
 ) -> Result<Summary, BacktestError> {
     let path = || options.path.clone();
@@ -114,7 +126,13 @@ pub fn backtest<O: Write>(
     let (mut shown, mut number) = (ByteRecord::new(), Vec::new());
     while let Some(Row { line, reading }) = rows.next(&mut shown).map_err(read)? {
         let judged = match reading {
-            Ok(reading) => history.judge(&reading),
+            Ok(reading) => {
+                let judged = history.judge(&reading);
+                if let (Some(plot), Some((place, folded))) = (&mut watched.plot, &judged.folded) {
+                    plot.add(*place, &reading, folded);
+                }
+                judged
+            }
             Err(fault) => history.pass_over(line, fault, rows.named().then(|| &shown[1])),
         };
         let mut add = |number: &mut Vec<u8>| {
@@ -128,16 +146,19 @@ pub fn backtest<O: Write>(
         }
         add(&mut number);
         scored.write_byte_record(&shown).map_err(write)?;
-        if let Some(progress) = &mut progress {
+        if let Some(progress) = &mut watched.progress {
             let summary = history.summary();
             let told = progress.tell(summary.rows, rows.bytes(), summary.incidents.len());
             told.map_err(|error| write(error.into()))?;
         }
     }
     scored.flush().map_err(|error| write(error.into()))?;
-    if let Some(progress) = &mut progress {
+    if let Some(progress) = &mut watched.progress {
         progress.end().map_err(|error| write(error.into()))?;
     }
-    let (_, summary) = history.end();
+    let (sensors, summary) = history.end();
+    if let Some(plot) = watched.plot {
+        plot.describe(sensors, rows.values());
+    }
     Ok(summary)
 }

@@ -11,8 +11,9 @@ use anyhow::Context;
 use clap::Parser;
 use tracing::{debug, info, warn};
 
-use crate::backtest::backtest;
+use crate::backtest::plot::Plot;
 use crate::backtest::progress::Progress;
+use crate::backtest::{Watched, backtest};
 use crate::dead_letter::{DeadLetterError, DeadLetters, list_given_up};
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
@@ -153,7 +154,7 @@ fn of_history(what: Backtest) -> Result<(), Failure> {
 }
 
 fn judge_history(what: Backtest, detect: &detect::Settings) -> anyhow::Result<()> {
-    let (all, json, out) = (what.all, what.json, what.out.clone());
+    let (all, json, out, drawing) = (what.all, what.json, what.out.clone(), what.plot.clone());
     let standard = what.file.as_os_str() == "-";
     let (input, size): (Box<dyn Read>, _) = if standard {
         (Box::new(io::stdin().lock()), None)
@@ -166,10 +167,12 @@ fn judge_history(what: Backtest, detect: &detect::Settings) -> anyhow::Result<()
             .map(|data| data.len());
         (Box::new(file), size)
     };
-    if let Some(out) = &out
-        && same_file(out, &what.file)
-    {
-        anyhow::bail!("--out {} is the history itself: name another file", out.display());
+    for (flag, written) in [("--out", &out), ("--plot", &drawing)] {
+        if let Some(path) = written
+            && same_file(path, &what.file)
+        {
+            anyhow::bail!("{flag} {} is the history itself: name another file", path.display());
+        }
     }
     let options = what.into();
     // Where rows go to the same terminal, a line that is written anew would be lost between them.
@@ -181,7 +184,16 @@ fn judge_history(what: Backtest, detect: &detect::Settings) -> anyhow::Result<()
             None => Box::new(io::stdout().lock()),
         })
     };
-    let summary = backtest(input, &options, detect, progress, open)?;
+    let mut plot = drawing.is_some().then(|| Plot::new(detect.threshold.get()));
+    let watched = Watched {
+        progress,
+        plot: plot.as_mut(),
+    };
+    let summary = backtest(input, &options, detect, watched, open)?;
+    if let (Some(plot), Some(path)) = (&plot, &drawing) {
+        let written = plot.svg(&summary).and_then(|svg| fs::write(path, svg));
+        written.with_context(|| format!("drawing {}", path.display()))?;
+    }
     let mut err = io::stderr().lock();
     let told = match json {
         true => serde_json::to_writer(&mut err, &summary)

@@ -445,6 +445,17 @@ fn backtest_reads_what_people_have() {
         "timestamp,value,anomaly_score,incident\n1714557600,1,0,\n1714557660,2,0,\n"
     );
 
+    // A drawing.
+    let output = backtest(
+        &["-", "--plot", "drawn.svg", "--time-format", "unix"],
+        "0,1\n60,2\n120,3\n",
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let svg = fs::read_to_string(home.path().join("drawn.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("<title id=\"title\">standard input: 3 rows, 0 incidents</title>")
+    );
+
     // What could mean two things is asked for, and the history itself is never written over.
     let output = backtest(&["-"], "date,value\n01/05/2024,1\n");
     assert_eq!((output.status.code(), out(&output)), (Some(1), ""));

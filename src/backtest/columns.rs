@@ -277,6 +277,8 @@ impl Rows {
         }
         match found.as_slice() {
             [(column, format)] => Ok((vec![*column], format.clone())),
+            // Who names no columns puts the time first.
+            [(column, format), ..] if !self.header => Ok((vec![*column], format.clone())),
             [] => unclear(format!(
                 "no column looks like a time: say which of {} it is with --time COLUMN, and how it is written with \
                  --time-format",

@@ -111,17 +111,28 @@ impl<R: Read> Rows<R> {
         }
         match self {
             Self::Table(table) if table.columns().values.len() > 1 => {
-                let columns = table.columns();
-                columns
-                    .values
-                    .iter()
-                    .for_each(|value| header.push_field(columns.names[*value].as_bytes()));
+                self.values().iter().for_each(|name| header.push_field(name.as_bytes()));
             }
             _ => header.push_field(b"value"),
         }
         header.push_field(b"anomaly_score");
         header.push_field(b"incident");
         header
+    }
+
+    /// What the values of a row are called, where they are called anything.
+    pub fn values(&self) -> Vec<String> {
+        match self {
+            Self::Table(table) => {
+                let columns = table.columns();
+                columns
+                    .values
+                    .iter()
+                    .map(|column| columns.names[*column].clone())
+                    .collect()
+            }
+            Self::Lines(_) => Vec::new(),
+        }
     }
 
     /// True where rows name their sensors.

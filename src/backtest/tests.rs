@@ -20,8 +20,13 @@ fn options() -> Options {
 
 fn run(input: &[u8], options: &Options) -> Result<(Summary, String), BacktestError> {
     let mut out = Vec::new();
-    let none: Option<Progress<Vec<u8>>> = None;
-    let summary = backtest(input, options, &Settings::default(), none, || Ok(&mut out))?;
+    let mut plot = Plot::new(2.0);
+    let watched = Watched {
+        progress: None::<Progress<Vec<u8>>>,
+        plot: Some(&mut plot),
+    };
+    let summary = backtest(input, options, &Settings::default(), watched, || Ok(&mut out))?;
+    assert!(plot.svg(&summary).unwrap().ends_with("</svg>\n"));
     Ok((summary, String::from_utf8(out).unwrap()))
 }
 

@@ -261,7 +261,6 @@ impl Zone {
     }
 
     /// What a clock there shows, in microseconds as though it showed UTC.
-    #[cfg(test)]
     pub(super) fn wall(&self, time: Timestamp) -> i64 {
         let time = time.as_micros();
         jiff::Timestamp::from_microsecond(time).map_or(time, |instant| {

@@ -135,6 +135,9 @@ pub(super) struct Backtest {
     /// Where the scored rows go instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+    /// Draw it: values, what was expected, scores and incidents
+    #[arg(long, value_name = "FILE.svg")]
+    pub(super) plot: Option<PathBuf>,
     /// Tell all incidents in the order they opened, not only the worst
     #[arg(long)]
     pub(super) all: bool,
