@@ -234,6 +234,7 @@ fn a_transition_carries_its_worst_moment_and_how_many_readings() {
 #[test]
 fn stuck_and_silent_say_for_how_long_and_how_long_before() {
     let mut scene = Scene::new();
+    scene.settings.threshold = 100.0.try_into().unwrap();
     for second in 0..1000 {
         // The same for five seconds at most.
         let step = if second % 100 < 6 {
