@@ -24,7 +24,7 @@ pub(super) struct History<'a> {
     events: Vec<Event>,
     sensors: Vec<Followed>,
     index: HashMap<Box<str>, usize>,
-    /// The sensor of the latest row.
+    /// The sensor that was looked for last: likely the next one too.
     latest: usize,
     steps: Vec<i64>,
     summary: Summary,
@@ -171,7 +171,8 @@ impl<'a> History<'a> {
     }
 
     fn tell(&mut self, transition: &Transition) {
-        let place = self.place_of_event(transition);
+        // Silence is of a sensor other than the one that speaks.
+        let place = self.place(&transition.sensor);
         if transition.change == Change::Opened {
             self.sensors[place].open = Some(self.summary.incidents.len());
             self.summary.incidents.push(Incident::open(transition));
@@ -182,13 +183,5 @@ impl<'a> History<'a> {
                 self.sensors[place].open = None;
             }
         }
-    }
-
-    /// Silence is of a sensor other than the one that speaks.
-    fn place_of_event(&mut self, transition: &Transition) -> usize {
-        let speaking = self.latest;
-        let place = self.place(&transition.sensor);
-        self.latest = speaking;
-        place
     }
 }
