@@ -32,6 +32,8 @@ pub enum Nature {
     RandomWalk,
     /// A daily swing of ten, and an autoregression of 0.7.
     DailySwing,
+    /// A daily swing of five, an autoregression of 0.9, and a level of deviation 2 that forgets itself within a day.
+    Weather,
     /// Counts with this mean, each for itself.
     Counts(f64),
     /// Counts whose mean follows the day, from next to none to this.
@@ -48,6 +50,7 @@ impl Nature {
             Self::Quantised(deviation) => format!("rounded, {deviation}"),
             Self::RandomWalk => "random walk".into(),
             Self::DailySwing => "daily swing".into(),
+            Self::Weather => "weather".into(),
             Self::Counts(mean) => format!("counts, {mean}"),
             Self::DailyCounts(mean) => format!("daily counts, {mean}"),
             Self::Cycle => "on and off".into(),
@@ -67,6 +70,7 @@ impl Healthy {
             Nature::Quantised(0.2),
             Nature::RandomWalk,
             Nature::DailySwing,
+            Nature::Weather,
             Nature::Counts(3.0),
             Nature::Counts(0.1),
             Nature::DailyCounts(20.0),
@@ -87,7 +91,7 @@ impl Healthy {
         let mut listener = Listener::new();
         let sensors: Vec<_> = (1..=self.sensors).map(sensor).collect();
         let mut series: Vec<_> = (1..=self.sensors)
-            .map(|number| Series::new(self.nature, number))
+            .map(|number| Series::new(self.nature, self.interval, number))
             .collect();
         for step in 0..self.days * DAY / self.interval {
             let time = step * self.interval;
@@ -107,16 +111,20 @@ impl Healthy {
 
 struct Series {
     nature: Nature,
+    interval: i64,
     random: ChaCha8Rng,
     state: f64,
+    weather: f64,
 }
 
 impl Series {
-    fn new(nature: Nature, number: u32) -> Self {
+    fn new(nature: Nature, interval: i64, number: u32) -> Self {
         Self {
             nature,
+            interval,
             random: ChaCha8Rng::seed_from_u64(SEED + u64::from(number)),
             state: 0.0,
+            weather: 0.0,
         }
     }
 
@@ -135,6 +143,12 @@ impl Series {
                 self.state
             }
             Nature::DailySwing => 10.0 * swing + self.follow(0.7, normal),
+            Nature::Weather => {
+                let kept = 1.0 - self.interval as f64 / DAY as f64;
+                let fresh: f64 = self.random.sample(StandardNormal);
+                self.weather = kept * self.weather + 2.0 * (1.0 - kept * kept).sqrt() * fresh;
+                5.0 * swing + self.weather + self.follow(0.9, normal)
+            }
             Nature::Counts(mean) => self.count(mean),
             Nature::DailyCounts(mean) => self.count(mean * (1.02 - swing) / 2.0),
             Nature::Cycle => normal + if (day * 48.0).fract() < 1.0 / 3.0 { 20.0 } else { 0.0 },

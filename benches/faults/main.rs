@@ -27,8 +27,20 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let runs = runs();
-    let healthy = Healthy::all();
+    // With words, only the series whose name and interval have them all, such as `wind "1 min"`.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let asked = |name: String, interval| {
+        let title = format!("{name} {}", report::every(interval));
+        words.iter().all(|word| title.contains(word))
+    };
+    let runs: Vec<_> = runs()
+        .into_iter()
+        .filter(|run| asked(run.name.into(), run.interval))
+        .collect();
+    let healthy: Vec<_> = Healthy::all()
+        .into_iter()
+        .filter(|healthy| asked(healthy.nature.name(), healthy.interval))
+        .collect();
     let jobs = runs.len() + healthy.len();
     let next = AtomicUsize::new(0);
     let work = || {

@@ -143,7 +143,8 @@ fn row(out: &mut impl Write, kind: &str, all: &Recall, certain: &Recall, interva
     )
 }
 
-fn every(interval: i64) -> String {
+/// A time between readings, in words.
+pub fn every(interval: i64) -> String {
     match interval / SECOND {
         seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
         seconds => format!("{seconds} s"),

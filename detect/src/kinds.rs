@@ -24,12 +24,19 @@ impl Kinds {
     /// Unlike anything seen of it before.
     pub const NOVEL: Self = Self(32);
 
-    const ALL: [(Self, &'static str); 6] = [
+    /// Much noisier than ever.
+    pub const NOISE: Self = Self(64);
+    /// Its level has left the course it keeps.
+    pub const DRIFT: Self = Self(128);
+
+    const ALL: [(Self, &'static str); 8] = [
         (Self::BELOW, "Below"),
         (Self::ABOVE, "Above"),
         (Self::RATE, "Rate"),
         (Self::STUCK, "Stuck"),
         (Self::SILENT, "Silent"),
+        (Self::NOISE, "Noise"),
+        (Self::DRIFT, "Drift"),
         (Self::NOVEL, "Novel"),
     ];
 

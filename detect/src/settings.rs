@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// A score at or above it is an anomaly. Rules that are certain (bounds, rate, stuck, silence) score at least this.
+    /// A score at or above it is an anomaly. What is certain (bounds, rate, noise, drift, stuck, silence) scores at least this.
     pub threshold: Threshold,
     /// An incident resolves after so long without an anomaly or a score of half the threshold, by the page's time; later
     /// where its sensor has just had another.
     pub quiet: Period,
-    /// A change per second of more than this many times the fastest one learnt is an anomaly.
+    /// A value further from what the last ones foretell than this many times what chance does is an anomaly. Chance is learnt
+    /// from the sensor: once in ten weeks.
     pub rate: Factor,
+    /// So is noise of more than this many times the strongest that chance makes,
+    pub noise: Factor,
+    /// and a level further off its course than this many times what chance does.
+    pub drift: Factor,
     /// The same value for more than this many times the longest run learnt is an anomaly.
     pub stuck: Factor,
     /// A sensor is silent after this many times the longest interval learnt.
@@ -29,7 +34,9 @@ impl Default for Settings {
         Self {
             threshold: Threshold(2.0),
             quiet: Period(SignedDuration::from_mins(15)),
-            rate: Factor(3.0),
+            rate: Factor(1.0),
+            noise: Factor(1.0),
+            drift: Factor(1.0),
             stuck: Factor(10.0),
             silence: Factor(5.0),
             silence_minimum: Period(SignedDuration::from_secs(30)),
@@ -60,7 +67,7 @@ pub enum OutOfRange {
     #[error("{0} is no score to alert at: give a number above 0, at most 1000; 2 is usual")]
     Threshold(f64),
     /// A factor must be from 1 to 1,000,000.
-    #[error("{0} is no factor: give a number from 1 (as much as ever seen) to 1000000 (as good as never)")]
+    #[error("{0} is no factor: give a number from 1 (as much as is usual) to 1000000 (as good as never)")]
     Factor(f64),
     /// A period must be from 1 ms to 10 years.
     #[error("{0:#} is no period: give one from 1ms to 10 years, such as \"15m\"")]

@@ -16,7 +16,7 @@ use crate::{Anomaly, Change, Event, Kinds, Settings, encoding};
 const QUIET_INTERVALS: i64 = 3;
 
 /// An incident opens at the threshold; a score of this part of it holds it open.
-const HOLD: f64 = 0.5;
+pub(crate) const HOLD: f64 = 0.5;
 
 /// All that is kept of one sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,7 @@ impl Track {
             step,
             usual: self.detectors.pace.follow(step),
             age: self.last.as_ref().map(|last| now - last.now),
+            wrong: false,
         };
         let was_silent = self.detectors.silence.broken;
         let finding = self.detectors.observe(&context, encoding::value::numbers(value));

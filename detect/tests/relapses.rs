@@ -26,7 +26,7 @@ impl Scene {
         });
         Self {
             page: Page::new(),
-            settings: toml::from_str("threshold = 1000\nrate = 1e6").unwrap(),
+            settings: toml::from_str("threshold = 1000\nrate = 1e6\nnoise = 1e6\ndrift = 1e6").unwrap(),
             sensor: Arc::new(sensor),
             transitions: Vec::new(),
             anomalies: 0,

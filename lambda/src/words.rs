@@ -21,7 +21,7 @@ struct Moment<'a> {
 type Words = fn(&Moment<'_>) -> String;
 
 /// Each kind has its line, the most telling first. What is merely novel goes without saying where it is anything else.
-const WORDS: [(Kinds, Words); 5] = [
+const WORDS: [(Kinds, Words); 7] = [
     (Kinds::SILENT, |moment| format!("nothing heard{}", moment.lasting())),
     (Kinds::STUCK, |moment| {
         format!("has given exactly {}{}", moment.value(), moment.lasting())
@@ -30,6 +30,12 @@ const WORDS: [(Kinds, Words); 5] = [
     (Kinds::BELOW, |moment| moment.beyond("below", |(lowest, _)| lowest)),
     (Kinds::RATE, |moment| {
         moment.unlike("jumped to", "faster than it ever changed")
+    }),
+    (Kinds::DRIFT, |moment| {
+        moment.unlike("has drifted to", "off the course it keeps")
+    }),
+    (Kinds::NOISE, |moment| {
+        format!("reads {}, far noisier than ever", moment.value())
     }),
 ];
 
@@ -160,6 +166,13 @@ mod tests {
                 None,
                 "jumped to 31.2 °C, faster than it ever changed",
             ),
+            (
+                Kinds::DRIFT,
+                range,
+                None,
+                "has drifted to 31.2 °C where 20.1 to 22.4 °C is usual",
+            ),
+            (Kinds::NOISE, None, None, "reads 31.2 °C, far noisier than ever"),
             (
                 Kinds::STUCK,
                 None,

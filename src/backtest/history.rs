@@ -24,7 +24,7 @@ pub(super) struct History<'a> {
     events: Vec<Event>,
     sensors: Vec<Followed>,
     index: HashMap<Box<str>, usize>,
-    /// The sensor that was looked for last: likely the next one too.
+    /// The sensor of the latest row.
     latest: usize,
     steps: Vec<i64>,
     summary: Summary,
@@ -171,8 +171,7 @@ impl<'a> History<'a> {
     }
 
     fn tell(&mut self, transition: &Transition) {
-        // Silence is of a sensor other than the one that speaks.
-        let place = self.place(&transition.sensor);
+        let place = self.place_of_event(transition);
         if transition.change == Change::Opened {
             self.sensors[place].open = Some(self.summary.incidents.len());
             self.summary.incidents.push(Incident::open(transition));
@@ -183,5 +182,13 @@ impl<'a> History<'a> {
                 self.sensors[place].open = None;
             }
         }
+    }
+
+    /// Silence is of a sensor other than the one that speaks.
+    fn place_of_event(&mut self, transition: &Transition) -> usize {
+        let speaking = self.latest;
+        let place = self.place(&transition.sensor);
+        self.latest = speaking;
+        place
     }
 }

@@ -266,7 +266,6 @@ mod tests {
             &["10:00"],
             &["0", "1", "2"],
             &["kitchen-1"],
-            &["kitchen", "cellar", "2024-05-01"],
         ] {
             assert_eq!(named(texts), "none", "{texts:?}");
         }

@@ -3,12 +3,19 @@
 use serde::{Deserialize, Serialize};
 use wire::Sensor;
 
+use crate::track::HOLD;
 use crate::{Kinds, MAX_SCORE, Settings};
 
 mod bounds;
+mod chance;
+mod course;
+mod drift;
+mod noise;
 mod pace;
 mod rate;
 mod score;
+mod season;
+mod signal;
 mod silence;
 mod stuck;
 
@@ -25,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub usual: Option<i64>,
     /// Since the previous reading by the page's clock, µs; `None` at the first.
     pub age: Option<i64>,
+    /// Something is wrong with the signal: what it shows is not usual.
+    pub wrong: bool,
 }
 
 /// What a detector thinks of a reading.
@@ -49,7 +58,7 @@ pub(crate) trait Detector {
 pub(crate) struct Detectors {
     pub pace: pace::Pace,
     bounds: bounds::Bounds,
-    rate: rate::Rate,
+    signal: signal::Signal,
     stuck: stuck::Stuck,
     pub silence: silence::Silence,
     score: score::Score,
@@ -65,25 +74,36 @@ impl Finding {
             expected: expected.map(|(lowest, highest)| (finite(lowest), finite(highest))),
         }
     }
+
+    /// What was told goes on: no news, but no quiet either.
+    fn held(settings: &Settings) -> Self {
+        Self {
+            score: settings.threshold.get() * HOLD,
+            ..Self::default()
+        }
+    }
+
+    /// What several detectors think of the same reading.
+    fn join(&mut self, other: Self) {
+        self.kinds |= other.kinds;
+        if other.score > self.score || self.expected.is_none() {
+            self.expected = other.expected.or(self.expected);
+        }
+        self.score = self.score.max(other.score);
+    }
 }
 
 impl Detector for Detectors {
     fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
-        let findings = [
-            self.bounds.observe(context, numbers),
-            self.rate.observe(context, numbers),
-            self.stuck.observe(context, numbers),
-            self.silence.observe(context, numbers),
-            self.score.observe(context, numbers),
-        ];
-        let mut all = Finding::default();
-        for finding in findings {
-            all.kinds |= finding.kinds;
-            if finding.score > all.score || all.expected.is_none() {
-                all.expected = finding.expected.or(all.expected);
-            }
-            all.score = all.score.max(finding.score);
-        }
+        let mut all = self.bounds.observe(context, numbers);
+        all.join(self.signal.observe(context, numbers));
+        let context = &Context {
+            wrong: self.signal.wrong(),
+            ..*context
+        };
+        all.join(self.stuck.observe(context, numbers));
+        all.join(self.silence.observe(context, numbers));
+        all.join(self.score.observe(context, numbers));
         all
     }
 }

@@ -1,56 +1,90 @@
-//! Changes far faster than the sensor ever made.
+//! A value much further from what the last ones foretell than it ever goes by chance: a spike, or the edge of a shift.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Detector, Finding};
-use crate::Kinds;
+use super::chance::Chance;
 
 /// So many changes are learnt before one is judged.
-const WARM_UP: u16 = 100;
-/// The fastest change fades by this part with every reading.
-const FADE: f64 = 1.0 / 4096.0;
-/// By how much the fastest change may grow through one that was an anomaly.
-const LEARN: f64 = 1.5;
+const WARM_UP: u32 = 300;
+/// From so many on, what is far is not believed, but not told either: it may be a habit.
+const LEARNT: u32 = 150;
+/// Innovations may have heavy tails.
+const HEAVIEST: f64 = 0.5;
+/// What was told fades by this part with every reading; what is no worse is not told again.
+const FADE: f64 = 1.0 / 64.0;
+/// No distance is more limits than so many.
+const LARGEST: f64 = 1e9;
+/// Neighbours of a jump lie within so many limits of each other.
+const NEAR: f64 = 1.5;
 
-/// The fastest change of one number, in its unit per second. Vectors are left to the score.
-///
-/// A change between readings closer together than usual counts as if it took the usual time: noise does not shrink with
-/// the interval.
+/// The distance from what was foretold, and the one that was not believed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Rate {
-    previous: Option<f64>,
-    fastest: f64,
-    changes: u16,
+pub(super) struct Rate {
+    chance: Chance,
+    /// How far out the last ones were, in limits.
+    told: f64,
+    /// The last distance, with its sign, where it was above the bar: two on one side are a jump, however small.
+    rare: f64,
+    doubted: Option<f64>,
 }
 
-impl Detector for Rate {
-    fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
-        let &[number] = numbers else {
-            *self = Self::default();
-            return Finding::default();
+/// What is to be made of a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Step {
+    /// It is where it should be.
+    Usual,
+    /// It is too far out to be believed; as part of the limit, and whether to tell it.
+    Far(f64, bool),
+    /// It is near the one that was not believed: the course has jumped.
+    Jumped,
+}
+
+impl Rate {
+    /// The largest distance that is usual.
+    pub fn limit(&self, usual: i64) -> f64 {
+        self.chance.limit(usual, HEAVIEST)
+    }
+
+    /// Judges a value by what was foretold; `factor` limits are too far.
+    pub fn judge(&mut self, number: f64, foretold: f64, usual: i64, factor: f64) -> Step {
+        self.told *= 1.0 - FADE;
+        self.chance.count();
+        let off = number - foretold;
+        let distance = off.abs();
+        let rare = if distance > self.chance.bar() { off } else { 0.0 };
+        let twice = self.rare * rare > 0.0;
+        self.rare = rare;
+        let known = self.chance.knows(LEARNT);
+        // The limit costs more than all the rest, so it is asked for where it may matter only.
+        let high = known && self.chance.high(distance);
+        let limit = if high {
+            self.limit(usual) * factor
+        } else {
+            f64::INFINITY
         };
-        let (Some(previous), Some(step), Some(usual)) = (self.previous.replace(number), context.step, context.usual)
-        else {
-            return Finding::default();
-        };
-        let seconds = step.max(usual) as f64 / 1e6;
-        let rate = ((number - previous) / seconds).abs().min(f64::MAX);
-        if rate == 0.0 {
-            return Finding::default();
+        if distance <= limit {
+            self.doubted = None;
+            return if known && twice { Step::Jumped } else { Step::Usual };
         }
-        let limit = self.fastest * context.settings.rate.get();
-        if self.changes < WARM_UP || rate <= limit {
-            self.changes = self.changes.saturating_add(1);
-            self.fastest = rate.max(self.fastest * (1.0 - FADE));
-            return Finding::default();
+        let doubted = self.doubted.replace(number);
+        if doubted.is_some_and(|doubted| (number - doubted).abs() <= limit * NEAR) {
+            self.doubted = None;
+            return Step::Jumped;
         }
-        self.fastest = rate.min(self.fastest * LEARN);
-        let reach = limit * seconds;
-        Finding::certain(
-            Kinds::RATE,
-            context.settings,
-            rate / limit,
-            Some((previous - reach, previous + reach)),
-        )
+        let part = (distance / limit).min(LARGEST);
+        let worse = part > self.told;
+        self.told = self.told.max(part);
+        if !worse {
+            self.chance.again();
+        } else if !self.chance.odd(distance, usual) {
+            self.doubted = None;
+            return Step::Usual;
+        }
+        Step::Far(part, worse && self.chance.knows(WARM_UP))
+    }
+
+    /// Learns a distance in which nothing is wrong.
+    pub fn learn(&mut self, distance: f64) {
+        self.chance.learn(distance);
     }
 }

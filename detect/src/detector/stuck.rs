@@ -12,6 +12,8 @@ const SHORTEST: f64 = 30.0;
 /// Zero is where many sensors rest (light at night, wind in a lull, a counter of what is rare): a run of zeros is judged
 /// only once the sensor has been seen for so long before it, µs of event time.
 const REST: i64 = 24 * 3_600_000_000;
+/// A run that was an anomaly may be the new usual, but not at once: one moves the longest by this part.
+const LEARN: f32 = 1.0 / 16.0;
 
 /// The longest run of equal values, vectors as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,11 +21,12 @@ pub(crate) struct Stuck {
     /// A digest of the value.
     value: u64,
     run: u32,
-    longest: u32,
+    longest: f32,
     changes: u16,
     first: i64,
     run_began: i64,
-    anomalous: bool,
+    /// The run is told again once it is so long; 0 before it is an anomaly.
+    told: u32,
 }
 
 impl Detector for Stuck {
@@ -33,15 +36,16 @@ impl Detector for Stuck {
             self.first = context.time;
         }
         if value != self.value || self.run == 0 {
-            // A run that was an anomaly may be the new usual, but not at once.
-            let usual = if self.anomalous {
-                self.longest.saturating_mul(2)
-            } else {
-                u32::MAX
+            let run = self.run as f32;
+            let most = match self.told {
+                0 => run,
+                _ => self.longest * (1.0 + LEARN),
             };
-            self.longest = self.longest.max(self.run.min(usual));
+            if !context.wrong {
+                self.longest = self.longest.max(run.min(most));
+            }
             self.changes = self.changes.saturating_add(u16::from(self.run > 0));
-            (self.value, self.run, self.run_began, self.anomalous) = (value, 1, context.time, false);
+            (self.value, self.run, self.run_began, self.told) = (value, 1, context.time, 0);
             return Finding::default();
         }
         self.run = self.run.saturating_add(1);
@@ -50,7 +54,10 @@ impl Detector for Stuck {
         if self.changes < WARM_UP || f64::from(self.run) <= limit || resting {
             return Finding::default();
         }
-        self.anomalous = true;
+        if self.run < self.told {
+            return Finding::held(context.settings);
+        }
+        self.told = self.run.saturating_mul(2);
         Finding::certain(Kinds::STUCK, context.settings, f64::from(self.run) / limit, None)
     }
 }

@@ -1,0 +1,61 @@
+//! The noise is far stronger than it ever was: innovations of the last readings against those of long.
+
+use serde::{Deserialize, Serialize};
+
+use super::chance::Chance;
+
+/// The noise of now is that of about so many readings, the usual one of so many.
+const NOW: f64 = 32.0;
+const USUAL: f64 = 4096.0;
+/// So many readings are learnt before noise is judged.
+const WARM_UP: u32 = 1000;
+/// Averages have light tails.
+const HEAVIEST: f64 = 0.25;
+/// Less than so many times the usual noise is never told.
+const LEAST: f64 = 3.0;
+
+/// The mean distance from what was foretold, lately and usually.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Noise {
+    now: f64,
+    usual: f64,
+    seen: u32,
+    chance: Chance,
+    strong: bool,
+}
+
+impl Noise {
+    /// Takes in a distance; while noise is strong, how strong as part of the limit, and whether to tell it.
+    pub fn judge(&mut self, distance: f64, usual: i64, factor: f64) -> Option<(f64, bool)> {
+        if self.seen == 0 {
+            self.now = distance;
+        }
+        self.now += (distance - self.now) / NOW;
+        let ratio = self.ratio();
+        self.chance.count();
+        if !self.chance.high(ratio) || ratio < LEAST || !self.chance.knows(WARM_UP) {
+            self.strong = false;
+            return None;
+        }
+        let part = ratio / (self.chance.limit(usual, HEAVIEST).max(LEAST) * factor);
+        let tell = part > 1.0 && !self.strong;
+        if tell && !self.chance.odd(ratio, usual) {
+            return None;
+        }
+        self.strong |= tell;
+        self.strong.then_some((part, tell))
+    }
+
+    /// Learns a distance with which nothing was wrong.
+    pub fn learn(&mut self, distance: f64) {
+        self.seen = self.seen.saturating_add(1);
+        self.usual += (distance - self.usual) / f64::from(self.seen).min(USUAL);
+        if f64::from(self.seen) > NOW {
+            self.chance.learn(self.ratio());
+        }
+    }
+
+    fn ratio(&self) -> f64 {
+        if self.usual > 0.0 { self.now / self.usual } else { 0.0 }
+    }
+}
