@@ -27,19 +27,19 @@ pub(crate) struct Alarm<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Incident {
     #[serde(with = "encoding::timestamp")]
-    since: Timestamp,
-    number: u32,
-    kinds: Kinds,
-    peak: f64,
-    worst: Worst,
+    pub since: Timestamp,
+    pub number: u32,
+    pub kinds: Kinds,
+    pub peak: f64,
+    pub worst: Worst,
     /// A peak from here on is worse than what was told.
-    worse: f64,
-    expected: Option<(f64, f64)>,
-    anomalies: u32,
+    pub worse: f64,
+    pub expected: Option<(f64, f64)>,
+    pub anomalies: u32,
     /// When it was held open last, by the sensor's own time and by the page's clock.
     #[serde(with = "encoding::timestamp")]
-    time: Timestamp,
-    now: i64,
+    pub time: Timestamp,
+    pub now: i64,
 }
 
 impl Incident {

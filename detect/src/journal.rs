@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use wire::{Identity, ProducerId, Sensor, Timestamp, Value};
 
 use crate::state::{self, StateError};
-use crate::{Settings, encoding};
+use crate::{Settings, encoding, version_1};
 
 const WHAT: &str = "journal";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const SETTINGS: u8 = 0;
 const PRODUCER: u8 = 1;
@@ -144,22 +144,29 @@ struct Described {
 
 /// Reads the operations of a journal's bytes, in order; after an error, nothing more.
 pub(crate) struct Operations<'a> {
+    version: u8,
     rest: &'a [u8],
 }
 
 impl<'a> Operations<'a> {
     pub fn of(bytes: &'a [u8]) -> Result<Self, StateError> {
-        if bytes.is_empty() {
-            return Ok(Self { rest: bytes });
-        }
+        let Some(&version) = bytes.first() else {
+            return Ok(Self {
+                version: VERSION,
+                rest: bytes,
+            });
+        };
         let rest = state::versioned(WHAT, bytes, VERSION)?;
-        Ok(Self { rest })
+        Ok(Self { version, rest })
     }
 
     fn operation(&mut self) -> Result<Operation, StateError> {
         let head = self.varint()?;
         let index = u32::try_from(head >> 3).map_err(|_| damaged("a sensor's index is too large"))?;
         let value = match (head & 7) as u8 {
+            SETTINGS if self.version == 1 => {
+                return Ok(Operation::Settings(self.deserialized::<version_1::Before>()?.into()));
+            }
             SETTINGS => return Ok(Operation::Settings(self.deserialized()?)),
             PRODUCER => {
                 let producer = ProducerId(u64::from_le_bytes(self.chunk()?));
@@ -306,6 +313,27 @@ mod tests {
     #[test]
     fn a_newer_journal_is_refused_by_name() {
         let error = Operations::of(&[VERSION + 1, 0]).err().unwrap();
-        assert!(error.to_string().contains("journal has layout 2"), "{error}");
+        assert!(error.to_string().contains("journal has layout 3"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_version_1_are_read() {
+        let now = Settings::default();
+        let before = (
+            now.threshold,
+            now.quiet,
+            now.rate,
+            now.stuck,
+            now.silence,
+            now.silence_minimum,
+            now.forget,
+        );
+        let mut bytes = vec![1, SETTINGS];
+        bytes.extend(postcard::to_stdvec(&before).unwrap());
+        let operations: Vec<_> = Operations::of(&bytes).unwrap().map(Result::unwrap).collect();
+        assert!(
+            matches!(&operations[..], [Operation::Settings(settings)] if *settings == now),
+            "{operations:?}"
+        );
     }
 }

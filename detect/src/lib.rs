@@ -23,6 +23,7 @@ mod encoding;
 mod incident;
 mod relapse;
 mod track;
+mod version_1;
 
 pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
 pub use journal::Journal;

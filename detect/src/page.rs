@@ -14,10 +14,11 @@ use crate::journal::{self, Operation, Operations};
 use crate::producers::Producers;
 use crate::state::{self, StateError};
 use crate::track::Track;
+use crate::version_1::PageState;
 use crate::{Advance, Event, Journal, Kinds, Settings};
 
 const WHAT: &str = "page";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a fold found out about a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +62,18 @@ struct State {
     clock: Clock,
     producers: Producers,
     tracks: Vec<Option<Track>>,
+}
+
+impl From<PageState> for State {
+    fn from(before: PageState) -> Self {
+        let tracks = before.tracks.into_iter().map(|track| track.map(Track::from));
+        Self {
+            settings: before.settings.into(),
+            clock: before.clock,
+            producers: before.producers,
+            tracks: tracks.collect(),
+        }
+    }
 }
 
 impl PartialEq for Page {
@@ -170,8 +183,11 @@ impl Page {
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         state::versioned(WHAT, bytes, VERSION)?;
         let body = state::unseal(WHAT, bytes)?;
-        let state = postcard::from_bytes(&body[1..]).map_err(|error| StateError::damaged(WHAT, error))?;
-        Ok(Self::of(state))
+        let state = match body[0] {
+            1 => postcard::from_bytes::<PageState>(&body[1..]).map(State::from),
+            _ => postcard::from_bytes(&body[1..]),
+        };
+        Ok(Self::of(state.map_err(|error| StateError::damaged(WHAT, error))?))
     }
 
     /// Keeps the sensors whose hash lies in `slice`. Producers go: their numbers count another lane's records.

@@ -27,6 +27,20 @@ pub struct Settings {
     pub silence_minimum: Period,
     /// A sensor that says nothing for so long is forgotten, and its incident resolved.
     pub forget: Period,
+    /// How much is kept of a sensor.
+    pub memory: Memory,
+}
+
+/// How much is kept of a sensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// At most 4 KB.
+    #[default]
+    Full,
+    /// At most 1 KB: new values and changes are found, but not what is new only for its hour of the day, its level or its
+    /// noise.
+    Small,
 }
 
 impl Default for Settings {
@@ -41,6 +55,7 @@ impl Default for Settings {
             silence: Factor(5.0),
             silence_minimum: Period(SignedDuration::from_secs(30)),
             forget: Period(SignedDuration::from_hours(30 * 24)),
+            memory: Memory::Full,
         }
     }
 }

@@ -23,28 +23,28 @@ pub(crate) const HOLD: f64 = 0.5;
 pub(crate) struct Track {
     #[serde(with = "encoding::sensor")]
     pub sensor: Arc<Sensor>,
-    last: Option<Last>,
-    detectors: Detectors,
-    incident: Option<Incident>,
-    relapse: Relapse,
+    pub last: Option<Last>,
+    pub detectors: Detectors,
+    pub incident: Option<Incident>,
+    pub relapse: Relapse,
     /// When its latest incident began: the next begins later, so that the two names differ.
-    began: Option<i64>,
+    pub began: Option<i64>,
 }
 
 /// The latest reading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Last {
+pub(crate) struct Last {
     #[serde(with = "encoding::timestamp")]
-    time: Timestamp,
+    pub time: Timestamp,
     #[serde(with = "encoding::value")]
-    value: Value,
+    pub value: Value,
     /// When it came, by the page's clock.
-    now: i64,
+    pub now: i64,
     /// Since when the value is this very one.
     #[serde(with = "encoding::timestamp")]
-    same_since: Timestamp,
+    pub same_since: Timestamp,
     /// For how long it was another very one at most, µs.
-    longest_same: i64,
+    pub longest_same: i64,
 }
 
 /// What is due for a sensor without a reading of it.

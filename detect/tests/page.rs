@@ -271,17 +271,13 @@ fn a_newer_page_is_refused_by_name() {
     bytes[0] += 1;
     let error = Page::decode(&bytes).unwrap_err();
     assert!(
-        error.to_string().contains("page has layout 2, this release knows 1"),
+        error.to_string().contains("page has layout 3, this release knows 2"),
         "{error}"
     );
 }
 
-#[test]
-fn a_page_of_version_1_is_read() {
-    // Written by this crate at 0.1.0: six sensors, one incident open, one producer. See `write_fixture`.
-    let stored = include_bytes!("fixtures/page_v1.bin");
-    let mut page = Page::decode(stored).unwrap();
-    assert_eq!(page.encode(), stored);
+/// What both stored pages hold: six sensors, one incident open, one producer.
+fn holds_its_sensors(mut page: Page) {
     let identity = Identity {
         producer: ProducerId(0xfeed),
         number: 41,
@@ -290,6 +286,26 @@ fn a_page_of_version_1_is_read() {
     let (folded, _) = fold(&mut page, &[scalar(&sensors()[1], 1000, 3.0)], &mut Journal::new());
     assert_eq!(folded[0].disposition, Disposition::Late);
     assert_eq!(folded[0].incident, Some(at(1000)));
+    let (folded, _) = fold(&mut page, &[scalar(&sensors()[1], 1001, 3.0)], &mut Journal::new());
+    assert_eq!(folded[0].disposition, Disposition::Fresh);
+    assert_eq!(folded[0].incident, Some(at(1000)));
+}
+
+#[test]
+fn a_page_of_version_2_is_read() {
+    // See `write_fixture`.
+    let stored = include_bytes!("fixtures/page_v2.bin");
+    let page = Page::decode(stored).unwrap();
+    assert_eq!(page.encode(), stored);
+    holds_its_sensors(page);
+}
+
+#[test]
+fn a_page_of_version_1_is_read() {
+    // Written as the other one, by other detectors.
+    let page = Page::decode(include_bytes!("fixtures/page_v1.bin")).unwrap();
+    assert_eq!(Page::decode(&page.encode()).unwrap(), page);
+    holds_its_sensors(page);
 }
 
 /// What the stored page was made of. Set `WRITE_FIXTURE` to write it anew, which only a new version may do.
@@ -325,6 +341,6 @@ fn write_fixture() {
     replayed.replay(&journal.into_bytes()).unwrap();
     assert_eq!(replayed.encode(), page.encode());
     if std::env::var_os("WRITE_FIXTURE").is_some() {
-        std::fs::write("tests/fixtures/page_v1.bin", page.encode()).unwrap();
+        std::fs::write("tests/fixtures/page_v2.bin", page.encode()).unwrap();
     }
 }

@@ -57,11 +57,11 @@ fn a_thousand_sensors_aggregated_in_a_provisioned_stream() {
     near(gb_written, 0.0);
     // One a second, and the alert function for 1,000 anomalies and 200 incidents a day.
     near(invocations, (1.0 + 1_200.0 / 86_400.0) * 2_628_000.0);
-    // 16 entries of a unit; checkpoints of 59 units every 236; an anomaly a unit, an incident 31.
+    // 16 entries of a unit; checkpoints of 144 units every 576; an anomaly a unit, an incident 31.
     let alerts = (1_000.0 + 200.0 * 31.0) / 86_400.0;
     near(write_units, (16.0 * 1.25 + alerts) * 2_628_000.0);
-    // Each page every two hours: 59,720 bytes and half of 236 units, in 45 units of 4 KB; a mute is read each moment.
-    near(read_units, (16.0 * 45.0 / 7_200.0 + 600.0 / 86_400.0) * 2_628_000.0);
+    // Each page every two hours: 147,400 bytes and half of 576 units, in 108 units of 4 KB; a mute is read each moment.
+    near(read_units, (16.0 * 108.0 / 7_200.0 + 600.0 / 86_400.0) * 2_628_000.0);
     near(messages, 600.0 / 86_400.0 * 2_628_000.0);
     let dollars = column.dollars;
     near(dollars.kinesis, 730.0 * 0.015 + put_payload_units * 0.014e-6);
@@ -96,11 +96,11 @@ fn a_thousand_sensors_plain_cost_a_write_a_reading() {
     near(column.quantities.kb_per_second, 157_000.0 / 1024.0);
     near(column.quantities.shards, 1.0);
     near(column.quantities.put_payload_units, 2.628e9);
-    // Entries of a unit, checkpoints of 2 units every 64 of them.
-    let alerts = (1_000.0 + 200.0 * 22.0) / 86_400.0;
+    // Entries of a unit, checkpoints of 3 units every 64 of them.
+    let alerts = (1_000.0 + 200.0 * 31.0) / 86_400.0;
     near(
         column.quantities.write_units,
-        (1_000.0 * (1.0 + 2.0 / 64.0) + alerts) * 2_628_000.0,
+        (1_000.0 * (1.0 + 3.0 / 64.0) + alerts) * 2_628_000.0,
     );
 }
 

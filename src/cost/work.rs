@@ -39,7 +39,7 @@ const ENTRY_BYTES: f64 = 200.0;
 const ENTRY_RECORD_BYTES: f64 = 20.0;
 const ENTRY_READING_BYTES: f64 = 6.7;
 const ENTRY_EVENT_BYTES: f64 = 170.0;
-const SENSOR_BYTES: f64 = 0.93 * 1024.0;
+const SENSOR_BYTES: f64 = 2.3 * 1024.0;
 /// Places of a page's ring.
 const RING: f64 = MAX_ENTRIES as f64;
 
@@ -239,7 +239,7 @@ pub(super) fn assumptions(plan: &Plan) -> Vec<String> {
             plan.memory
         ),
         format!(
-            "an entry takes {ENTRY_BYTES} bytes and {ENTRY_READING_BYTES} a reading; a checkpoint 0.93 KB a sensor, written when \
+            "an entry takes {ENTRY_BYTES} bytes and {ENTRY_READING_BYTES} a reading; a checkpoint 2.3 KB a sensor, written when \
              the entries since cost {} times as much",
             Limits::default().checkpoint_ratio
         ),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Detector, Finding};
-use crate::Kinds;
+use crate::{Kinds, MAX_SCORE};
 
 /// Learns nothing: the bounds come with the sensor. Both ends are allowed; of a vector, every number counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ impl Detector for Bounds {
         }
         // One width outside counts twice the threshold. Without a width, any excess is beyond measure.
         let severity = 1.0 + excess / (bounds.highest - bounds.lowest).max(f64::MIN_POSITIVE);
-        Finding::certain(kinds, context.settings, severity, Some((bounds.lowest, bounds.highest)))
+        Finding {
+            score: (context.settings.threshold.get() * severity).min(MAX_SCORE),
+            ..Finding::certain(kinds, context.settings, Some((bounds.lowest, bounds.highest)))
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use wire::Sensor;
 
 use crate::track::HOLD;
-use crate::{Kinds, MAX_SCORE, Settings};
+use crate::{Kinds, Settings};
 
 mod bounds;
 mod chance;
@@ -18,6 +18,9 @@ mod season;
 mod signal;
 mod silence;
 mod stuck;
+
+pub(crate) use self::pace::Pace;
+pub(crate) use self::silence::Silence;
 
 /// What a detector is told besides the value.
 #[derive(Clone, Copy, Debug)]
@@ -56,20 +59,30 @@ pub(crate) trait Detector {
 /// All detectors of one sensor, with what they have learnt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Detectors {
-    pub pace: pace::Pace,
+    pub pace: Pace,
     bounds: bounds::Bounds,
     signal: signal::Signal,
     stuck: stuck::Stuck,
-    pub silence: silence::Silence,
+    pub silence: Silence,
     score: score::Score,
 }
 
-impl Finding {
-    /// Something certain: an alert at whatever threshold, higher by how much worse (1 or more) it is than the limit.
-    fn certain(kinds: Kinds, settings: &Settings, severity: f64, expected: Option<(f64, f64)>) -> Self {
-        let severity = if severity >= 1.0 { severity } else { 1.0 };
+impl Detectors {
+    /// Of a sensor that others judged before: all else is learnt anew.
+    pub fn carried(pace: Pace, silence: Silence) -> Self {
         Self {
-            score: (settings.threshold.get() * severity).min(MAX_SCORE),
+            pace,
+            silence,
+            ..Self::default()
+        }
+    }
+}
+
+impl Finding {
+    /// Something certain: an alert at whatever threshold. How new it is as well is for the score to say.
+    fn certain(kinds: Kinds, settings: &Settings, expected: Option<(f64, f64)>) -> Self {
+        Self {
+            score: settings.threshold.get(),
             kinds,
             expected: expected.map(|(lowest, highest)| (finite(lowest), finite(highest))),
         }

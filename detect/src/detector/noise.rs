@@ -25,8 +25,8 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Takes in a distance; while noise is strong, how strong as part of the limit, and whether to tell it.
-    pub fn judge(&mut self, distance: f64, usual: i64, factor: f64) -> Option<(f64, bool)> {
+    /// Takes in a distance; while noise is strong, whether to tell it.
+    pub fn judge(&mut self, distance: f64, usual: i64, factor: f64) -> Option<bool> {
         if self.seen == 0 {
             self.now = distance;
         }
@@ -37,13 +37,13 @@ impl Noise {
             self.strong = false;
             return None;
         }
-        let part = ratio / (self.chance.limit(usual, HEAVIEST).max(LEAST) * factor);
-        let tell = part > 1.0 && !self.strong;
+        let limit = self.chance.limit(usual, HEAVIEST).max(LEAST) * factor;
+        let tell = ratio > limit && !self.strong;
         if tell && !self.chance.odd(ratio, usual) {
             return None;
         }
         self.strong |= tell;
-        self.strong.then_some((part, tell))
+        self.strong.then_some(tell)
     }
 
     /// Learns a distance with which nothing was wrong.

@@ -33,8 +33,8 @@ pub(super) struct Rate {
 pub(super) enum Step {
     /// It is where it should be.
     Usual,
-    /// It is too far out to be believed; as part of the limit, and whether to tell it.
-    Far(f64, bool),
+    /// It is too far out to be believed; whether to tell it.
+    Far(bool),
     /// It is near the one that was not believed: the course has jumped.
     Jumped,
 }
@@ -80,7 +80,7 @@ impl Rate {
             self.doubted = None;
             return Step::Usual;
         }
-        Step::Far(part, worse && self.chance.knows(WARM_UP))
+        Step::Far(worse && self.chance.knows(WARM_UP))
     }
 
     /// Learns a distance in which nothing is wrong.

@@ -74,19 +74,19 @@ impl Detector for Signal {
         if judged != Step::Usual {
             self.calm = 0;
         }
-        if let Step::Far(part, true) = judged {
+        if judged == Step::Far(true) {
             let limit = self.rate.limit(usual);
             let expected = Some((foretold - limit, foretold + limit));
-            finding = Finding::certain(Kinds::RATE, context.settings, part, expected);
+            finding = Finding::certain(Kinds::RATE, context.settings, expected);
         }
         let bounded = match judged {
             Step::Usual => distance,
             _ => distance.min(self.rate.limit(usual)),
         };
-        if let Some((part, tell)) = self.noise.judge(bounded, usual, settings.noise.get()) {
+        if let Some(tell) = self.noise.judge(bounded, usual, settings.noise.get()) {
             self.calm = 0;
             finding.join(match tell {
-                true => Finding::certain(Kinds::NOISE, context.settings, part, None),
+                true => Finding::certain(Kinds::NOISE, context.settings, None),
                 false => Finding::held(context.settings),
             });
         }
@@ -135,6 +135,6 @@ impl Signal {
         }
         let reach = (number - level).abs() / part;
         let expected = Some((level - reach, level + reach));
-        Finding::certain(Kinds::DRIFT, context.settings, part, expected)
+        Finding::certain(Kinds::DRIFT, context.settings, expected)
     }
 }

@@ -58,7 +58,7 @@ impl Detector for Stuck {
             return Finding::held(context.settings);
         }
         self.told = self.run.saturating_mul(2);
-        Finding::certain(Kinds::STUCK, context.settings, f64::from(self.run) / limit, None)
+        Finding::certain(Kinds::STUCK, context.settings, None)
     }
 }
 

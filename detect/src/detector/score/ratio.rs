@@ -1,0 +1,26 @@
+//! A value on a logarithmic scale of its sensor's own, so that ten times as much is as far at any height.
+
+use serde::{Deserialize, Serialize};
+
+/// Below this part of the mean magnitude the scale is linear: there is no logarithm of nothing.
+const LINEAR: f64 = 0.01;
+
+/// The mean magnitude of all values: the scale has no unit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ratio {
+    seen: u32,
+    magnitude: f64,
+}
+
+impl Ratio {
+    /// The value on that scale, with its sign.
+    pub fn of(&mut self, value: f64) -> f64 {
+        self.seen = self.seen.saturating_add(1);
+        self.magnitude += (value.abs() - self.magnitude) / f64::from(self.seen);
+        if value == 0.0 {
+            return 0.0;
+        }
+        // In Rust, not in the C library of the machine: state must be the same everywhere.
+        libm::log1p(value.abs() / (self.magnitude * LINEAR)).copysign(value)
+    }
+}
