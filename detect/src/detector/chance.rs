@@ -134,9 +134,9 @@ impl Chance {
         let sure = f64::from(self.peaks) / (f64::from(self.peaks) + SURE);
         let shape = shape.clamp(0.0, heaviest * sure);
         let growth = if shape < 1e-3 {
-            excursions.ln()
+            libm::log(excursions)
         } else {
-            (excursions.powf(shape) - 1.0) / shape
+            (libm::pow(excursions, shape) - 1.0) / shape
         };
         self.bar * (1.0 + mean * growth).max(CLOSEST)
     }
@@ -155,7 +155,7 @@ impl Chance {
         if distance > self.bar {
             self.peak = self.peak.max(distance);
         } else if self.peak > 0.0 {
-            let excess = ((self.peak / self.bar).ln() as f32).clamp(0.0, FURTHEST);
+            let excess = (libm::log(self.peak / self.bar) as f32).clamp(0.0, FURTHEST);
             self.peak = 0.0;
             self.bar *= 1.0 + step;
             self.peaks = self.peaks.saturating_add(1);

@@ -96,7 +96,7 @@ impl Vector {
         for column in 0..residual.len() {
             let diagonal = column * (column + 1) / 2 + column;
             let before = f64::from(self.factor[diagonal]) * fade;
-            let after = before.hypot(residual[column]);
+            let after = libm::hypot(before, residual[column]);
             let (cosine, sine) = if after > 0.0 {
                 (before / after, residual[column] / after)
             } else {
