@@ -133,7 +133,6 @@ impl Detector for Score {
             score,
             kinds: if alert { Kinds::NOVEL } else { Kinds::NONE },
             expected: expected.map(|(lowest, highest)| (finite(lowest), finite(highest))),
-            ..Finding::default()
         }
     }
 }

@@ -35,7 +35,7 @@ impl Vector {
         let mut folded = [0.0; Self::MOST];
         for (at, number) in numbers.iter().enumerate() {
             // Alternating signs keep what all numbers have in common from adding up.
-            let sign = if at / parts % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = if (at / parts).is_multiple_of(2) { 1.0 } else { -1.0 };
             folded[at % parts] += sign * number.clamp(-RANGE, RANGE);
         }
         let residual = &mut folded[..parts];
@@ -94,20 +94,22 @@ impl Vector {
             *part *= share;
         }
         for column in 0..residual.len() {
+            let (done, rest) = residual.split_at_mut(column + 1);
+            let part = done[column];
             let diagonal = column * (column + 1) / 2 + column;
             let before = f64::from(self.factor[diagonal]) * fade;
-            let after = libm::hypot(before, residual[column]);
+            let after = libm::hypot(before, part);
             let (cosine, sine) = if after > 0.0 {
-                (before / after, residual[column] / after)
+                (before / after, part / after)
             } else {
                 (1.0, 0.0)
             };
             self.factor[diagonal] = after as f32;
-            for row in column + 1..residual.len() {
+            for (row, part) in (column + 1..).zip(rest) {
                 let at = row * (row + 1) / 2 + column;
                 let below = f64::from(self.factor[at]) * fade;
-                self.factor[at] = (cosine * below + sine * residual[row]) as f32;
-                residual[row] = cosine * residual[row] - sine * below;
+                self.factor[at] = (cosine * below + sine * *part) as f32;
+                *part = cosine * *part - sine * below;
             }
         }
     }
