@@ -42,7 +42,7 @@ impl Clock {
         let limit = self.usual.saturating_mul(LEAP).saturating_add(SECOND);
         let step = event.saturating_sub(newest);
         if let Some((_, readings)) = &mut self.before {
-            *readings -= 1;
+            *readings = readings.saturating_sub(1);
             if *readings == 0 {
                 self.before = None;
             }
@@ -58,7 +58,7 @@ impl Clock {
             self.newest = Some(event);
             self.behind = self.behind.saturating_sub(AHEAD_WEIGHT);
         } else if step < -limit {
-            self.behind += 1;
+            self.behind = self.behind.saturating_add(1);
             if self.behind >= FALL_BACK {
                 self.behind = 0;
                 self.newest = Some(event);

@@ -72,7 +72,7 @@ impl Incident {
         self.hold(alarm.time, alarm.now);
         if worse {
             self.worse = self.peak * 2.0;
-            self.number += 1;
+            self.number = self.number.saturating_add(1);
         }
         worse
     }
@@ -94,7 +94,7 @@ impl Incident {
 
     /// What people hear at its end.
     pub fn resolved(mut self, sensor: &Arc<Sensor>, value: &Value, time: Timestamp) -> Transition {
-        self.number += 1;
+        self.number = self.number.saturating_add(1);
         self.transition(Change::Resolved, sensor, value, time)
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Relapse {
 impl Relapse {
     /// How long the sensor must be quiet, where without relapses that would be `usual`.
     pub fn quiet(&self, usual: i64) -> i64 {
-        usual.saturating_mul(1 << self.doublings)
+        usual.saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS))
     }
 
     /// An incident opens. Something else that goes wrong is no relapse.
@@ -34,7 +34,7 @@ impl Relapse {
         if now.saturating_sub(over) > self.quiet(usual).saturating_mul(SOON) {
             *self = Self::default();
         } else if self.kinds.contains(kinds) {
-            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
+            self.doublings = self.doublings.saturating_add(1).min(MOST_DOUBLINGS);
         }
     }
 

@@ -96,7 +96,7 @@ impl Track {
             time: time.as_micros(),
             step,
             usual: self.detectors.pace.follow(step),
-            age: self.last.as_ref().map(|last| now - last.now),
+            age: self.last.as_ref().map(|last| now.saturating_sub(last.now)),
             wrong: false,
         };
         let was_silent = self.detectors.silence.broken;
@@ -242,7 +242,7 @@ impl Track {
         let change = match &mut self.incident {
             Some(incident) => incident.join(alarm).then_some(Change::Worsened),
             None => {
-                let later = self.began.map_or(i64::MIN, |began| began + 1);
+                let later = self.began.map_or(i64::MIN, |began| began.saturating_add(1));
                 let since = Timestamp::from_micros(alarm.time.as_micros().max(later)).unwrap_or(Timestamp::MAX);
                 self.began = Some(since.as_micros());
                 self.relapse.open(alarm.kinds, alarm.now, self.usual_quiet(settings));

@@ -50,7 +50,7 @@ impl Season {
         }
         let at = self.hour.rem_euclid(24) as usize;
         let first = self.days[at] == 0;
-        self.days[at] = (self.days[at] + 1).min(MEMORY);
+        self.days[at] = self.days[at].saturating_add(1).min(MEMORY);
         let step = self.mean - f64::from(self.levels[at]);
         let step = if first { step } else { step.clamp(-most, most) };
         let level = f64::from(self.levels[at]) + step / f64::from(self.days[at]);

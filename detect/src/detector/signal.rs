@@ -97,7 +97,7 @@ impl Detector for Signal {
             _ => self.course.follow(number),
         }
         if wrong {
-            self.missed += 1;
+            self.missed = self.missed.saturating_add(1);
         } else {
             self.missed = self.missed.saturating_sub(1);
             self.rate.learn(distance);

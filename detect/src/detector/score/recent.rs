@@ -16,7 +16,7 @@ pub(super) struct Recent {
 impl Recent {
     /// Mean and standard deviation with this value; `None` until there are enough.
     pub fn follow(&mut self, value: f64) -> Option<(f64, f64)> {
-        self.seen = (self.seen + 1).min(VALUES);
+        self.seen = self.seen.saturating_add(1).min(VALUES);
         let weight = 1.0 / f64::from(self.seen);
         let step = value - self.mean;
         self.mean += step * weight;
