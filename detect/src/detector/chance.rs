@@ -99,12 +99,12 @@ impl Chance {
         let habit = self
             .beyond
             .iter()
-            .all(|(at, far)| *far > 0.0 && f64::from(self.readings - at) <= window);
+            .all(|(at, far)| *far > 0.0 && f64::from(self.readings.saturating_sub(*at)) <= window);
         let mut sizes = self.beyond.map(|(_, far)| far);
         sizes.sort_unstable_by(f32::total_cmp);
         let odd = !habit || distance > f64::from(sizes[HABIT - 2]) * BEYOND;
         let last = &mut self.beyond[HABIT - 1];
-        if last.1 > 0.0 && self.readings - last.0 < APART {
+        if last.1 > 0.0 && self.readings.saturating_sub(last.0) < APART {
             *last = (self.readings, last.1.max(distance as f32));
         } else {
             self.beyond.rotate_left(1);
@@ -119,7 +119,7 @@ impl Chance {
     /// What went beyond the limit still does.
     pub fn again(&mut self) {
         let last = &mut self.beyond[HABIT - 1];
-        if self.readings - last.0 < APART {
+        if self.readings.saturating_sub(last.0) < APART {
             last.0 = self.readings;
         }
     }
