@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::packed::Packed;
 use super::{Appended, Lost, Next, Position, SpoolError};
 use crate::record::{LaneKey, Record};
 
@@ -44,11 +45,11 @@ pub(super) struct Reader {
 /// Commands that share a transaction.
 #[derive(Default)]
 pub(super) struct Group {
-    /// What its appends count against the spool's limit.
+    /// What its appends weigh before they are compressed.
     pub bytes: u64,
     pub appends: Vec<(Appended, oneshot::Sender<Appended>)>,
     /// The records of all appends with the index of theirs, in order.
-    pub records: VecDeque<(usize, Record)>,
+    pub records: VecDeque<(usize, Packed)>,
     pub removers: Vec<Reply<Lost>>,
     pub readers: Vec<Reader>,
     pub close: Option<Reply<()>>,

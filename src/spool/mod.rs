@@ -7,6 +7,7 @@ mod command;
 mod disk;
 mod error;
 mod lock;
+mod packed;
 mod pages;
 mod row;
 mod salvage;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::tests::{all, lane, open, record};
 use super::*;
 
-const LANES: [&str; 3] = ["2/0", "2/1", "a sensor's id"];
+const LANES: [&str; 3] = ["2/0", "2/1", "house of a sensor"];
 
 #[derive(Clone, Debug)]
 enum Step {

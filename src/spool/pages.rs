@@ -134,7 +134,13 @@ impl Pages {
         let (length, cell) = varint(cell)?;
         let (id, cell) = varint(cell)?;
         let payload = self.payload(usize::try_from(length).ok()?, cell)?;
-        match values(&payload)?[..] {
+        let values = values(&payload)?;
+        // Version 1 ended with the data, and so does a row it wrote in a database that was brought up to version 2.
+        let (columns, raw_bytes) = match values.split_last()? {
+            (Value::Integer(raw_bytes), columns) => (columns, *raw_bytes),
+            _ => (&values[..], 0),
+        };
+        match *columns {
             [
                 Value::Null,
                 Value::Bytes(lane),
@@ -159,6 +165,7 @@ impl Pages {
                 since,
                 crc,
                 data: data.to_vec(),
+                raw_bytes,
             }),
             _ => None,
         }

@@ -2,11 +2,20 @@ use std::sync::Arc;
 
 use wire::{Identity, ProducerId, Timestamp};
 
+use super::packed::{Packed, unpack};
+use super::store::PAGE_BYTES;
 use crate::record::{LaneKey, Record};
 
-/// What a row costs beside its data and twice its lane's name (in the row and in an index): its other columns,
-/// its cells in three trees and their share of partly filled pages.
-const ROW_BYTES: u64 = 128;
+/// What a row holds beside its data and its lane's name: its other columns and its cell.
+const ROW_BYTES: u64 = 80;
+/// What it takes in both indexes beside its lane's name, with a share of partly filled pages.
+const INDEX_BYTES: u64 = 42;
+/// What of a page holds rows.
+const LEAF_BYTES: u64 = PAGE_BYTES as u64 - 8;
+/// What an overflow page holds of a row.
+const OVERFLOW_BYTES: u64 = PAGE_BYTES as u64 - 4;
+/// What a leaf holds at least of a row that is too large for it.
+const LEAST_LOCAL: u64 = (PAGE_BYTES as u64 - 12) * 32 / 255 - 23;
 
 /// A record as it lies in the spool.
 #[derive(Debug)]
@@ -15,7 +24,7 @@ pub(super) struct Row {
     pub id: i64,
     /// Counts the producers in the order they came to the spool.
     pub generation: i64,
-    pub record: Record,
+    pub packed: Packed,
     /// The checksum it was written with.
     pub crc: u32,
 }
@@ -32,15 +41,18 @@ pub(super) struct Columns<'a> {
     pub readings: i64,
     pub since: i64,
     pub crc: i64,
+    /// As stored.
     pub data: Vec<u8>,
+    /// The size of the data where it is compressed, else 0; version 1 had no such column.
+    pub raw_bytes: i64,
 }
 
 impl Row {
-    /// The row of these columns, where each is of its range and the checksum holds.
+    /// The row of these columns, where each is of its range, the checksum holds and the data unpacks.
     pub fn checked(columns: Columns<'_>) -> Option<Self> {
         let first = u128::from_be_bytes(columns.first.try_into().ok()?);
         let last = u128::from_be_bytes(columns.last.try_into().ok()?);
-        let record = Record {
+        let mut record = Record {
             lane: Arc::new(LaneKey {
                 name: columns.lane.into(),
                 slice: first..=last,
@@ -54,18 +66,27 @@ impl Row {
             data: columns.data,
             receipts: Vec::new(),
         };
+        let raw_bytes = columns.raw_bytes.try_into().ok()?;
         let crc = columns.crc.try_into().ok()?;
-        (checksum(columns.generation, &record) == crc).then_some(Self {
+        if checksum(columns.generation, &record, raw_bytes, &record.data) != crc {
+            return None;
+        }
+        let mut compressed = None;
+        if raw_bytes > 0 {
+            let data = unpack(&record.data, raw_bytes)?;
+            compressed = Some(std::mem::replace(&mut record.data, data));
+        }
+        Some(Self {
             id: columns.id,
             generation: columns.generation,
-            record,
+            packed: Packed { record, compressed },
             crc,
         })
     }
 }
 
-/// CRC-32 over all that a row says of its record, so that no damaged column passes.
-pub(super) fn checksum(generation: i64, record: &Record) -> u32 {
+/// CRC-32 over all that a row says of its record and over what it stores of its data, so that no damaged column passes.
+pub(super) fn checksum(generation: i64, record: &Record, raw_bytes: u32, stored: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&(record.lane.name.len() as u64).to_le_bytes());
     crc.update(record.lane.name.as_bytes());
@@ -76,11 +97,28 @@ pub(super) fn checksum(generation: i64, record: &Record) -> u32 {
     crc.update(&record.identity.number.to_le_bytes());
     crc.update(&record.readings.to_le_bytes());
     crc.update(&record.since.as_micros().to_le_bytes());
-    crc.update(&record.data);
+    // Rows of version 1 have neither.
+    if raw_bytes > 0 {
+        crc.update(&raw_bytes.to_le_bytes());
+    }
+    crc.update(stored);
     crc.finalize()
 }
 
-/// The bytes a record counts against the spool's limit.
+/// The bytes of disk a row takes, which count against the spool's limit: a leaf holds whole rows only, and what is too
+/// large for one goes on in pages of its own. <https://www.sqlite.org/fileformat2.html>
 pub(super) fn cost(data_bytes: u64, lane_name_bytes: u64) -> u64 {
-    data_bytes + 2 * lane_name_bytes + ROW_BYTES
+    let leaf = |bytes: u64| LEAF_BYTES / (LEAF_BYTES / bytes);
+    let row = data_bytes + lane_name_bytes + ROW_BYTES;
+    let indexed = lane_name_bytes + INDEX_BYTES;
+    if row <= LEAF_BYTES {
+        return leaf(row) + indexed;
+    }
+    let rest = row - LEAST_LOCAL;
+    let (pages, local) = (rest / OVERFLOW_BYTES, LEAST_LOCAL + rest % OVERFLOW_BYTES);
+    if local <= LEAF_BYTES {
+        pages * u64::from(PAGE_BYTES) + leaf(local) + indexed
+    } else {
+        (pages + 1) * u64::from(PAGE_BYTES) + leaf(LEAST_LOCAL) + indexed
+    }
 }

@@ -187,7 +187,7 @@ fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
     if found > VERSION {
         return Err(Fail::Newer(found));
     }
-    store.start().map_err(fail)?;
+    store.start(found).map_err(fail)?;
     let census = store.census().map_err(fail)?;
     Ok((store, census))
 }

@@ -11,16 +11,17 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use wire::ProducerId;
 
 use super::error::Fault;
+use super::packed::Packed;
 use super::row::{Columns, Row, checksum, cost};
 use super::{Position, RecoveredLane};
-use crate::record::{LaneKey, Record};
+use crate::record::LaneKey;
 
 /// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes least of all page sizes.
 pub(super) const PAGE_BYTES: u32 = 8192;
 /// "TISP": tells our database from another program's.
 const APPLICATION_ID: i32 = 0x5449_5350;
 /// Raised with every change of the tables.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Rows say all there is to know of a record, so that each can be salvaged alone; the indexes say what should be there.
 const SCHEMA: &str = "
@@ -35,14 +36,22 @@ const SCHEMA: &str = "
         readings INTEGER NOT NULL,
         since INTEGER NOT NULL,
         crc INTEGER NOT NULL,
-        data BLOB NOT NULL
+        data BLOB NOT NULL,
+        raw_bytes INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE UNIQUE INDEX by_lane ON records (lane, generation, number);
     CREATE INDEX by_since ON records (since, readings);";
 
 const INSERT: &str = "
-    INSERT INTO records (id, lane, first, last, generation, producer, number, readings, since, crc, data)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING";
+    INSERT INTO records (id, lane, first, last, generation, producer, number, readings, since, crc, data, raw_bytes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
+
+/// Brings version 1 up to date. Its rows stay as they are: their data is not compressed.
+const FROM_VERSION_1: &str = "
+    BEGIN IMMEDIATE;
+    ALTER TABLE records ADD COLUMN raw_bytes INTEGER NOT NULL DEFAULT 0;
+    PRAGMA user_version = 2;
+    COMMIT;";
 
 /// An open database.
 #[derive(Debug)]
@@ -138,7 +147,7 @@ pub(super) fn build(path: &Path, fill: impl FnOnce(&Connection) -> rusqlite::Res
 
 /// Puts a row as it is into a database that is being built; the first of several of the same id or identity stays.
 pub(super) fn insert(db: &Connection, row: &Row) -> rusqlite::Result<()> {
-    put(db, row.id, row.generation, row.crc, &row.record).map(drop)
+    put(db, row.id, row.generation, row.crc, &row.packed).map(drop)
 }
 
 pub(super) fn wal_of(database: &Path) -> PathBuf {
@@ -183,14 +192,18 @@ impl Store {
             .ok_or_else(|| damaged("it has no version"))
     }
 
-    /// Gets ready to write.
-    pub fn start(&self) -> rusqlite::Result<()> {
+    /// Gets ready to write to a database of this version.
+    pub fn start(&self, version: u32) -> rusqlite::Result<()> {
         // The log is copied back every 1,024 pages, and cut to that where a reader made it longer.
         self.db.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = {};",
             1024 * PAGE_BYTES
-        ))
+        ))?;
+        if version < VERSION {
+            self.db.execute_batch(FROM_VERSION_1)?;
+        }
+        Ok(())
     }
 
     /// Counts everything, and makes sure that the table and its indexes speak of the same rows: a row that an index
@@ -292,17 +305,18 @@ impl Store {
     }
 
     /// Writes a record. `None` where the spool has it already.
-    pub fn append(&self, numbering: &mut Numbering, record: &Record) -> rusqlite::Result<Option<Weight>> {
+    pub fn append(&self, numbering: &mut Numbering, packed: &Packed) -> rusqlite::Result<Option<Weight>> {
+        let record = &packed.record;
         let id = numbering.last_id + 1;
         let generation = numbering.generation(record.identity.producer);
-        let crc = checksum(generation, record);
-        if !put(&self.db, id, generation, crc, record)? {
+        let crc = checksum(generation, record, packed.raw_bytes(), packed.stored());
+        if !put(&self.db, id, generation, crc, packed)? {
             return Ok(None);
         }
         numbering.last_id = id;
         Ok(Some(Weight {
             id,
-            bytes: record_cost(record),
+            bytes: packed.cost(),
             readings: record.readings.into(),
         }))
     }
@@ -343,11 +357,11 @@ impl Store {
         &self,
         lane: &Arc<LaneKey>,
         after: Option<Position>,
-        mut found: impl FnMut(Position, Record) -> bool,
+        mut found: impl FnMut(Position, Packed) -> bool,
     ) -> rusqlite::Result<()> {
         let (generation, number) = after.map_or((i64::MIN, i64::MIN), |after| (after.generation, after.number));
         let mut select = self.db.prepare_cached(
-            "SELECT id, lane, first, last, generation, producer, number, readings, since, crc, data
+            "SELECT id, lane, first, last, generation, producer, number, readings, since, crc, data, raw_bytes
              FROM records INDEXED BY by_lane
              WHERE lane = ?1 AND (generation, number) > (?2, ?3) ORDER BY generation, number",
         )?;
@@ -370,14 +384,15 @@ impl Store {
                 since: row.get(8)?,
                 crc: row.get(9)?,
                 data: row.get(10)?,
+                raw_bytes: row.get(11)?,
             });
-            let Some(Row { mut record, .. }) = checked else {
+            let Some(Row { mut packed, .. }) = checked else {
                 return Err(damaged("the checksum of a row does not hold"));
             };
-            if record.lane == *lane {
-                record.lane = Arc::clone(lane);
+            if packed.record.lane == *lane {
+                packed.record.lane = Arc::clone(lane);
             }
-            if !found(position, record) {
+            if !found(position, packed) {
                 break;
             }
         }
@@ -436,12 +451,8 @@ impl Store {
     }
 }
 
-/// The bytes a record counts against the spool's limit.
-pub(super) fn record_cost(record: &Record) -> u64 {
-    cost(record.data.len() as u64, record.lane.name.len() as u64)
-}
-
-fn put(db: &Connection, id: i64, generation: i64, crc: u32, record: &Record) -> rusqlite::Result<bool> {
+fn put(db: &Connection, id: i64, generation: i64, crc: u32, packed: &Packed) -> rusqlite::Result<bool> {
+    let record = &packed.record;
     let changed = db.prepare_cached(INSERT)?.execute(params![
         id,
         record.lane.name,
@@ -454,7 +465,8 @@ fn put(db: &Connection, id: i64, generation: i64, crc: u32, record: &Record) -> 
         record.readings,
         record.since.as_micros(),
         crc,
-        record.data,
+        packed.stored(),
+        packed.raw_bytes(),
     ])?;
     Ok(changed > 0)
 }

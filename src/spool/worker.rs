@@ -14,11 +14,12 @@ use super::command::{Command, Group, Reply};
 use super::disk::{self, Disk};
 use super::error::Fault;
 use super::lock::DirectoryLock;
+use super::packed::{Packed, Packer};
 use super::salvage::{self, Opened};
-use super::store::{Live, Numbering, Store, Weight, damaged, no_room, record_cost, wal_of};
+use super::store::{Live, Numbering, Store, Weight, damaged, no_room, wal_of};
 use super::{Appended, Gauges, Lost, Next, Position, Recovered, SpoolError, WhenFull};
 use crate::byte_size::ByteSize;
-use crate::record::{LaneKey, Record};
+use crate::record::LaneKey;
 
 /// A transaction takes no further command once it holds so many bytes, so that nobody waits long for its commit.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -45,6 +46,7 @@ pub(super) struct Worker {
     /// Found damaged and not yet told to a caller.
     corrupt: Lost,
     unsynced: u32,
+    packer: Packer,
     #[cfg(test)]
     disk_seems_full: bool,
     gauges: Arc<Gauges>,
@@ -88,6 +90,7 @@ impl Worker {
             removals: BTreeSet::new(),
             corrupt: Lost::default(),
             unsynced: 0,
+            packer: Packer::new(),
             #[cfg(test)]
             disk_seems_full: false,
             gauges,
@@ -131,8 +134,9 @@ impl Worker {
             Command::Append { records, reply } => {
                 let index = group.appends.len();
                 group.appends.push((Appended::default(), reply));
-                group.bytes += records.iter().map(record_cost).sum::<u64>();
-                group.records.extend(records.into_iter().map(|record| (index, record)));
+                group.bytes += records.iter().map(|record| record.bytes() as u64).sum::<u64>();
+                let packed = records.into_iter().map(|record| (index, self.packer.pack(record)));
+                group.records.extend(packed);
             }
             Command::Next(reader) => group.readers.push(reader),
             Command::Remove { positions, reply } => {
@@ -179,7 +183,7 @@ impl Worker {
     /// Commits the removals and as many records as find room. The error is that of the removals.
     fn write(
         &mut self,
-        records: &mut VecDeque<(usize, Record)>,
+        records: &mut VecDeque<(usize, Packed)>,
         appends: &mut [(Appended, oneshot::Sender<Appended>)],
     ) -> Result<(), SpoolError> {
         let mut at_once = records.len();
@@ -190,13 +194,13 @@ impl Worker {
             let batch: Vec<_> = records.iter().take(count).collect();
             let error = match self.transact(&batch, &mut refusing, disk) {
                 Ok(outcomes) => {
-                    for (outcome, (index, record)) in outcomes.into_iter().zip(records.drain(..count)) {
+                    for (outcome, (index, packed)) in outcomes.into_iter().zip(records.drain(..count)) {
                         let appended = &mut appends[index].0;
                         appended.dropped.add(outcome.dropped);
                         if outcome.stored {
-                            appended.stored.push(record);
+                            appended.stored.push(packed.record);
                         } else {
-                            appended.refuse(record, || self.full(disk));
+                            appended.refuse(packed.record, || self.full(disk));
                         }
                     }
                     at_once = at_once.max(1);
@@ -224,8 +228,8 @@ impl Worker {
                 }
                 _ => SpoolError::sqlite("writing", &self.path, error),
             };
-            for (index, record) in records.drain(..) {
-                appends[index].0.refuse(record, || error.clone());
+            for (index, packed) in records.drain(..) {
+                appends[index].0.refuse(packed.record, || error.clone());
             }
             // What a full disk does not let go now is tried again with every later transaction.
             return match error {
@@ -240,7 +244,7 @@ impl Worker {
     /// does not fit the rest of its append, whose index is kept in `refusing`, does not either.
     fn transact(
         &mut self,
-        records: &[&(usize, Record)],
+        records: &[&(usize, Packed)],
         refusing: &mut Option<usize>,
         disk: Disk,
     ) -> rusqlite::Result<Vec<Outcome>> {
@@ -248,7 +252,7 @@ impl Worker {
         let synced = !records.is_empty() || self.unsynced >= UNSYNCED_COMMITS;
         let mut limit = self.max_bytes.as_bytes();
         if !records.is_empty() {
-            let bytes: u64 = records.iter().map(|(_, record)| record_cost(record)).sum();
+            let bytes: u64 = records.iter().map(|(_, packed)| packed.cost()).sum();
             // Three quarters: pages are not filled to the brim.
             let in_place = store.reusable_bytes()? / 4 * 3;
             // All is written to the log first, and what the log holds now goes into the database some day.
@@ -268,11 +272,11 @@ impl Worker {
             }
         }
         let mut outcomes = Vec::with_capacity(records.len());
-        for (append, record) in records {
+        for (append, packed) in records {
             let mut outcome = Outcome::default();
             if refused != Some(*append) {
                 // How much may stay beside it; nothing where it could never fit.
-                let room = limit.checked_sub(record_cost(record));
+                let room = limit.checked_sub(packed.cost());
                 if let Some(room) = room
                     && live.bytes > room
                     && self.when_full == WhenFull::DropOldest
@@ -281,7 +285,7 @@ impl Worker {
                     outcome.dropped = self.make_room(store, &mut live, room)?;
                 }
                 if room.is_some_and(|room| live.bytes <= room) {
-                    if let Some(weight) = store.append(&mut self.numbering, record)? {
+                    if let Some(weight) = store.append(&mut self.numbering, packed)? {
                         live.add(weight);
                     }
                     outcome.stored = true;
@@ -395,18 +399,21 @@ impl Worker {
             selected => selected,
         }
         .map_err(|error| SpoolError::sqlite("reading", &self.path, error))?;
-        for (position, record) in &records {
+        for (position, packed) in &records {
             let weight = Weight {
                 id: position.row,
-                bytes: record_cost(record),
-                readings: record.readings.into(),
+                bytes: packed.cost(),
+                readings: packed.record.readings.into(),
             };
             if self.taken.insert(position.row, weight).is_none() {
                 self.taken_bytes += weight.bytes;
             }
         }
         Ok(Next {
-            records,
+            records: records
+                .into_iter()
+                .map(|(position, packed)| (position, packed.record))
+                .collect(),
             corrupt: std::mem::take(&mut self.corrupt),
         })
     }
@@ -416,18 +423,18 @@ impl Worker {
         lane: &Arc<LaneKey>,
         after: Option<Position>,
         max_bytes: usize,
-    ) -> rusqlite::Result<Vec<(Position, Record)>> {
+    ) -> rusqlite::Result<Vec<(Position, Packed)>> {
         let store = self.store.as_ref().ok_or_else(|| damaged("it waits to be salvaged"))?;
-        let mut records: Vec<(Position, Record)> = Vec::new();
+        let mut records: Vec<(Position, Packed)> = Vec::new();
         let mut bytes = 0;
-        store.read(lane, after, |position, record| {
+        store.read(lane, after, |position, packed| {
             if self.removals.contains(&position.row) {
                 return true;
             }
-            bytes += record.data.len();
+            bytes += packed.record.data.len();
             let fits = records.is_empty() || bytes <= max_bytes;
             if fits {
-                records.push((position, record));
+                records.push((position, packed));
             }
             fits && bytes < max_bytes
         })?;
