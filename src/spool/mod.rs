@@ -16,6 +16,8 @@ mod store;
 mod worker;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
 mod kill_tests;

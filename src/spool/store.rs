@@ -449,6 +449,18 @@ impl Store {
         self.db
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
     }
+
+    /// Has the log copied back every so many pages, and cut to that.
+    #[cfg(test)]
+    pub fn limit_log(&self, pages: u32) -> rusqlite::Result<()> {
+        let pragmas = [
+            ("wal_autocheckpoint", pages),
+            ("journal_size_limit", pages * PAGE_BYTES),
+        ];
+        pragmas
+            .into_iter()
+            .try_for_each(|(pragma, value)| self.db.pragma_update_and_check(None, pragma, value, |_| Ok(())))
+    }
 }
 
 fn put(db: &Connection, id: i64, generation: i64, crc: u32, packed: &Packed) -> rusqlite::Result<bool> {

@@ -25,7 +25,7 @@ use crate::record::LaneKey;
 const GROUP_BYTES: u64 = 8 << 20;
 /// Removals are committed without a sync so many times in a row.
 const UNSYNCED_COMMITS: u32 = 63;
-/// An empty database file larger than this is made small again.
+/// So much of the disk is kept by an empty spool.
 const KEPT_FILE_BYTES: u64 = 16 << 20;
 
 pub(super) struct Worker {
@@ -47,6 +47,8 @@ pub(super) struct Worker {
     corrupt: Lost,
     unsynced: u32,
     packer: Packer,
+    /// An empty database file larger than this is made small again.
+    kept_file_bytes: u64,
     #[cfg(test)]
     disk_seems_full: bool,
     gauges: Arc<Gauges>,
@@ -91,6 +93,7 @@ impl Worker {
             corrupt: Lost::default(),
             unsynced: 0,
             packer: Packer::new(),
+            kept_file_bytes: KEPT_FILE_BYTES,
             #[cfg(test)]
             disk_seems_full: false,
             gauges,
@@ -150,6 +153,13 @@ impl Worker {
             Command::LimitPages(pages) => {
                 if let Some(store) = &self.store {
                     store.limit_pages(pages).expect("a page limit is always accepted");
+                }
+            }
+            #[cfg(test)]
+            Command::KeepSmall => {
+                self.kept_file_bytes = 1 << 17;
+                if let Some(store) = &self.store {
+                    store.limit_log(24).expect("a limit of the log is always accepted");
                 }
             }
         }
@@ -381,7 +391,7 @@ impl Worker {
             return;
         }
         if let Some(store) = &self.store
-            && store.file_bytes().is_ok_and(|bytes| bytes > KEPT_FILE_BYTES)
+            && store.file_bytes().is_ok_and(|bytes| bytes > self.kept_file_bytes)
             && let Err(error) = store.shrink()
         {
             debug!(%error, "the empty spool keeps its size for now");
