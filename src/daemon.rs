@@ -175,6 +175,7 @@ impl Daemon {
             batches,
             pressure: pressed,
             ledger: ledger.clone(),
+            metrics: metrics.clone(),
             state_dir: state_dir.clone(),
             screen: screen.clone(),
         };
@@ -184,7 +185,7 @@ impl Daemon {
             ledger.clone(),
             sink_name(settings),
         );
-        let sources = Some(Sources::start(wiring, &settings.source));
+        let sources = Some(Sources::start(wiring, &settings.source)?);
         let (ends, ended) = oneshot::channel::<()>();
         let shown = Shown {
             metrics: metrics.clone(),
@@ -319,8 +320,11 @@ impl Daemon {
         self.notifier.reloading();
         match self.loaded.origin.load() {
             Ok(loaded) => {
-                if let Some(sources) = &mut self.sources {
-                    sources.reload(&loaded.settings.source);
+                if let Some(sources) = &mut self.sources
+                    && let Err(error) = sources.reload(&loaded.settings.source)
+                {
+                    error!("not reloaded, going on with the settings in force: {error}");
+                    return self.notifier.ready();
                 }
                 let now = Settings {
                     source: loaded.settings.source.clone(),

@@ -43,7 +43,12 @@ pub async fn examine(loaded: &Loaded, tell: impl FnMut(&Finding)) -> bool {
     for finding in directories(settings) {
         report.add(finding);
     }
-    report.add(port(settings.admin.listen));
+    report.add(port("admin.listen", settings.admin.listen, settings.admin.listen));
+    for (name, source) in &settings.source {
+        if let Some(listen) = source.listen {
+            report.add(port(&format!("source.{name}.listen"), listen.0, settings.admin.listen));
+        }
+    }
     if settings.sink == Sink::Kinesis {
         cloud::examine(settings, &mut report).await;
     }
@@ -164,16 +169,15 @@ fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-fn port(address: SocketAddr) -> Finding {
+/// The port of `key`. A daemon that holds it is asked at `admin`, where it always speaks plainly.
+fn port(key: &str, address: SocketAddr, admin: SocketAddr) -> Finding {
     match TcpListener::bind(address) {
-        Ok(_) => Finding::ok("port", format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours(address).unwrap_or(false) => {
-            Finding::ok("port", format!("{address} is used by a temp-ingest that is alive"))
-        }
-        Err(error) => Finding::bad(
+        Ok(_) => Finding::ok("port", format!("{key} = {address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours(admin).unwrap_or(false) => Finding::ok(
             "port",
-            format!("binding {address}: {error}; set admin.listen to a free one"),
+            format!("{key} = {address} is used by a temp-ingest that is alive"),
         ),
+        Err(error) => Finding::bad("port", format!("binding {address}: {error}; set {key} to a free one")),
     }
 }
 
@@ -227,7 +231,7 @@ mod tests {
             asking.read_exact(&mut [0; 25]).unwrap();
             asking.write_all(answer.as_bytes()).unwrap();
         });
-        let finding = port(address);
+        let finding = port("admin.listen", address, address);
         daemon.join().unwrap();
         assert_eq!(finding.verdict, Verdict::Ok, "{finding}");
         assert!(
@@ -242,8 +246,13 @@ mod tests {
         let address = taken.local_addr().unwrap();
         // Closes what connects without an answer.
         let closing = std::thread::spawn(move || drop(taken.accept()));
-        assert_eq!(port(address).verdict, Verdict::Bad);
+        let finding = port("source.posts.listen", address, address);
+        assert_eq!(finding.verdict, Verdict::Bad);
+        assert!(
+            finding.text.ends_with("set source.posts.listen to a free one"),
+            "{finding}"
+        );
         closing.join().unwrap();
-        assert_eq!(port(address).verdict, Verdict::Ok);
+        assert_eq!(port("source.posts.listen", address, address).verdict, Verdict::Ok);
     }
 }

@@ -49,6 +49,8 @@ pub mod trouble;
 pub mod byte_size;
 /// The wall clock, which only sources and the pipeline read.
 pub mod clock;
+/// Secrets and certificates in files.
+pub mod credential;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
 /// Log lines: where they go and what they look like.

@@ -59,6 +59,7 @@ descriptions! {
     IN_FLIGHT = Gauge "temp_ingest_readings_in_flight" [] "Readings in memory: neither delivered, spooled nor given up";
     OLDEST_UNSENT = Gauge "temp_ingest_oldest_unsent_reading_age_seconds" [] "Time since the oldest undelivered reading came in; 0 where there is none";
     MALFORMED = Counter "temp_ingest_malformed_total" ["source"] "Lines or messages of a source that were no reading, and were skipped";
+    HTTP_REQUESTS = Counter "temp_ingest_http_requests_total" ["source", "status"] "Requests to a source of kind http, by the status of their answer";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
     PUT_DURATION = Histogram "temp_ingest_put_duration_seconds" [] "Time from sending a request to the sink's answer";
     RECORDS_DELIVERED = Counter "temp_ingest_records_delivered_total" [] "Records the sink accepted";
@@ -216,6 +217,11 @@ impl Metrics {
     /// So many bytes of what the spool may hold are in use.
     pub fn spool(&self, used: u64, limit: u64) {
         self.spool.set(used, limit);
+    }
+
+    /// A source of kind http answered a request with this status.
+    pub fn http_answered(&self, source: &str, status: u16) {
+        counter(&self.recorder, HTTP_REQUESTS, &[source, &status.to_string()]).increment(1);
     }
 
     /// So many lines or messages of this source were no reading, since the start.
@@ -414,6 +420,8 @@ mod tests {
         metrics.memory(5, 7);
         metrics.spool(11, 13);
         metrics.malformed("history", 2);
+        metrics.http_answered("posts", 200);
+        metrics.http_answered("posts", 200);
         let scrape = metrics.render();
         for (series, expected) in [
             (
@@ -425,6 +433,7 @@ mod tests {
             ("temp_ingest_spool_bytes{budget=\"used\"} ", 11.0),
             ("temp_ingest_spool_bytes{budget=\"limit\"} ", 13.0),
             ("temp_ingest_malformed_total{source=\"history\"} ", 2.0),
+            ("temp_ingest_http_requests_total{source=\"posts\",status=\"200\"} ", 2.0),
         ] {
             assert_eq!(value(&scrape, series), expected, "{series}");
         }

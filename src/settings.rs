@@ -4,6 +4,7 @@ mod document;
 mod environment;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -239,7 +240,25 @@ impl Settings {
             }
             source.check(name, &mut problems);
         }
+        self.check_ports(&mut problems);
         problems
+    }
+
+    /// Finds ports that two parts want.
+    fn check_ports(&self, problems: &mut Vec<Problem>) {
+        let mut taken = vec![("admin.listen".to_owned(), self.admin.listen)];
+        for (name, source) in &self.source {
+            let Some(address) = source.listen.map(|listen| listen.0) else {
+                continue;
+            };
+            let key = format!("source.{name}.listen");
+            let clash = taken.iter().find(|(_, other)| clashes(*other, address));
+            if let Some((other, _)) = clash {
+                let remedy = format!("is the port of {other} too: write another one");
+                problems.push(Problem::new(&key, format!("\"{address}\""), remedy));
+            }
+            taken.push((key, address));
+        }
     }
 
     /// Where everything is kept that outlives the daemon: the folder that the spool's is in.
@@ -251,12 +270,27 @@ impl Settings {
     /// What holds, but is hardly meant.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        for (name, source) in &self.source {
+            let exposed = source.listen.is_some_and(|listen| !listen.0.ip().is_loopback());
+            if exposed && source.tls_certificate.is_none() {
+                warnings.push(format!(
+                    "source.{name}.listen can be reached from other machines without TLS: tokens and readings travel in the \
+                     clear; set tls_certificate and tls_key, unless something before it speaks TLS"
+                ));
+            }
+        }
         if self.source.is_empty() {
             let text = "there is no [source.NAME] table: run sends what is in the spool and ends";
             warnings.push(text.to_owned());
         }
         warnings
     }
+}
+
+/// True where both addresses cannot be bound at once. Port 0 takes any free one.
+fn clashes(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_host = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && same_host
 }
 
 impl Default for Settings {

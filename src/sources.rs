@@ -11,7 +11,8 @@ use tracing::info;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::screen::Screen;
-use crate::source::{self, Batch, Ended, Malformed, Output, Settings, SourceError};
+use crate::source::listeners::BindError;
+use crate::source::{self, Batch, Ended, Listeners, Malformed, Means, Output, Settings, SourceError};
 
 /// The sources of a running daemon.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Sources {
     tasks: JoinSet<(String, Joined)>,
     /// Lines each source could not read, over all its restarts.
     malformed: BTreeMap<String, Arc<Malformed>>,
+    listeners: Listeners,
 }
 
 /// What every source is given. Once it is gone and the sources have ended, the pipeline's input closes.
@@ -34,6 +36,8 @@ pub struct Wiring {
     pub pressure: watch::Receiver<bool>,
     /// Where readings are counted.
     pub ledger: Arc<Ledger>,
+    /// What else is counted.
+    pub metrics: Arc<Metrics>,
     /// Where positions are kept.
     pub state_dir: PathBuf,
     /// Shows what is measured, where a person looks on.
@@ -44,8 +48,16 @@ type Joined = Result<Result<Ended, SourceError>, JoinError>;
 
 #[derive(Debug)]
 struct Running {
-    settings: Settings,
+    settings: watch::Sender<Settings>,
     stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// True where it goes on: with the same settings, or with others that it takes up.
+    fn can_become(&self, wanted: &Settings) -> bool {
+        let settings = self.settings.borrow();
+        *settings == *wanted || settings.can_become(wanted)
+    }
 }
 
 /// A source that ended and should not have.
@@ -60,42 +72,50 @@ pub enum SourcesError {
 }
 
 impl Sources {
-    /// Starts them all.
-    pub fn start(wiring: Wiring, settings: &source::Sources) -> Self {
+    /// Starts them all. When it returns, their ports are bound.
+    pub fn start(wiring: Wiring, settings: &source::Sources) -> Result<Self, BindError> {
         let (running, waiting) = Default::default();
+        let mut listeners = Listeners::default();
+        listeners.bind(settings)?;
         let mut sources = Self {
             wiring,
             running,
             waiting,
             tasks: JoinSet::new(),
             malformed: BTreeMap::new(),
+            listeners,
         };
         for (name, settings) in settings {
             sources.spawn(name, settings);
         }
-        sources
+        Ok(sources)
     }
 
-    /// Brings the running sources to what is set now: unchanged ones go on undisturbed.
-    pub fn reload(&mut self, settings: &source::Sources) {
+    /// Brings the running sources to what is set now: unchanged ones go on undisturbed. Where a port cannot be bound,
+    /// nothing changes.
+    pub fn reload(&mut self, settings: &source::Sources) -> Result<(), BindError> {
+        self.listeners.bind(settings)?;
         self.waiting.clear();
         for (name, running) in &self.running {
-            if settings.get(name) != Some(&running.settings) {
+            if !settings.get(name).is_some_and(|wanted| running.can_become(wanted)) {
                 running.stop.send_replace(true);
             }
         }
         for (name, wanted) in settings {
             match self.running.get(name) {
                 None => self.spawn(name, wanted),
-                Some(running) if running.settings == *wanted && !*running.stop.borrow() => {}
+                // Also where nothing has changed here: files that it names may have.
+                Some(running) if !*running.stop.borrow() => drop(running.settings.send_replace(wanted.clone())),
                 Some(_) => drop(self.waiting.insert(name.clone(), wanted.clone())),
             }
         }
+        Ok(())
     }
 
     /// Asks them all to stop.
     pub fn stop(&mut self) {
         self.waiting.clear();
+        self.listeners.free();
         for running in self.running.values() {
             running.stop.send_replace(true);
         }
@@ -155,11 +175,19 @@ impl Sources {
         )
         .shown_on(wiring.screen.clone());
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
-        let task = source::spawn(name, settings, output, &wiring.state_dir, malformed);
+        let changing = watch::Sender::new(settings.clone());
+        let means = Means {
+            state_dir: wiring.state_dir.clone(),
+            malformed,
+            metrics: wiring.metrics.clone(),
+            listener: self.listeners.of(name, settings),
+            settings: changing.subscribe(),
+        };
+        let task = source::spawn(name, settings, output, means);
         self.running.insert(
             name.to_owned(),
             Running {
-                settings: settings.clone(),
+                settings: changing,
                 stop,
             },
         );

@@ -198,7 +198,7 @@ fn doctor_finds_everything_well_and_puts_nothing() {
         "ok   credentials  arn:aws:",
         "ok   stream       readings has 4 open shards\n",
         "ok   permission   may put records\n",
-        "ok   port         127.0.0.1:0 is free\n",
+        "ok   port         admin.listen = 127.0.0.1:0 is free\n",
     ] {
         assert!(told.contains(line), "{line:?} in\n{told}");
     }

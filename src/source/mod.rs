@@ -2,7 +2,11 @@
 
 /// Recorded series that are built in.
 pub mod example;
+/// Readings by POST.
+pub mod http;
 mod lines;
+/// The ports of sources.
+pub mod listeners;
 /// What could not be read, counted.
 pub mod malformed;
 /// Numbers in a source's settings, with their ranges.
@@ -20,7 +24,8 @@ mod table;
 #[cfg(test)]
 mod trial;
 
-use std::path::Path;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,9 +34,11 @@ use tokio::task::JoinHandle;
 use wire::Reading;
 
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::screen::Screen;
 
+pub use listeners::Listeners;
 pub use malformed::Malformed;
 use plan::Plan;
 pub use settings::{Settings, Sources};
@@ -90,25 +97,49 @@ pub enum SourceError {
         /// The version of its form.
         version: u32,
     },
+    /// Its port cannot be used.
+    #[error("listening on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Its tokens or its certificate cannot be used.
+    #[error(transparent)]
+    Terms(http::TermsError),
+}
+
+/// What a source works with, beside its output.
+#[derive(Debug)]
+pub struct Means {
+    /// Where a replay keeps its position.
+    pub state_dir: PathBuf,
+    /// Told of every line that is no reading.
+    pub malformed: Arc<Malformed>,
+    /// Told of every request.
+    pub metrics: Arc<Metrics>,
+    /// The port, of a source that has one.
+    pub listener: Option<TcpListener>,
+    /// Changes where a reload changes settings that the source can take up while it runs.
+    pub settings: watch::Receiver<Settings>,
 }
 
 /// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay
-/// keeps its position in `state_dir`; it gives its output up at once, but ends only after the last of its receipts, which a
-/// draining pipeline still settles. Tells `malformed` of every line that is no reading.
-pub fn spawn(
-    name: &str,
-    settings: &Settings,
-    output: Output,
-    state_dir: &Path,
-    malformed: Arc<Malformed>,
-) -> JoinHandle<Result<Ended, SourceError>> {
+/// or an `http` source gives its output up at once, but ends only after the last of its receipts, which a draining pipeline
+/// still settles.
+pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> JoinHandle<Result<Ended, SourceError>> {
     let plan = settings.plan(name);
-    let (name, state_dir) = (name.to_owned(), state_dir.to_owned());
+    let name = name.to_owned();
     tokio::spawn(async move {
         match plan {
             Ok(Plan::Simulate(plan)) => Ok(simulate::run(name, plan, output).await),
-            Ok(Plan::Replay(plan)) => replay::run(name, plan, output, state_dir, malformed).await,
-            Ok(Plan::Stdin(described)) => stdin::run(described, output, malformed).await,
+            Ok(Plan::Replay(plan)) => replay::run(name, plan, output, means.state_dir, means.malformed).await,
+            Ok(Plan::Stdin(described)) => stdin::run(described, output, means.malformed).await,
+            Ok(Plan::Http(plan)) => {
+                let listener = means.listener.expect("a source with an address has its port bound");
+                http::run(name, plan, output, listener, means.settings, means.metrics).await
+            }
             Err(problems) => Err(SourceError::Settings { name, problems }),
         }
     })
@@ -185,6 +216,15 @@ pub struct Output {
     screen: Option<Arc<Screen>>,
 }
 
+/// Why a batch was not taken at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no room for it now.
+    Pressed,
+    /// The pipeline has ended and takes nothing more.
+    Closed,
+}
+
 /// The pipeline has ended and takes nothing more.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the pipeline has ended")]
@@ -215,6 +255,29 @@ impl Output {
     /// Hands a batch over; waits while the pipeline is full.
     pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
         let place = self.batches.reserve().await.map_err(|_| Closed)?;
+        self.put(batch, place);
+        Ok(())
+    }
+
+    /// Hands a batch over without waiting: not while the pipeline is under pressure or has no place for it.
+    pub fn offer(&self, batch: Batch) -> Result<(), Refused> {
+        if self.is_pressed() {
+            return Err(Refused::Pressed);
+        }
+        let place = self.batches.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => Refused::Pressed,
+            mpsc::error::TrySendError::Closed(()) => Refused::Closed,
+        })?;
+        self.put(batch, place);
+        Ok(())
+    }
+
+    /// True while the pipeline is under pressure.
+    pub fn is_pressed(&self) -> bool {
+        *self.pressure.borrow()
+    }
+
+    fn put(&self, batch: Batch, place: mpsc::Permit<'_, Batch>) {
         let readings = batch.readings.len() as u64;
         self.ledger.record(|counts| {
             counts.produced += readings;
@@ -224,7 +287,6 @@ impl Output {
             screen.show(&batch.readings);
         }
         place.send(batch);
-        Ok(())
     }
 
     /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;

@@ -9,7 +9,7 @@ use wire::Bounds;
 use super::number::{Amount, Interval, Speed};
 use super::settings::{Form, Kind, Settings, Times};
 use super::table::Described;
-use super::{example, replay, simulate};
+use super::{example, http, replay, simulate};
 use crate::problem::Problem;
 use crate::profile::{self, Name, Profile, Temperature, Wind};
 
@@ -44,6 +44,7 @@ pub(super) enum Plan {
     Simulate(simulate::Plan),
     Replay(replay::Plan),
     Stdin(Described),
+    Http(http::Plan),
 }
 
 impl Settings {
@@ -64,7 +65,7 @@ impl Settings {
         };
         match settings.plan(profile.as_str())? {
             Plan::Simulate(plan) => Ok(plan.fleet),
-            Plan::Replay(_) | Plan::Stdin(_) => unreachable!("its kind is simulate"),
+            Plan::Replay(_) | Plan::Stdin(_) | Plan::Http(_) => unreachable!("its kind is simulate"),
         }
     }
 
@@ -76,11 +77,12 @@ impl Settings {
         };
         let plan = match self.kind {
             None => {
-                problems.add("kind", "", "is missing: use simulate, replay or stdin");
+                problems.add("kind", "", "is missing: use simulate, replay, stdin or http");
                 None
             }
             Some(Kind::Simulate) => self.simulation(name, &mut problems).map(Plan::Simulate),
             Some(Kind::Replay) => self.replay(name, &mut problems).map(Plan::Replay),
+            Some(Kind::Http) => self.http(&mut problems).map(Plan::Http),
             Some(Kind::Stdin) => {
                 self.refuse_others("kind = \"stdin\"", &[STDIN], &mut problems);
                 Some(Plan::Stdin(self.described(name, &mut problems)))
@@ -247,7 +249,7 @@ impl Settings {
     }
 
     /// Adds each key that is set and is none of `lists`.
-    fn refuse_others(&self, whose: &str, lists: &[&[&str]], problems: &mut Problems) {
+    pub(super) fn refuse_others(&self, whose: &str, lists: &[&[&str]], problems: &mut Problems) {
         let Ok(Value::Object(keys)) = serde_json::to_value(self) else {
             unreachable!("a table with text keys is an object")
         };
@@ -275,13 +277,13 @@ fn check_path(path: &Path) -> Result<(), String> {
 }
 
 /// Problems of one table.
-struct Problems {
+pub(super) struct Problems {
     table: String,
     all: Vec<Problem>,
 }
 
 impl Problems {
-    fn add(&mut self, key: &str, value: impl std::fmt::Display, remedy: &str) {
+    pub(super) fn add(&mut self, key: &str, value: impl std::fmt::Display, remedy: &str) {
         self.all
             .push(Problem::new(format!("{}.{key}", self.table), value, remedy));
     }

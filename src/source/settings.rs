@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use wire::Timestamp;
 
+use crate::byte_size::ByteSize;
+use crate::duration::Within;
 use crate::problem::Problem;
 use crate::profile;
+use crate::source::http::Listen;
 use crate::source::number::{Amount, Correlation, Interval, Level, Shape, Speed};
 
 /// The table `[source.NAME]`.
@@ -67,6 +70,39 @@ pub struct Settings {
     /// replay: what becomes of event times. Default: `"shift"` at a factor, `"keep"` at `"max"`.
     pub times: Option<Times>,
 
+    /// http: the address and port readings are posted to. Required. Beyond this machine it needs `token_file`.
+    pub listen: Option<Listen>,
+    /// http: a file of bearer tokens, one a line. Default: everybody is let in.
+    pub token_file: Option<PathBuf>,
+    /// http: the certificate of TLS and those that vouch for it, as PEM. Default: plain connections.
+    pub tls_certificate: Option<PathBuf>,
+    /// http: the key of `tls_certificate`, as PEM.
+    pub tls_key: Option<PathBuf>,
+    /// http: how long a client waits until its readings are safe. Default `"30s"`.
+    pub reply_timeout: Option<Within<100, 600_000>>,
+    /// http: how long the headers of a request may take. Default `"10s"`.
+    pub header_timeout: Option<Within<100, 600_000>>,
+    /// http: how long the body of a request may take. Default `"30s"`.
+    pub body_timeout: Option<Within<100, 600_000>>,
+    /// http: how long a connection stays open between two requests. Default `"75s"`.
+    pub idle_timeout: Option<Within<100, 3_600_000>>,
+    /// http: bytes of a body, unpacked. Default `"1MiB"`.
+    pub max_body: Option<ByteSize>,
+    /// http: bytes of all bodies under way; one client may have half of them. Default `"64MiB"`.
+    pub max_bodies: Option<ByteSize>,
+    /// http: readings of a request. Default 10,000.
+    pub max_readings: Option<NonZeroU32>,
+    /// http: bytes of the headers of a request. Default `"16KiB"`.
+    pub max_headers: Option<ByteSize>,
+    /// http: connections in all. Default 1,024.
+    pub max_connections: Option<NonZeroU32>,
+    /// http: connections of one client address. Default 64.
+    pub max_client_connections: Option<NonZeroU32>,
+    /// http: Idempotency-Keys that are remembered. Default 10,000.
+    pub idempotency_keys: Option<NonZeroU32>,
+    /// http: how long they are remembered. Default `"10m"`.
+    pub idempotency_time: Option<Within<1_000, 86_400_000>>,
+
     /// simulate and replay: a factor of real time, or `"max"`. Default 1. Simulated event times step by the interval at any
     /// speed: faster than 1 they run ahead of the clock, and after a restart they are late until they have caught up.
     pub speed: Option<Speed>,
@@ -93,6 +129,8 @@ pub enum Kind {
     Replay,
     /// Readings on standard input.
     Stdin,
+    /// Readings by POST.
+    Http,
 }
 
 impl TryFrom<String> for Kind {
@@ -103,10 +141,13 @@ impl TryFrom<String> for Kind {
             "simulate" => Ok(Self::Simulate),
             "replay" => Ok(Self::Replay),
             "stdin" => Ok(Self::Stdin),
-            "http" | "mqtt" => Err(format!(
-                "kind {text:?} is not in this version: use simulate, replay or stdin"
+            "http" => Ok(Self::Http),
+            "mqtt" => Err(format!(
+                "kind {text:?} is not in this version: use simulate, replay, stdin or http"
             )),
-            _ => Err(format!("kind {text:?} is not known: use simulate, replay or stdin")),
+            _ => Err(format!(
+                "kind {text:?} is not known: use simulate, replay, stdin or http"
+            )),
         }
     }
 }
@@ -124,6 +165,7 @@ impl Kind {
             Self::Simulate => "simulate",
             Self::Replay => "replay",
             Self::Stdin => "stdin",
+            Self::Http => "http",
         }
     }
 }
@@ -196,6 +238,11 @@ impl From<Start> for String {
 }
 
 impl Settings {
+    /// True where a running source of these settings can take up `others` while it runs.
+    pub fn can_become(&self, others: &Self) -> bool {
+        self.kind == Some(Kind::Http) && others.kind == self.kind && others.listen == self.listen
+    }
+
     /// Adds everything that is wrong with the table `[source.name]` to `problems`.
     pub fn check(&self, name: &str, problems: &mut Vec<Problem>) {
         if let Err(found) = self.plan(name) {

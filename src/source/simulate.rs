@@ -83,25 +83,20 @@ async fn due(fleet: &Fleet, began: Instant, seconds: f64) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::time::advance;
 
-    use super::super::trial::Trial;
-    use super::super::{Malformed, Settings, spawn};
+    use super::super::trial::{Trial, means};
+    use super::super::{Settings, spawn};
     use super::*;
 
     /// Runs the source `house` of these settings.
     fn house(text: &str, output: Output) -> tokio::task::JoinHandle<Result<Ended, super::super::SourceError>> {
         let settings: Settings =
             toml::from_str(&format!("kind = \"simulate\"\nprofile = \"temperature\"\n{text}")).unwrap();
-        spawn(
-            "house",
-            &settings,
-            output,
-            "/nowhere".as_ref(),
-            Malformed::default().into(),
-        )
+        spawn("house", &settings, output, means("/nowhere".as_ref(), Arc::default()))
     }
 
     const START: &str = "start = \"2024-05-01T00:00:00Z\"";

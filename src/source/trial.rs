@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Batch, Output};
+use super::{Batch, Malformed, Means, Output};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 
 /// The other end of an [`Output`].
 pub(super) struct Trial {
@@ -57,5 +59,16 @@ impl Trial {
 pub(super) fn settle(batch: &Batch) {
     if let Some(receipt) = &batch.receipt {
         receipt.settle(batch.readings.len() as u32);
+    }
+}
+
+/// What a source without a port works with.
+pub(super) fn means(state_dir: &Path, malformed: Arc<Malformed>) -> Means {
+    Means {
+        state_dir: state_dir.to_owned(),
+        malformed,
+        metrics: Arc::new(Metrics::new(Arc::default())),
+        listener: None,
+        settings: watch::Sender::default().subscribe(),
     }
 }

@@ -1,11 +1,14 @@
-//! Readings as JSON, one object each, in the general form and in seed A's. Knows nothing of lines, files or records.
+//! Readings as JSON, in the general form and in seed A's: one object each, or many in one text. Knows nothing of files or
+//! records.
 
+mod batch;
 mod decode;
 mod encode;
 mod error;
 mod field;
 mod sensors;
 
+pub use batch::{BatchError, BatchLimits, Layout, Misread, Place, TOLD, decode_batch};
 pub use decode::{Decoded, Decoder};
 pub use encode::encode;
 pub use error::DecodeError;

@@ -1,0 +1,87 @@
+//! What a client is told.
+
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// One answer: a status, what it says, and the headers that go with it.
+#[derive(Debug)]
+pub struct Answer {
+    /// 2xx only where every reading of the request is safe.
+    pub status: StatusCode,
+    text: String,
+    json: bool,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Answer {
+    /// `text` for people; it gets a line end.
+    pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            text: text.into() + "\n",
+            json: false,
+            headers: Vec::new(),
+        }
+    }
+
+    /// All readings of a request are safe.
+    pub fn safe(readings: usize) -> Self {
+        Self {
+            json: true,
+            ..Self::new(StatusCode::OK, format!("{{\"readings\":{readings}}}"))
+        }
+    }
+
+    /// With one more header.
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// Asks the client to come back after so long.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.headers.push((header::RETRY_AFTER, wait.as_secs().max(1).into()));
+        self
+    }
+
+    /// The last answer on its connection.
+    pub fn closing(self) -> Self {
+        match self.headers.iter().any(|(name, _)| *name == header::CONNECTION) {
+            true => self,
+            false => self.with(header::CONNECTION, "close"),
+        }
+    }
+
+    /// As it goes out.
+    pub fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(self.text)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let kind = match self.json {
+            true => "application/json",
+            false => "text/plain; charset=utf-8",
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.extend(self.headers);
+        response
+    }
+
+    /// The bytes of a 408 on a connection that has sent no request to answer.
+    pub fn late(text: &str) -> Vec<u8> {
+        let length = text.len() + 1;
+        format!(
+            "HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{text}\n"
+        )
+        .into_bytes()
+    }
+
+    /// What it says, without the line end.
+    pub fn text(&self) -> &str {
+        self.text.trim_end()
+    }
+}

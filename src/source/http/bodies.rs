@@ -1,0 +1,122 @@
+//! The bytes of bodies under way: counted as they arrive, not as they are declared, and bounded over all connections.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use flate2::read::MultiGzDecoder;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+/// A gzip body is unpacked so much at a time.
+const STEP_BYTES: usize = 64 << 10;
+
+/// What all bodies of a source hold together.
+#[derive(Debug, Default)]
+pub struct Bodies(Arc<AtomicUsize>);
+
+/// One body, counted until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    all: Arc<AtomicUsize>,
+    client: Arc<AtomicUsize>,
+    counted: usize,
+    bytes: Vec<u8>,
+}
+
+/// How many bytes there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// In one body.
+    pub body: usize,
+    /// In all together. One client may have half of it.
+    pub all: usize,
+}
+
+/// Why a body was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It has more bytes than a body may have.
+    #[error("the body has more than max_body = {0} bytes{unpacked}: send fewer readings at once", unpacked = if *.1 { " unpacked" } else { "" })]
+    TooLarge(usize, bool),
+    /// All bodies together have as many bytes as they may.
+    #[error("the bodies under way have max_bodies = {0} bytes: send it again later")]
+    NoRoom(usize),
+    /// The client's bodies have as many bytes as they may.
+    #[error(
+        "the bodies under way of your address have {0} bytes, half of max_bodies: wait for answers before you send more"
+    )]
+    NoRoomForClient(usize),
+    /// The connection broke.
+    #[error("the body ended early: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It is not what its Content-Encoding says.
+    #[error("the body is no gzip: {0}: send it as gzip, or without Content-Encoding")]
+    NotGzip(io::Error),
+}
+
+impl Bodies {
+    /// Takes a body in as it arrives.
+    pub async fn receive(&self, mut body: Incoming, client: &Arc<AtomicUsize>, room: Room) -> Result<Held, BodyError> {
+        let mut held = self.empty(client);
+        while let Some(frame) = body.frame().await {
+            if let Ok(bytes) = frame?.into_data() {
+                held.add(&bytes, room, false)?;
+            }
+        }
+        Ok(held)
+    }
+
+    /// Unpacks a gzip body, as far as there is room: what unpacks to more is not unpacked to its end.
+    pub fn unpack(&self, packed: Held, room: Room) -> Result<Held, BodyError> {
+        let mut held = self.empty(&packed.client);
+        let mut unpacked = MultiGzDecoder::new(packed.bytes());
+        let mut step = vec![0; STEP_BYTES];
+        loop {
+            match unpacked.read(&mut step).map_err(BodyError::NotGzip)? {
+                0 => return Ok(held),
+                bytes => held.add(&step[..bytes], room, true)?,
+            }
+        }
+    }
+
+    fn empty(&self, client: &Arc<AtomicUsize>) -> Held {
+        Held {
+            all: self.0.clone(),
+            client: client.clone(),
+            counted: 0,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Held {
+    /// What arrived.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn add(&mut self, bytes: &[u8], room: Room, unpacked: bool) -> Result<(), BodyError> {
+        if self.bytes.len() + bytes.len() > room.body {
+            return Err(BodyError::TooLarge(room.body, unpacked));
+        }
+        self.counted += bytes.len();
+        let all = self.all.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        let client = self.client.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        if client > room.all / 2 {
+            return Err(BodyError::NoRoomForClient(room.all / 2));
+        }
+        if all > room.all {
+            return Err(BodyError::NoRoom(room.all));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.counted, Ordering::Relaxed);
+        self.client.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,254 @@
+//! What the settings of an `http` source come to: where it listens, whom it lets in, and every limit.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use wire::json::BatchLimits;
+
+use super::bodies::Room;
+use super::clients::Places;
+use super::connection::Patience;
+use super::keys::Bounds;
+use super::tls;
+use super::tokens::Tokens;
+use crate::byte_size::ByteSize;
+use crate::source::plan::Problems;
+use crate::source::settings::Settings;
+
+/// The keys of the kind.
+pub(in crate::source) const KEYS: &[&str] = &[
+    "listen",
+    "token_file",
+    "tls_certificate",
+    "tls_key",
+    "reply_timeout",
+    "header_timeout",
+    "body_timeout",
+    "idle_timeout",
+    "max_body",
+    "max_bodies",
+    "max_readings",
+    "max_headers",
+    "max_connections",
+    "max_client_connections",
+    "idempotency_keys",
+    "idempotency_time",
+];
+
+/// The largest record a stream takes unless it was raised, less what packs a reading into it.
+/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
+const MAX_READING_BYTES: usize = (1 << 20) - 1024;
+
+/// An `http` source, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who is let in; `None` lets everybody in.
+    pub token_file: Option<PathBuf>,
+    /// The files of the certificate and its key; `None` takes plain connections.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// All limits.
+    pub limits: Limits,
+}
+
+/// Every limit of an `http` source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a client waits for its answer.
+    pub reply_timeout: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body_timeout: Duration,
+    /// How long a client may be silent.
+    pub patience: Patience,
+    /// Bytes of bodies.
+    pub room: Room,
+    /// Readings of a request.
+    pub batch: BatchLimits,
+    /// Bytes of the headers of a request.
+    pub headers: usize,
+    /// Connections.
+    pub places: Places,
+    /// Idempotency keys.
+    pub keys: Bounds,
+}
+
+/// An address and port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Listen(pub SocketAddr);
+
+impl Settings {
+    pub(in crate::source) fn http(&self, problems: &mut Problems) -> Option<Plan> {
+        self.refuse_others("kind = \"http\"", &[KEYS], problems);
+        let limits = self.http_limits(problems);
+        let tls = match (self.tls_certificate.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(certificate), None) => {
+                problems.add(
+                    "tls_certificate",
+                    shown(&certificate),
+                    "needs its key: set tls_key as well",
+                );
+                None
+            }
+            (None, Some(key)) => {
+                problems.add(
+                    "tls_key",
+                    shown(&key),
+                    "needs its certificate: set tls_certificate as well",
+                );
+                None
+            }
+        };
+        if let Some((certificate, key)) = &tls
+            && let Err(error) = tls::acceptor(certificate, key)
+        {
+            problems.add("tls_certificate", shown(certificate), &error.to_string());
+        }
+        if let Some(file) = &self.token_file
+            && let Err(error) = Tokens::read(file)
+        {
+            problems.add("token_file", shown(file), &error.to_string());
+        }
+        let Some(Listen(listen)) = self.listen else {
+            let remedy = "is missing: write an address with a port such as \"127.0.0.1:9185\"";
+            problems.add("listen", "", remedy);
+            return None;
+        };
+        if !listen.ip().is_loopback() && self.token_file.is_none() {
+            let remedy = "can be reached from other machines: set token_file, or listen on 127.0.0.1";
+            problems.add("listen", format!("\"{listen}\""), remedy);
+        }
+        Some(Plan {
+            listen,
+            token_file: self.token_file.clone(),
+            tls,
+            limits,
+        })
+    }
+
+    fn http_limits(&self, problems: &mut Problems) -> Limits {
+        let mebibytes = ByteSize::from_mebibytes;
+        let body = size(
+            problems,
+            "max_body",
+            self.max_body,
+            mebibytes(1),
+            1 << 10,
+            mebibytes(64),
+        );
+        let least = 2 * body as u64;
+        Limits {
+            reply_timeout: self.reply_timeout.map_or(Duration::from_secs(30), |time| time.get()),
+            body_timeout: self.body_timeout.map_or(Duration::from_secs(30), |time| time.get()),
+            patience: Patience {
+                headers: self.header_timeout.map_or(Duration::from_secs(10), |time| time.get()),
+                idle: self.idle_timeout.map_or(Duration::from_secs(75), |time| time.get()),
+            },
+            room: Room {
+                body,
+                all: size(
+                    problems,
+                    "max_bodies",
+                    self.max_bodies,
+                    mebibytes(64),
+                    least,
+                    mebibytes(4096),
+                ),
+            },
+            batch: BatchLimits {
+                readings: count(problems, "max_readings", self.max_readings, 10_000, 1_000_000),
+                reading_bytes: MAX_READING_BYTES,
+            },
+            headers: size(
+                problems,
+                "max_headers",
+                self.max_headers,
+                KIBIBYTES_16,
+                1 << 10,
+                mebibytes(1),
+            ),
+            places: Places {
+                all: count(problems, "max_connections", self.max_connections, 1_024, 100_000),
+                client: count(
+                    problems,
+                    "max_client_connections",
+                    self.max_client_connections,
+                    64,
+                    100_000,
+                ),
+            },
+            keys: Bounds {
+                keys: count(problems, "idempotency_keys", self.idempotency_keys, 10_000, 1_000_000),
+                time: self
+                    .idempotency_time
+                    .map_or(Duration::from_secs(600), |time| time.get()),
+            },
+        }
+    }
+}
+
+const KIBIBYTES_16: ByteSize = ByteSize::from_bytes(16 << 10);
+
+fn size(
+    problems: &mut Problems,
+    key: &str,
+    set: Option<ByteSize>,
+    default: ByteSize,
+    least: u64,
+    most: ByteSize,
+) -> usize {
+    let size = set.unwrap_or(default);
+    if !(least..=most.as_bytes()).contains(&size.as_bytes()) {
+        let least = ByteSize::from_bytes(least);
+        problems.add(
+            key,
+            size,
+            &format!("is out of range: write a size from {least} to {most}, such as \"{default}\""),
+        );
+    }
+    size.as_bytes() as usize
+}
+
+fn count(problems: &mut Problems, key: &str, set: Option<NonZeroU32>, default: u32, most: u32) -> usize {
+    let count = set.map_or(default, NonZeroU32::get);
+    if count > most {
+        problems.add(key, count, &format!("is too many: use at most {most}"));
+    }
+    count as usize
+}
+
+fn shown(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| {
+            format!(
+                "{text:?} is not an address with a port: write one such as \"127.0.0.1:9185\", or \"0.0.0.0:9185\" to be \
+                 reached from other machines"
+            )
+        })
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        listen.to_string()
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
