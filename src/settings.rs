@@ -15,6 +15,8 @@ use crate::duration::Within;
 use crate::problem::Problem;
 use crate::sink::kinesis::Target;
 use crate::source::Sources;
+use crate::source::settings::Kind;
+use crate::spool::WhenFull;
 use crate::state_dir::NoStateDirectory;
 use crate::{admin, log, spool};
 use document::Document;
@@ -278,6 +280,15 @@ impl Settings {
                      clear; set tls_certificate and tls_key, unless something before it speaks TLS"
                 ));
             }
+        }
+        let answering = self.source.iter().find(|(_, source)| source.kind == Some(Kind::Http));
+        if let Some((name, _)) = answering
+            && self.spool.when_full == WhenFull::DropOldest
+        {
+            warnings.push(format!(
+                "spool.when_full = \"drop_oldest\" may give up readings that clients of source.{name} were told are safe; \
+                 with \"block\" they are asked to come back instead"
+            ));
         }
         if self.source.is_empty() {
             let text = "there is no [source.NAME] table: run sends what is in the spool and ends";

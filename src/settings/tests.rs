@@ -175,3 +175,45 @@ fn the_embedded_default_has_sources_and_needs_no_network() {
     assert!(settings.source.len() >= 2);
     assert_eq!(settings.warnings(), [""; 0]);
 }
+
+#[test]
+fn two_parts_cannot_have_one_port() {
+    let source = |name: &str, listen: &str| format!("[source.{name}]\nkind = \"http\"\nlisten = \"{listen}\"\n");
+    let text = source("a", "127.0.0.1:9184") + &source("b", "127.0.0.1:9185") + &source("c", "127.0.0.1:9185");
+    let problems = read_text(&text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(
+        problems[0]
+            .starts_with("config.toml:3:10: source.a.listen = \"127.0.0.1:9184\": is the port of admin.listen too"),
+        "{problems:#?}"
+    );
+    assert!(
+        problems[1]
+            .starts_with("config.toml:9:10: source.c.listen = \"127.0.0.1:9185\": is the port of source.b.listen too"),
+        "{problems:#?}"
+    );
+    let text = source("a", "127.0.0.1:0") + &source("b", "127.0.0.1:0") + &source("c", "127.0.0.2:9184");
+    assert!(read_text(&text, &[]).is_ok());
+    let any = read_text(
+        &source("a", "127.0.0.2:9184"),
+        &[("TEMP_INGEST__ADMIN__LISTEN", "0.0.0.0:9184")],
+    );
+    assert!(any.unwrap_err()[0].contains("is the port of admin.listen too"));
+}
+
+#[test]
+fn what_is_hardly_meant_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens");
+    fs::write(&tokens, "secret\n").unwrap();
+    let text = format!(
+        "[source.a]\nkind = \"http\"\nlisten = \"0.0.0.0:9185\"\ntoken_file = {tokens:?}\n[spool]\nwhen_full = \"drop_oldest\"\n"
+    );
+    let warnings = read_text(&text, &[]).unwrap().warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        warnings[0].contains("source.a.listen can be reached from other machines without TLS"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].contains("were told are safe"), "{warnings:?}");
+}

@@ -121,7 +121,7 @@ fn connections_are_bounded_for_each_client() {
 /// much has half of the room at most.
 #[test]
 fn bodies_under_way_are_bounded() {
-    let trial = Trial::new("max_body = \"64KiB\"\nmax_bodies = \"128KiB\"");
+    let trial = Trial::new("max_body = \"64KiB\"\nmax_bodies = \"256KiB\"");
     let head = "POST /readings HTTP/1.1\r\nhost: test\r\ncontent-length: 65536\r\n\r\n";
     let mut declared: Vec<_> = (0..10).map(|_| Client::connect(trial.address)).collect();
     for client in &mut declared {

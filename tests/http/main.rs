@@ -33,7 +33,11 @@ struct Trial {
 impl Trial {
     /// `more` follows the keys of the source.
     fn new(more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::with(tempfile::tempdir().unwrap(), more)
+    }
+
+    /// With files that are in `dir` already.
+    fn with(dir: TempDir, more: &str) -> Self {
         let endpoint = Endpoint::start(Config::default()).unwrap();
         let (daemon, address) = start(&dir, &endpoint, more);
         let more = more.to_owned();
@@ -64,7 +68,9 @@ impl Trial {
 }
 
 fn start(dir: &TempDir, endpoint: &Endpoint, more: &str) -> (Daemon, SocketAddr) {
-    let mut daemon = Daemon::start(dir.path(), &config(more), Some(&endpoint.url()), &[]);
+    // As systemd gives it.
+    let credentials = [("CREDENTIALS_DIRECTORY", dir.path().to_str().unwrap())];
+    let mut daemon = Daemon::start(dir.path(), &config(more), Some(&endpoint.url()), &credentials);
     let address = listening(&mut daemon);
     (daemon, address)
 }

@@ -143,7 +143,8 @@ impl Settings {
             1 << 10,
             mebibytes(64),
         );
-        let least = 2 * body as u64;
+        // One client may have half of it, and a body is there twice while it is unpacked.
+        let least = 4 * body as u64;
         Limits {
             reply_timeout: self.reply_timeout.map_or(Duration::from_secs(30), |time| time.get()),
             body_timeout: self.body_timeout.map_or(Duration::from_secs(30), |time| time.get()),
@@ -250,5 +251,109 @@ impl From<Listen> for String {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::source::plan::Plan as AnyPlan;
+
+    fn plan(text: &str) -> Result<Plan, Vec<String>> {
+        let settings: Settings = toml::from_str(&format!("kind = \"http\"\n{text}")).unwrap();
+        match settings.plan("posts") {
+            Ok(AnyPlan::Http(plan)) => Ok(plan),
+            Ok(other) => panic!("{other:?}"),
+            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn only_the_address_is_required() {
+        assert_eq!(
+            plan("").unwrap_err(),
+            ["source.posts.listen: is missing: write an address with a port such as \"127.0.0.1:9185\""]
+        );
+        let plan = plan("listen = \"127.0.0.1:9185\"").unwrap();
+        assert_eq!((plan.tls, plan.token_file), (None, None));
+        assert_eq!((plan.limits.room.body, plan.limits.room.all), (1 << 20, 64 << 20));
+    }
+
+    #[test]
+    fn beyond_this_machine_a_token_is_needed() {
+        for open in ["0.0.0.0:9185", "192.0.2.1:9185", "[::]:9185"] {
+            let problems = plan(&format!("listen = \"{open}\"")).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(
+                problems[0].starts_with(&format!("source.posts.listen = \"{open}\": ")),
+                "{problems:?}"
+            );
+            assert!(problems[0].contains("set token_file"), "{problems:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = dir.path().join("tokens");
+        std::fs::write(&tokens, "secret\n").unwrap();
+        assert!(plan(&format!("listen = \"0.0.0.0:9185\"\ntoken_file = {tokens:?}")).is_ok());
+        assert!(plan("listen = \"[::1]:9185\"").is_ok());
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_named_with_their_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file.pem");
+        std::fs::write(&file, "nothing\n").unwrap();
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\ntoken_file = \"/none/tokens\"\ntls_certificate = {file:?}\ntls_key = {file:?}"
+        );
+        let problems = plan(&text).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(
+            problems[0].starts_with("source.posts.tls_certificate = "),
+            "{problems:?}"
+        );
+        assert!(
+            problems[0].contains("file.pem holds no certificate in PEM: there is none in it"),
+            "{problems:?}"
+        );
+        assert!(
+            problems[1].contains("token_file = \"/none/tokens\": reading /none/tokens: "),
+            "{problems:?}"
+        );
+        for (key, other) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
+            let problems = plan(&format!("listen = \"127.0.0.1:0\"\n{key} = {file:?}")).unwrap_err();
+            assert!(problems[0].contains(&format!("set {other} as well")), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn limits_out_of_range_are_all_told() {
+        let problems = plan(
+            "listen = \"127.0.0.1:0\"\nmax_body = \"100B\"\nmax_bodies = \"100B\"\nmax_headers = \"2MiB\"\n\
+             max_readings = 2000000\nmax_connections = 200000\nmax_client_connections = 200000\n\
+             idempotency_keys = 2000000",
+        )
+        .unwrap_err();
+        let keys: Vec<_> = problems
+            .iter()
+            .filter_map(|problem| problem.split(" = ").next())
+            .collect();
+        let expected = [
+            "max_body",
+            "max_bodies",
+            "max_readings",
+            "max_headers",
+            "max_connections",
+            "max_client_connections",
+            "idempotency_keys",
+        ];
+        assert_eq!(keys, expected.map(|key| format!("source.posts.{key}")));
+        assert!(
+            problems[0].contains("write a size from 1KiB to 64MiB, such as \"1MiB\""),
+            "{problems:?}"
+        );
+        let problems = plan("listen = \"127.0.0.1:0\"\nmax_body = \"4MiB\"\nmax_bodies = \"15MiB\"").unwrap_err();
+        assert!(problems[0].contains("from 16MiB to"), "{problems:?}");
     }
 }
