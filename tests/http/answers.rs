@@ -5,9 +5,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::Trial;
 use crate::client::{Answer, Client, lines, post, post_to, reading};
 use crate::support::get;
+use crate::{Trial, eventually};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -219,7 +219,9 @@ fn only_who_knows_a_token_is_let_in() {
     std::fs::write(&file, "second-secret\nthird-secret\n").unwrap();
     trial.daemon.signal("HUP");
     trial.daemon.logged("reloaded the sources");
-    while send(&trial, &["authorization: Bearer third-secret"]).status != 200 {}
+    eventually("the new token is known", || {
+        send(&trial, &["authorization: Bearer third-secret"]).status == 200
+    });
     // Also on a connection that was open before.
     assert_eq!(
         open.post(&["authorization: Bearer first-secret"], reading("a", 2).as_bytes())

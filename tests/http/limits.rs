@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::Trial;
 use crate::client::{Client, lines, post, post_to, reading};
+use crate::{Trial, eventually};
 
 const HEAD: &[u8] = b"POST /readings HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n";
 
@@ -105,7 +105,9 @@ fn connections_are_bounded_for_each_client() {
         "{answer:?}"
     );
     drop(held.pop());
-    while post_to(trial.address, &[], reading("a", 1).as_bytes()).status != 200 {}
+    eventually("a place is free", || {
+        post_to(trial.address, &[], reading("a", 1).as_bytes()).status == 200
+    });
     assert_eq!(trial.delivered().len(), 3);
     let trial = Trial::new("max_connections = 1");
     let mut held = Client::connect(trial.address);
@@ -139,7 +141,9 @@ fn bodies_under_way_are_bounded() {
     let told = |answer: &&crate::client::Answer| answer.status == 429 && answer.body.contains("half of max_bodies");
     assert!(refused.iter().any(|answer| told(&answer)), "{refused:?}");
     drop(declared);
-    while post_to(trial.address, &[], lines("a", 10..20).as_bytes()).status != 200 {}
+    eventually("the bodies are gone", || {
+        post_to(trial.address, &[], lines("a", 10..20).as_bytes()).status == 200
+    });
 }
 
 /// A reload exchanges limits, and no request is lost meanwhile: also on connections that were open before.
@@ -175,11 +179,10 @@ fn a_reload_loses_no_request() {
     let sent: u32 = posting.into_iter().map(|thread| thread.join().unwrap()).sum();
     assert_eq!(trial.delivered().len(), sent as usize);
     let mut client = Client::connect(address);
-    while !client
-        .post(&[], lines("a", 0..21).as_bytes())
-        .body
-        .contains("at most 20 at once")
-    {}
+    eventually("the last limit holds", || {
+        let answer = client.post(&[], lines("a", 0..21).as_bytes());
+        answer.body.contains("at most 20 at once")
+    });
     // A port that is taken changes nothing.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = taken.local_addr().unwrap();

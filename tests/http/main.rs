@@ -12,9 +12,10 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use endpoint::{Accepted, Config, Endpoint};
-use support::Daemon;
+use support::{Daemon, PATIENCE};
 use tempfile::TempDir;
 use wire::aggregate::deaggregate;
 
@@ -88,6 +89,14 @@ fn listening(daemon: &mut Daemon) -> SocketAddr {
     let line = daemon.logged("taking readings over HTTP");
     let address = line.split("address=").nth(1).unwrap();
     address.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Waits for what comes soon; only a hang takes longer than the patience of these tests.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never was so that {what}");
+    }
 }
 
 fn readings(accepted: &[Arc<Accepted>]) -> Vec<String> {

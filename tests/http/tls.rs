@@ -10,9 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::Trial;
 use crate::client::{Client, reading};
 use crate::support::PATIENCE;
+use crate::{Trial, eventually};
 
 /// Writes `NAME.pem` and `NAME.key`, for the host `localhost`.
 fn make(dir: &Path, name: &str) {
@@ -95,11 +95,12 @@ fn a_renewed_certificate_is_taken_up_and_a_bad_one_is_not() {
     std::fs::copy(&second, &pem).unwrap();
     trial.daemon.signal("HUP");
     trial.daemon.logged("reloaded the sources");
-    let mut renewed = loop {
-        if let Some(client) = connect(&trial, &second) {
-            break client;
-        }
-    };
+    let mut renewed = None;
+    eventually("the renewed certificate is shown", || {
+        renewed = connect(&trial, &second);
+        renewed.is_some()
+    });
+    let mut renewed = renewed.unwrap();
     assert_eq!(renewed.post(&[], reading("a", 2).as_bytes()).status, 200);
     assert_eq!(open.post(&[], reading("a", 3).as_bytes()).status, 200);
     assert_eq!(trial.delivered().len(), 4);

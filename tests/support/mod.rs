@@ -86,7 +86,10 @@ impl Daemon {
 
     /// Where it serves HTTP.
     pub fn address(&mut self) -> String {
-        let line = self.logged("metrics=http://");
+        let words = "metrics=http://";
+        // A source may say where it listens before that or after it.
+        let said = self.log.iter().find(|line| line.contains(words)).cloned();
+        let line = said.unwrap_or_else(|| self.logged(words));
         line.split("metrics=http://")
             .nth(1)
             .unwrap()

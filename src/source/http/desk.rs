@@ -235,7 +235,7 @@ impl Desk {
         limits: &Limits,
     ) -> Result<Answer, Answer> {
         let _waiting = Waiting::new(&self.waiting);
-        let count = readings.len();
+        let (count, keyed) = (readings.len(), key.is_some());
         let outcome = match key {
             None => {
                 let mut settled = self.hand_over(readings)?;
@@ -272,9 +272,13 @@ impl Desk {
                     .closing())
             }
             Err(_) => {
+                let again = match keyed {
+                    true => "with the same Idempotency-Key to wait for them; they are not taken twice",
+                    false => "if they may come twice; with an Idempotency-Key they would not",
+                };
                 let text = format!(
-                    "the readings are not safe after reply_timeout = {}. They may still be delivered: send the request \
-                     again with the same Idempotency-Key to wait for them, and they are not taken twice",
+                    "the readings are not safe after reply_timeout = {}, and may still be delivered: send the request \
+                     again {again}",
                     friendly(limits.reply_timeout)
                 );
                 Err(Answer::new(StatusCode::SERVICE_UNAVAILABLE, text).retry_after(PAUSE))
