@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Strategy;
 use crate::fault::{Chances, Improbable, Step};
+use crate::metadata::Metadata;
 use crate::operation::Operation;
 
 /// What changes a running endpoint. As JSON: `{"chances": {"partial": 0.2}}`, `"create_stream"`,
@@ -21,6 +22,13 @@ pub enum Command {
     CreateStream,
     /// The stream is missing from now on. Its shards and what they hold come back when it is created again.
     DeleteStream,
+    /// The stream is another one of the same name from now on, empty and CREATING until [`Command::CreateStream`].
+    MakeStreamAgain {
+        /// How many shards share the hash space equally.
+        shards: u32,
+        /// Who chooses the shard of a record.
+        strategy: Strategy,
+    },
     /// Who chooses the shard of a record.
     Strategy(Strategy),
     /// Requests with a record of this partition key hang before they are committed.
@@ -29,6 +37,8 @@ pub enum Command {
     Release(String),
     /// Whether what callers present is still good.
     Credentials(Credentials),
+    /// How the metadata service of the instance is.
+    Metadata(Metadata),
     /// Replaces the operations that are denied with AccessDeniedException.
     Deny(Vec<Operation>),
     /// Refuses connections for so long and ends those that are open; the port stays the same.
@@ -59,4 +69,7 @@ pub enum CommandError {
     /// A throttle that lets nothing through.
     #[error("a throttle of {0} is not a multiple of Kinesis' own throughput: use a positive number, or null for none")]
     Throttle(f64),
+    /// The ledger's file takes nothing more.
+    #[error("writing the ledger: {0}")]
+    Ledger(#[from] std::io::Error),
 }

@@ -32,6 +32,8 @@ pub struct Config {
     pub partial_share: f64,
     /// How late a slow answer is.
     pub slow: Duration,
+    /// How long credentials are good that the metadata service and STS give.
+    pub session: Duration,
     /// Same seed and same requests in the same order: same faults.
     pub seed: u64,
     /// Where accepted records are appended as JSON lines.
@@ -65,6 +67,7 @@ impl Default for Config {
             script: Vec::new(),
             partial_share: 0.5,
             slow: Duration::from_millis(200),
+            session: Duration::from_secs(3_600),
             seed: 0,
             ledger: None,
             keep: true,

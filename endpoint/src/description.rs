@@ -1,12 +1,12 @@
-//! DescribeStreamSummary, ListShards, DescribeLimits and GetCallerIdentity.
+//! DescribeStreamSummary, ListShards and DescribeLimits.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::Strategy;
-use crate::refusal::{ACCOUNT, CALLER, Refusal};
+use crate::refusal::Refusal;
 use crate::shard::Shard;
-use crate::stream::Stream;
+use crate::stream::{Condition, Stream};
 
 /// A shard list's page, as Kinesis cuts it.
 const MAX_SHARDS: usize = 1_000;
@@ -35,13 +35,13 @@ pub(crate) fn summary(stream: &Stream, body: &[u8]) -> Result<Value, Refusal> {
     let mut summary = json!({
         "StreamName": stream.name,
         "StreamARN": stream.arn,
-        "StreamStatus": "ACTIVE",
+        "StreamStatus": if stream.condition == Condition::Creating { "CREATING" } else { "ACTIVE" },
         "StreamModeDetails": { "StreamMode": "PROVISIONED" },
         "RetentionPeriodHours": 24,
         "StreamCreationTimestamp": stream.created_seconds,
         "EnhancedMonitoring": [{ "ShardLevelMetrics": [] }],
         "EncryptionType": "NONE",
-        "OpenShardCount": stream.shards.len(),
+        "OpenShardCount": stream.open_shards().count(),
         "ConsumerCount": 0,
         "MaxRecordSizeInKiB": stream.max_record_kib,
     });
@@ -84,29 +84,27 @@ pub(crate) fn shards(stream: &Stream, body: &[u8]) -> Result<Value, Refusal> {
 pub(crate) fn limits(stream: &Stream) -> Value {
     json!({
         "ShardLimit": 500,
-        "OpenShardCount": stream.shards.len(),
+        "OpenShardCount": stream.open_shards().count(),
         "OnDemandStreamCount": u8::from(stream.strategy == Strategy::Auto),
         "OnDemandStreamCountLimit": 50,
     })
 }
 
-/// STS answers in XML. The access key's id tells callers apart in what doctor prints.
-pub(crate) fn caller_identity() -> String {
-    format!(
-        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-         <Arn>{CALLER}</Arn><UserId>AROAEXAMPLE:i-0123456789abcdef0</UserId><Account>{ACCOUNT}</Account>\
-         </GetCallerIdentityResult><ResponseMetadata><RequestId>00000000-0000-0000-0000-000000000000</RequestId>\
-         </ResponseMetadata></GetCallerIdentityResponse>"
-    )
-}
-
 fn describe(shard: &Shard) -> Value {
-    json!({
+    let mut sequences = json!({ "StartingSequenceNumber": shard.first_sequence() });
+    if let Some(last) = shard.last_sequence() {
+        sequences["EndingSequenceNumber"] = json!(last);
+    }
+    let mut description = json!({
         "ShardId": &*shard.id,
         "HashKeyRange": {
             "StartingHashKey": shard.slice.start().to_string(),
             "EndingHashKey": shard.slice.end().to_string(),
         },
-        "SequenceNumberRange": { "StartingSequenceNumber": shard.first_sequence() },
-    })
+        "SequenceNumberRange": sequences,
+    });
+    for (name, parent) in ["ParentShardId", "AdjacentParentShardId"].iter().zip(&shard.parents) {
+        description[name] = json!(&**parent);
+    }
+    description
 }

@@ -1,6 +1,6 @@
 //! What was accepted, and what was counted. The file is flushed with every request, before it is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 use crate::fault::Fault;
+use crate::identity::Session;
+use crate::metadata::Asked;
 use crate::operation::Operation;
 
 /// One accepted record: a line of the ledger file.
@@ -52,9 +54,15 @@ pub struct Counters {
     pub refused: u64,
     /// Requests that hang now.
     pub hanging: u64,
+    /// The access keys that signed requests, by operation.
+    pub callers: BTreeMap<Operation, BTreeSet<String>>,
+    /// Roles assumed, in order.
+    pub sessions: Vec<Session>,
+    /// What the metadata service was asked.
+    pub metadata: Asked,
 }
 
-/// The first line of the ledger file: a shard's slice of the hash space, both ends inside, decimal.
+/// Of a line of the ledger file that tells the shards, the first and one after each change of them: a shard's slice of the hash space, both ends inside, decimal.
 #[derive(Serialize)]
 pub(crate) struct Slice {
     pub(crate) shard: Arc<str>,
@@ -72,14 +80,9 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Begins with a line that tells the shards; an existing file is replaced.
-    pub(crate) fn new(path: Option<&Path>, keep: bool, slices: &[Slice]) -> io::Result<Self> {
-        let mut file = path.map(File::create).transpose()?;
-        if let Some(file) = &mut file {
-            let mut line = serde_json::to_vec(&BTreeMap::from([("shards", slices)]))?;
-            line.push(b'\n');
-            file.write_all(&line)?;
-        }
+    /// An existing file is replaced.
+    pub(crate) fn new(path: Option<&Path>, keep: bool) -> io::Result<Self> {
+        let file = path.map(File::create).transpose()?;
         Ok(Self {
             accepted: Vec::new(),
             keep,
@@ -87,6 +90,15 @@ impl Ledger {
             lines: Vec::new(),
             counters: Counters::default(),
         })
+    }
+
+    /// Writes down which shards there are from now on.
+    pub(crate) fn shards(&mut self, slices: &[Slice]) -> io::Result<()> {
+        if self.file.is_some() {
+            serde_json::to_writer(&mut self.lines, &BTreeMap::from([("shards", slices)]))?;
+            self.lines.push(b'\n');
+        }
+        self.flush()
     }
 
     /// Counts the record, and writes it down at the next [`Ledger::flush`].

@@ -10,8 +10,12 @@ pub mod command;
 pub mod config;
 /// What can go wrong with a request, by chance or by script.
 pub mod fault;
+/// STS: who the caller is, and roles.
+pub mod identity;
 /// What was accepted, and what was counted.
 pub mod ledger;
+/// The metadata service of an instance.
+pub mod metadata;
 /// The name of an operation.
 pub mod operation;
 /// A running endpoint.
@@ -22,6 +26,7 @@ mod description;
 mod put;
 mod read;
 mod refusal;
+mod reshard;
 mod service;
 mod shard;
 mod state;
@@ -31,6 +36,8 @@ mod throttle;
 pub use command::{Command, Credentials};
 pub use config::{Config, Strategy};
 pub use fault::{Chances, Fault, Step};
+pub use identity::Session;
 pub use ledger::{Accepted, Counters};
+pub use metadata::Metadata;
 pub use operation::Operation;
 pub use server::{Endpoint, StartError};

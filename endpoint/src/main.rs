@@ -84,6 +84,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         seed: arguments.seed,
         ledger: arguments.ledger,
         keep: arguments.keep,
+        ..Config::default()
     })?;
     writeln!(io::stdout(), "{}", endpoint.url())?;
     tokio::runtime::Builder::new_current_thread()

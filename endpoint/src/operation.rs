@@ -14,6 +14,12 @@ pub enum Operation {
     DescribeStreamSummary,
     /// Lists the shards.
     ListShards,
+    /// Makes two shards of one.
+    SplitShard,
+    /// Makes one shard of two.
+    MergeShards,
+    /// Makes twice or half as many shards.
+    UpdateShardCount,
     /// Tells the account's limits.
     DescribeLimits,
     /// Where to begin reading a shard.
@@ -22,19 +28,25 @@ pub enum Operation {
     GetRecords,
     /// STS: who the caller is.
     GetCallerIdentity,
+    /// STS: credentials of a role.
+    AssumeRole,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::PutRecords,
         Self::PutRecord,
         Self::DescribeStreamSummary,
         Self::ListShards,
+        Self::SplitShard,
+        Self::MergeShards,
+        Self::UpdateShardCount,
         Self::DescribeLimits,
         Self::GetShardIterator,
         Self::GetRecords,
         Self::GetCallerIdentity,
+        Self::AssumeRole,
     ];
 
     /// As AWS writes it.
@@ -44,16 +56,25 @@ impl Operation {
             Self::PutRecord => "PutRecord",
             Self::DescribeStreamSummary => "DescribeStreamSummary",
             Self::ListShards => "ListShards",
+            Self::SplitShard => "SplitShard",
+            Self::MergeShards => "MergeShards",
+            Self::UpdateShardCount => "UpdateShardCount",
             Self::DescribeLimits => "DescribeLimits",
             Self::GetShardIterator => "GetShardIterator",
             Self::GetRecords => "GetRecords",
             Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::AssumeRole => "AssumeRole",
         }
     }
 
     /// The operation of that name, where there is one.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+
+    /// True where it is one of STS, which speaks the query protocol.
+    pub fn is_of_sts(self) -> bool {
+        matches!(self, Self::GetCallerIdentity | Self::AssumeRole)
     }
 
     /// True where it puts records: the operations that chances apply to.

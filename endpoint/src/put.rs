@@ -121,7 +121,7 @@ impl Put {
     pub(crate) fn commit(self, operation: Operation, state: &mut State, partial: bool) -> Result<Vec<u8>, Refusal> {
         let stream = &state.stream;
         let hashes = self.hashes(operation, stream.strategy)?;
-        stream.check(self.stream_name.as_deref(), self.stream_arn.as_deref())?;
+        stream.check_active(self.stream_name.as_deref(), self.stream_arn.as_deref())?;
         self.check_sizes(operation, stream.max_record_kib as usize * 1024)?;
         if self.dry_run {
             return Err(Refusal::dry_run());

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::Accepted;
 use crate::refusal::Refusal;
+use crate::shard::Shard;
 use crate::stream::Stream;
 
 /// A page of records. <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html>
@@ -97,11 +98,27 @@ pub(crate) fn records(stream: &Stream, body: &[u8]) -> Result<Value, Refusal> {
         (Some(next), Some(last)) => last.arrival_millis.saturating_sub(next.arrival_millis).max(1),
         _ => 0,
     };
-    Ok(json!({
-        "Records": page,
-        "NextShardIterator": write(shard, next),
-        "MillisBehindLatest": behind,
-    }))
+    let mut answer = json!({ "Records": page, "MillisBehindLatest": behind });
+    let read = &stream.shards[shard];
+    if read.closed && next == held.len() {
+        // A closed shard that is read to its end names those that follow from it.
+        let children = stream.shards.iter().filter(|child| child.parents.contains(&read.id));
+        answer["ChildShards"] = children.map(child).collect();
+    } else {
+        answer["NextShardIterator"] = json!(write(shard, next));
+    }
+    Ok(answer)
+}
+
+fn child(shard: &Shard) -> Value {
+    json!({
+        "ShardId": &*shard.id,
+        "ParentShards": shard.parents.iter().map(|parent| &**parent).collect::<Vec<_>>(),
+        "HashKeyRange": {
+            "StartingHashKey": shard.slice.start().to_string(),
+            "EndingHashKey": shard.slice.end().to_string(),
+        },
+    })
 }
 
 fn describe(record: &Accepted) -> Value {

@@ -67,6 +67,14 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn in_use(stream: &str) -> Self {
+        Self::new(
+            400,
+            "ResourceInUseException",
+            format!("Stream {stream} under account {ACCOUNT} not ACTIVE, instead in state CREATING"),
+        )
+    }
+
     pub(crate) fn shard_not_found(shard: &str, stream: &str) -> Self {
         Self::new(
             400,
@@ -120,11 +128,8 @@ impl Refusal {
         )
     }
 
-    pub(crate) fn access_denied(operation: Operation, stream_arn: &str) -> Self {
-        let (service, resource) = match operation {
-            Operation::GetCallerIdentity => ("sts", "*"),
-            _ => ("kinesis", stream_arn),
-        };
+    pub(crate) fn access_denied(operation: Operation, resource: &str) -> Self {
+        let service = if operation.is_of_sts() { "sts" } else { "kinesis" };
         let action = operation.name();
         Self::new(
             400,

@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 
 use crate::command::Command;
 use crate::fault::Fault;
+use crate::metadata;
 use crate::operation::Operation;
 use crate::put::Put;
 use crate::refusal::Refusal;
 use crate::state::Shared;
-use crate::{description, read};
+use crate::{description, identity, read, reshard};
 
 /// 10 MiB of records, in base64, with room for 500 keys and the JSON around them.
 const MAX_BODY_BYTES: usize = 15 * 1024 * 1024;
@@ -68,16 +69,26 @@ pub(crate) async fn answer(
     if head.uri.path().starts_with("/_control") {
         return Ok(control(&shared, &head.method, head.uri.path(), &body));
     }
+    if head.uri.path().starts_with(metadata::PATH) {
+        let (status, body) = metadata::answer(&mut shared.lock(), &head.method, head.uri.path(), &head.headers);
+        shared.changed.send_replace(());
+        let mut answer = respond(status, "text/plain", body.into_bytes());
+        let seconds = header::HeaderValue::from_static("21600");
+        answer
+            .headers_mut()
+            .insert("x-aws-ec2-metadata-token-ttl-seconds", seconds);
+        return Ok(answer);
+    }
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let operation = match operation_of(text("x-amz-target"), &body) {
         Ok(operation) => operation,
         Err(refusal) => return Ok(refuse(&refusal)),
     };
     let access_key = text("authorization").and_then(access_key);
-    let admitted = shared.lock().admit(operation, access_key);
+    let admitted = shared.lock().admit(operation, access_key, &body);
     let answered = match admitted {
-        Ok(fault) => serve(&shared, slow, operation, &body, fault).await,
-        Err(refusal) => Ok(if operation == Operation::GetCallerIdentity {
+        Ok(fault) => serve(&shared, slow, operation, access_key.unwrap_or_default(), &body, fault).await,
+        Err(refusal) => Ok(if operation.is_of_sts() {
             refuse_xml(&refusal)
         } else {
             refuse(&refusal)
@@ -92,6 +103,7 @@ async fn serve(
     shared: &Arc<Shared>,
     slow: Duration,
     operation: Operation,
+    access_key: &str,
     body: &[u8],
     fault: Option<Fault>,
 ) -> Result<Response<Answer>, Reset> {
@@ -100,7 +112,7 @@ async fn serve(
         Some(Fault::TimeoutBefore) => return Ok(never(shared).await),
         _ => {}
     }
-    let mut answer = match execute(shared, operation, body, fault == Some(Fault::Partial)).await {
+    let mut answer = match execute(shared, operation, access_key, body, fault == Some(Fault::Partial)).await {
         Ok(answer) => answer,
         Err(refusal) => return Ok(refuse(&refusal)),
     };
@@ -118,6 +130,7 @@ async fn serve(
 async fn execute(
     shared: &Arc<Shared>,
     operation: Operation,
+    access_key: &str,
     body: &[u8],
     partial: bool,
 ) -> Result<Response<Answer>, Refusal> {
@@ -129,14 +142,18 @@ async fn execute(
             return Ok(respond(StatusCode::OK, JSON, bytes));
         }
         Operation::GetCallerIdentity => {
-            return Ok(respond(
-                StatusCode::OK,
-                "text/xml",
-                description::caller_identity().into_bytes(),
-            ));
+            let answer = identity::caller(&shared.lock(), access_key);
+            return Ok(respond(StatusCode::OK, "text/xml", answer.into_bytes()));
+        }
+        Operation::AssumeRole => {
+            let answer = identity::assume(&mut shared.lock(), access_key, body)?;
+            return Ok(respond(StatusCode::OK, "text/xml", answer.into_bytes()));
         }
         Operation::DescribeStreamSummary => description::summary(&shared.lock().stream, body)?,
         Operation::ListShards => description::shards(&shared.lock().stream, body)?,
+        Operation::SplitShard | Operation::MergeShards | Operation::UpdateShardCount => {
+            reshard::reshard(&mut shared.lock(), operation, body)?
+        }
         Operation::DescribeLimits => description::limits(&shared.lock().stream),
         Operation::GetShardIterator => read::iterator(&shared.lock().stream, body)?,
         Operation::GetRecords => read::records(&shared.lock().stream, body)?,
@@ -172,16 +189,15 @@ fn operation_of(target: Option<&str>, body: &[u8]) -> Result<Operation, Refusal>
         Some(target) => target
             .strip_prefix("Kinesis_20131202.")
             .and_then(Operation::named)
-            .filter(|operation| *operation != Operation::GetCallerIdentity)
+            .filter(|operation| !operation.is_of_sts())
             .ok_or_else(|| Refusal::unknown_operation(target)),
         // STS speaks the query protocol.
-        None if body
+        None => body
             .split(|byte| *byte == b'&')
-            .any(|pair| pair == b"Action=GetCallerIdentity") =>
-        {
-            Ok(Operation::GetCallerIdentity)
-        }
-        None => Err(Refusal::unknown_operation("")),
+            .filter_map(|pair| std::str::from_utf8(pair.strip_prefix(b"Action=")?).ok())
+            .find_map(Operation::named)
+            .filter(|operation| operation.is_of_sts())
+            .ok_or_else(|| Refusal::unknown_operation("")),
     }
 }
 

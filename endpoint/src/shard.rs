@@ -1,4 +1,4 @@
-//! One shard: its slice of the hash space, its sequence numbers, what it has left and what it holds.
+//! One shard: its slice of the hash space, its parents, its sequence numbers, what it has left and what it holds.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -10,6 +10,10 @@ use crate::throttle::Throttle;
 pub(crate) struct Shard {
     pub(crate) id: Arc<str>,
     pub(crate) slice: RangeInclusive<u128>,
+    /// The shards it was made of: one by a split, two by a merge.
+    pub(crate) parents: Vec<Arc<str>>,
+    /// Takes no more records: others were made of it.
+    pub(crate) closed: bool,
     pub(crate) throttle: Option<Throttle>,
     /// In order; empty where the endpoint keeps nothing in memory.
     pub(crate) records: Vec<Arc<Accepted>>,
@@ -30,21 +34,33 @@ impl Shard {
                 } else {
                     start(index + 1) - 1
                 };
-                Self {
-                    id: format!("shardId-{index:012}").into(),
-                    slice: start(index)..=end,
-                    throttle: None,
-                    records: Vec::new(),
-                    prefix: format!("49{created_seconds:010}{index:012}"),
-                    next: 1,
-                }
+                Self::new(index, start(index)..=end, Vec::new(), created_seconds)
             })
             .collect()
+    }
+
+    /// An open shard with nothing in it.
+    pub(crate) fn new(index: u32, slice: RangeInclusive<u128>, parents: Vec<Arc<str>>, created_seconds: u64) -> Self {
+        Self {
+            id: format!("shardId-{index:012}").into(),
+            slice,
+            parents,
+            closed: false,
+            throttle: None,
+            records: Vec::new(),
+            prefix: format!("49{created_seconds:010}{index:012}"),
+            next: 1,
+        }
     }
 
     /// The sequence number no record has: where the shard begins.
     pub(crate) fn first_sequence(&self) -> String {
         format!("{}{:032}", self.prefix, 0)
+    }
+
+    /// The sequence number that ends a closed shard: greater than all in it.
+    pub(crate) fn last_sequence(&self) -> Option<String> {
+        self.closed.then(|| format!("{}{:032}", self.prefix, self.next))
     }
 
     /// A sequence number greater than all before it. All have as many digits, so that they sort as text too.
@@ -53,11 +69,6 @@ impl Shard {
         self.next += 1;
         sequence
     }
-}
-
-/// The shard a hash belongs to.
-pub(crate) fn of(hash: u128, shards: &[Shard]) -> usize {
-    shards.partition_point(|shard| *shard.slice.end() < hash)
 }
 
 #[cfg(test)]
@@ -75,7 +86,7 @@ mod tests {
             for pair in shards.windows(2) {
                 prop_assert_eq!(pair[0].slice.end() + 1, *pair[1].slice.start());
             }
-            prop_assert!(shards[of(hash, &shards)].slice.contains(&hash));
+            prop_assert_eq!(shards.iter().filter(|shard| shard.slice.contains(&hash)).count(), 1);
         }
     }
 

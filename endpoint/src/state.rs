@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use crate::command::{Command, CommandError, Credentials};
 use crate::config::Config;
 use crate::fault::{Fault, Faults};
+use crate::identity;
 use crate::ledger::{Ledger, Slice};
+use crate::metadata::Metadata;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
-use crate::stream::Stream;
+use crate::stream::{Condition, Stream};
 
 /// What connections and the handle share.
 pub(crate) struct Shared {
@@ -42,6 +44,10 @@ pub(crate) struct State {
     pub(crate) hung: BTreeSet<String>,
     /// Number of the newest request, from 1.
     pub(crate) request: u64,
+    pub(crate) metadata: Metadata,
+    /// How long credentials given out are good.
+    session: Duration,
+    sessions: u64,
     seen: BTreeSet<String>,
     expired: BTreeSet<String>,
     denied: BTreeSet<Operation>,
@@ -56,28 +62,22 @@ impl Shared {
         let created = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let stream = Stream::new(config, created);
-        let slices: Vec<Slice> = stream
-            .shards
-            .iter()
-            .map(|shard| Slice {
-                shard: shard.id.clone(),
-                start: shard.slice.start().to_string(),
-                end: shard.slice.end().to_string(),
-            })
-            .collect();
-        let state = State {
+        let mut state = State {
             started: Instant::now(),
-            ledger: Ledger::new(config.ledger.as_deref(), config.keep, &slices)?,
-            stream,
+            ledger: Ledger::new(config.ledger.as_deref(), config.keep)?,
+            stream: Stream::new(config, created),
             faults: Faults::new(config.seed),
             partial_share: config.partial_share.clamp(0.0, 1.0),
             hung: BTreeSet::new(),
             request: 0,
+            metadata: Metadata::default(),
+            session: config.session,
+            sessions: 0,
             seen: BTreeSet::new(),
             expired: BTreeSet::new(),
             denied: BTreeSet::new(),
         };
+        state.tell_shards()?;
         Ok(Self {
             state: Mutex::new(state),
             changed: watch::Sender::new(()),
@@ -102,13 +102,18 @@ impl Shared {
                 }
                 state.stream.set_throttle(scale, now);
             }
-            Command::CreateStream => state.stream.exists = true,
-            Command::DeleteStream => state.stream.exists = false,
+            Command::CreateStream => state.stream.condition = Condition::Active,
+            Command::DeleteStream => state.stream.condition = Condition::Missing,
+            Command::MakeStreamAgain { shards, strategy } => {
+                state.stream.make_again(shards, strategy, now);
+                state.tell_shards()?;
+            }
             Command::Strategy(strategy) => state.stream.strategy = strategy,
             Command::Hang(key) => drop(state.hung.insert(key)),
             Command::Release(key) => drop(state.hung.remove(&key)),
             Command::Credentials(Credentials::Expire) => state.expired = state.seen.clone(),
             Command::Credentials(Credentials::Renew) => state.expired.clear(),
+            Command::Metadata(metadata) => state.metadata = metadata,
             Command::Deny(operations) => state.denied = operations.into_iter().collect(),
             Command::Outage { millis } => {
                 let until = millis.map(|millis| Instant::now() + Duration::from_millis(millis));
@@ -131,7 +136,12 @@ impl Shared {
 impl State {
     /// Counts a request and says what shall happen to it: it is refused for who asks or for what chance decides, or
     /// served with a fault on the way.
-    pub(crate) fn admit(&mut self, operation: Operation, access_key: Option<&str>) -> Result<Option<Fault>, Refusal> {
+    pub(crate) fn admit(
+        &mut self,
+        operation: Operation,
+        access_key: Option<&str>,
+        body: &[u8],
+    ) -> Result<Option<Fault>, Refusal> {
         self.request += 1;
         *self.ledger.counters.requests.entry(operation).or_default() += 1;
         let Some(access_key) = access_key else {
@@ -140,13 +150,21 @@ impl State {
         if !self.seen.contains(access_key) {
             self.seen.insert(access_key.to_owned());
         }
+        let callers = self.ledger.counters.callers.entry(operation).or_default();
+        if !callers.contains(access_key) {
+            callers.insert(access_key.to_owned());
+        }
         if self.expired.contains(access_key) {
             self.count(Fault::ExpiredToken);
             return Err(Refusal::expired_token());
         }
         if self.denied.contains(&operation) {
             self.count(Fault::AccessDenied);
-            return Err(Refusal::access_denied(operation, &self.stream.arn));
+            let role = identity::role_wanted(body).filter(|_| operation.is_of_sts());
+            return Err(Refusal::access_denied(
+                operation,
+                role.as_deref().unwrap_or(&self.stream.arn),
+            ));
         }
         let fault = self.faults.next(operation);
         if let Some(fault) = fault {
@@ -161,6 +179,26 @@ impl State {
             Some(Fault::AccessDenied) => Err(Refusal::access_denied(operation, &self.stream.arn)),
             served => Ok(served),
         }
+    }
+
+    /// Writes the shards down after they have changed.
+    pub(crate) fn tell_shards(&mut self) -> io::Result<()> {
+        let slices = self.stream.shards.iter().map(|shard| Slice {
+            shard: shard.id.clone(),
+            start: shard.slice.start().to_string(),
+            end: shard.slice.end().to_string(),
+        });
+        self.ledger.shards(&slices.collect::<Vec<_>>())
+    }
+
+    /// A new access key with this beginning, and when it expires.
+    pub(crate) fn new_session(&mut self, beginning: &str) -> (String, String) {
+        self.sessions += 1;
+        let end = jiff::Timestamp::now()
+            .saturating_add(self.session)
+            .unwrap_or(jiff::Timestamp::MAX);
+        let end = end.strftime("%Y-%m-%dT%H:%M:%SZ");
+        (format!("{beginning}{}", self.sessions), end.to_string())
     }
 
     fn count(&mut self, fault: Fault) {
