@@ -276,6 +276,11 @@ impl Lanes {
         self.paces.rates()
     }
 
+    /// Forgets the pace of shards that nothing was sent to for long, and says which.
+    pub fn forget_shards(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
+        self.paces.forget(now)
+    }
+
     /// The lane by this name, made where there is none.
     pub(crate) fn named(&mut self, key: &LaneKey) -> usize {
         if self.limits.packing.aggregated

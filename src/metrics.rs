@@ -209,6 +209,11 @@ impl Metrics {
         gauge(&self.recorder, SHARD_PACE, &[shard]).set(bytes_per_second);
     }
 
+    /// Nothing was sent to this shard for long. Its series cannot be taken back: it says that there is no number.
+    pub fn no_pace(&self, shard: &str) {
+        self.pace(shard, f64::NAN);
+    }
+
     /// So many bytes of the budget are in use.
     pub fn memory(&self, used: u64, limit: u64) {
         self.memory.set(used, limit);

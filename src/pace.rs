@@ -15,6 +15,9 @@ const LEAST_RATE: f64 = 0.02;
 const INCREASE_PER_SECOND: f64 = 0.1;
 /// One burst of refusals is one sign, however many records it holds.
 const DECREASE_INTERVAL: Duration = Duration::from_millis(200);
+/// A shard that nothing was sent to for so long is forgotten: it may be closed. One that is not has all its pace again
+/// long before, so nothing changes for it.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The pace of every shard seen so far.
 #[derive(Debug, Default)]
@@ -67,6 +70,13 @@ impl Paces {
             pace.records = pace.records.min(0.0);
             pace.bytes = pace.bytes.min(0.0);
         }
+    }
+
+    /// Forgets the shards that nothing was sent to for long, and says which.
+    pub fn forget(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
+        let shards = &mut self.shards;
+        let idle = shards.extract_if(move |_, pace| now.saturating_duration_since(pace.refilled) >= FORGET_AFTER);
+        idle.map(|(shard, _)| shard)
     }
 
     /// Each shard's share of its limits, from 0 to 1.
@@ -141,6 +151,22 @@ mod tests {
         assert!(paces.take(&shard, 1_000, now).is_err(), "the burst is gone");
         paces.accepted(&shard, now + Duration::from_secs(6));
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("s", 1.0)]);
+    }
+
+    /// After a split nothing goes to the parent any more.
+    #[test]
+    fn a_closed_shard_is_forgotten_and_one_in_use_is_not() {
+        let (mut paces, parent, child) = (Paces::default(), Arc::from("parent"), Arc::from("child"));
+        let mut now = Instant::now();
+        paces.throttled(&parent, now);
+        for _ in 0..60 {
+            now += Duration::from_secs(10);
+            paces.accepted(&child, now);
+            assert!(paces.take(&child, 1_000, now).is_ok());
+        }
+        assert_eq!(paces.forget(now).collect::<Vec<_>>(), [parent]);
+        assert_eq!(paces.rates().collect::<Vec<_>>(), [("child", 1.0)]);
+        assert_eq!(paces.forget(now).count(), 0);
     }
 
     #[test]

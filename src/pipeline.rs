@@ -420,7 +420,11 @@ impl Pipeline {
 
     fn tick(&mut self) {
         self.bury_oversized();
-        self.parts.lanes.sweep(arrival());
+        let arrival = arrival();
+        self.parts.lanes.sweep(arrival);
+        for shard in self.parts.lanes.forget_shards(arrival.at) {
+            self.parts.metrics.no_pace(&shard);
+        }
         self.measure();
         self.publish();
     }
