@@ -400,7 +400,10 @@ type Closing = Option<Arc<Embedded>>;
 
 fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
-        settings::Sink::Kinesis => (Arc::new(Kinesis::new(settings.kinesis.target())), None),
+        settings::Sink::Kinesis => {
+            let lanes = (settings.aggregation == Aggregation::Kpl).then_some(settings.lanes.get());
+            (Arc::new(Kinesis::new(settings.kinesis.target(), lanes)), None)
+        }
         settings::Sink::Stdout => (Arc::new(Stdout), None),
         settings::Sink::Embedded => {
             let teller = Terminal::new(std::io::stdout(), std::io::stdout().is_terminal());

@@ -1,6 +1,7 @@
 //! The command `doctor`: what the daemon needs outside itself, one line each, ok or how to mend it. It changes nothing.
 
 mod cloud;
+mod endpoint;
 
 use std::fmt;
 use std::fs;

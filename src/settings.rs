@@ -2,6 +2,7 @@
 
 mod document;
 mod environment;
+mod role;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::byte_size::ByteSize;
 use crate::duration::Within;
 use crate::problem::Problem;
-use crate::sink::kinesis::Target;
+use crate::sink::kinesis::{Role, Target};
 use crate::source::Sources;
 use crate::source::settings::Kind;
 use crate::spool::WhenFull;
@@ -103,6 +104,14 @@ pub struct Kinesis {
     pub stream: Option<String>,
     /// The region, where it is not the environment's or the ARN's.
     pub region: Option<String>,
+    /// FIPS endpoints; as the environment or the AWS profile says where it is not set.
+    pub fips: Option<bool>,
+    /// Endpoints with IPv6 addresses too; as the environment or the AWS profile says where it is not set.
+    pub dual_stack: Option<bool>,
+    /// The role in whose name records are put, such as one of the stream's account.
+    pub role_arn: Option<String>,
+    /// What that role's trust policy asks for, where it does.
+    pub external_id: Option<String>,
     /// How long one request may take.
     pub timeout: Within<100, 300_000>,
     /// How many requests may be under way at once.
@@ -232,6 +241,7 @@ impl Settings {
             );
             problems.push(Problem::new("kinesis.backoff_base", kinesis.backoff_base, remedy));
         }
+        role::check(kinesis, &mut problems);
         for (name, source) in &self.source {
             if name.is_empty()
                 || name.contains("__")
@@ -330,6 +340,12 @@ impl Kinesis {
             stream: self.stream.clone().unwrap_or_default(),
             region: self.region.clone(),
             timeout: self.timeout.get(),
+            fips: self.fips,
+            dual_stack: self.dual_stack,
+            role: self.role_arn.clone().map(|arn| Role {
+                arn,
+                external_id: self.external_id.clone(),
+            }),
         }
     }
 }
@@ -339,6 +355,10 @@ impl Default for Kinesis {
         Self {
             stream: None,
             region: None,
+            fips: None,
+            dual_stack: None,
+            role_arn: None,
+            external_id: None,
             timeout: Within::from_millis(10_000),
             max_requests: NonZeroU32::new(8).expect("eight is not zero"),
             backoff_base: Within::from_millis(100),

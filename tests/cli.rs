@@ -196,6 +196,7 @@ fn doctor_finds_everything_well_and_puts_nothing() {
         "ok   config       embedded default holds\n",
         "ok   region       eu-central-1\n",
         "ok   credentials  arn:aws:",
+        "ok   endpoint     http://127.0.0.1:",
         "ok   stream       readings has 4 open shards\n",
         "ok   permission   may put records\n",
         "ok   port         admin.listen = 127.0.0.1:0 is free\n",
@@ -261,6 +262,36 @@ fn doctor_says_where_credentials_and_region_come_from() {
         "{}",
         out(&nowhere)
     );
+}
+
+#[test]
+fn doctor_says_who_we_are_before_and_after_a_role_is_assumed() {
+    let home = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(Config::default()).unwrap();
+    let doctor = || {
+        let mut command = doctor(home.path(), &endpoint, "readings");
+        command.env(
+            "TEMP_INGEST__KINESIS__ROLE_ARN",
+            "arn:aws:iam::210987654321:role/put-readings",
+        );
+        command.output().unwrap()
+    };
+    let output = doctor();
+    assert_eq!(output.status.code(), Some(0), "{}", out(&output));
+    for line in [
+        "ok   credentials  arn:aws:sts::123456789012:assumed-role/temp-ingest/i-0123456789abcdef0\n",
+        "ok   role         arn:aws:sts::210987654321:assumed-role/put-readings/temp-ingest-",
+        "ok   permission   may put records\n",
+    ] {
+        assert!(out(&output).contains(line), "{line:?} in\n{}", out(&output));
+    }
+    endpoint
+        .apply(endpoint::Command::Deny(vec![Operation::AssumeRole]))
+        .unwrap();
+    let output = doctor();
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    let told = "BAD  role         arn:aws:iam::210987654321:role/put-readings cannot be assumed: ";
+    assert!(out(&output).contains(told), "{}", out(&output));
 }
 
 #[test]

@@ -5,6 +5,7 @@ moto knows neither alarms nor CodeDeploy in a template; cfn-lint judges these, a
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import os
@@ -78,6 +79,26 @@ class StackTest(unittest.TestCase):
         self.assertLess(len(told), 16_384, "what EC2 takes as user data")
         stream, = self.account.client("kinesis").list_streams()["StreamSummaries"]
         self.assertIn(f'sink = "kinesis"\n[kinesis]\nstream = "{stream["StreamARN"]}"\n[source.pipe]\n', told)
+        self.assertNotIn("sts:AssumeRole", self.allowed())
+
+    def test_they_may_assume_the_role_of_a_stream_of_another_account_and_no_other(self):
+        stream = "arn:aws:kinesis:us-east-1:210987654321:stream/readings"
+        role = "arn:aws:iam::210987654321:role/put-readings"
+        made = self.deploy(OtherStreamArn=stream, StreamRoleArn=role, ExternalId="agreed-word", Sources="[log]\n")
+        version, = self.ec2.describe_launch_template_versions(
+            LaunchTemplateId=made["LaunchTemplate"])["LaunchTemplateVersions"]
+        told = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
+        self.assertIn(f'[kinesis]\nstream = "{stream}"\nrole_arn = "{role}"\nexternal_id = "agreed-word"\n[log]\n', told)
+        self.assertEqual(self.allowed()["sts:AssumeRole"], role)
+
+    def allowed(self) -> dict[str, object]:
+        """What the instances may do, and to what; of statements with one action."""
+        iam = self.account.client("iam")
+        role, = [role["RoleName"] for role in iam.list_roles()["Roles"] if "InstanceRole" in role["RoleName"]]
+        # moto keeps a document with an AWS::NoValue in it as Python writes it.
+        policy = ast.literal_eval(str(iam.get_role_policy(RoleName=role, PolicyName="ingest")["PolicyDocument"]))
+        allowed = [one for one in policy["Statement"] if one and isinstance(one["Action"], str)]
+        return {one["Action"]: one["Resource"] for one in allowed}
 
 
 class Script:

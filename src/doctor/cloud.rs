@@ -15,10 +15,11 @@ use aws_sdk_sts::error::BoxError;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
+use super::endpoint::Endpoint;
 use super::{Finding, Report};
 use crate::duration::friendly;
 use crate::settings::{Aggregation, Settings};
-use crate::sink::kinesis::{Target, ignores_keys};
+use crate::sink::kinesis::{Role, Target, ignores_keys};
 
 /// A signature is refused from five minutes on; this leaves time to act.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
@@ -30,7 +31,7 @@ const NO_HASH_KEY: &str = "340282366920938463463374607431768211456";
 /// Looks at everything a Kinesis sink needs, as far as what came before allows.
 pub(super) async fn examine<Tell: FnMut(&Finding)>(settings: &Settings, report: &mut Report<Tell>) {
     let target = settings.kinesis.target();
-    let sdk = target.sdk_config().await;
+    let sdk = target.own_config().await;
     let Some(region) = sdk.region() else {
         let text = "none is set; set kinesis.region, AWS_REGION, or name the stream by its ARN";
         report.add(Finding::bad("region", text));
@@ -42,13 +43,25 @@ pub(super) async fn examine<Tell: FnMut(&Finding)>(settings: &Settings, report: 
         return;
     }
     let clock = Clock::default();
-    report.add(caller(&sdk, &clock).await);
+    report.add(caller("credentials", &sdk, &clock).await);
+    let sdk = target.sdk_config().await;
+    if let Some(role) = &target.role {
+        if let Err(finding) = assumed(role, &sdk).await {
+            report.add(finding);
+            return;
+        }
+        report.add(caller("role", &sdk, &clock).await);
+    }
+    let endpoint = Endpoint::default();
     let client = aws_sdk_kinesis::Client::from_conf(
         aws_sdk_kinesis::config::Builder::from(&sdk)
             .interceptor(clock.clone())
+            .interceptor(endpoint.clone())
             .build(),
     );
-    for finding in stream(&client, &target, settings).await {
+    let findings = stream(&client, &target, settings).await;
+    report.add(endpoint.finding(&sdk));
+    for finding in findings {
         report.add(finding);
     }
     report.add(permission(&client, &target).await);
@@ -70,22 +83,36 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Finding> {
     }
 }
 
-async fn caller(sdk: &SdkConfig, clock: &Clock) -> Finding {
+/// Whether the role can be assumed.
+async fn assumed(role: &Role, sdk: &SdkConfig) -> Result<(), Finding> {
+    let provider = sdk.credentials_provider().expect("it was set to that of the role");
+    match provider.provide_credentials().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Finding::bad(
+            "role",
+            format!(
+                "{} cannot be assumed: {}; allow sts:AssumeRole on it to the credentials above, and have its trust \
+                 policy name them (with kinesis.external_id, where it asks for one)",
+                role.arn,
+                DisplayErrorContext(&error)
+            ),
+        )),
+    }
+}
+
+async fn caller(subject: &'static str, sdk: &SdkConfig, clock: &Clock) -> Finding {
     let client = aws_sdk_sts::Client::from_conf(
         aws_sdk_sts::config::Builder::from(sdk)
             .interceptor(clock.clone())
             .build(),
     );
     match client.get_caller_identity().send().await {
-        Ok(caller) => Finding::ok("credentials", caller.arn().unwrap_or("an unnamed caller")),
+        Ok(caller) => Finding::ok(subject, caller.arn().unwrap_or("an unnamed caller")),
         Err(error) => match error.code() {
-            Some(code) => Finding::bad(
-                "credentials",
-                format!("STS refuses them: {code}: {}", explained(&error)),
-            ),
+            Some(code) => Finding::bad(subject, format!("STS refuses them: {code}: {}", explained(&error))),
             // The stream may be reachable where STS is not, as behind a VPC endpoint.
             None => Finding::warning(
-                "credentials",
+                subject,
                 format!("found, but STS cannot be asked whose: {}", DisplayErrorContext(&error)),
             ),
         },

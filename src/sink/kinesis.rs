@@ -2,97 +2,71 @@
 //!
 //! It makes one attempt a call: the SDK's own retries are off, because the lanes retry, in order.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+mod target;
+mod watch;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry, RecordDistributionStrategy};
+use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::debug;
 
+use self::watch::{Look, Watch};
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink, THROTTLED};
 
-/// Which stream, and how it is reached. Credentials and endpoint come from where every AWS SDK takes them.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// The stream's name or ARN.
-    pub stream: String,
-    /// The region, where it is neither the environment's nor the ARN's.
-    pub region: Option<String>,
-    /// How long one request may take.
-    pub timeout: Duration,
-}
-
-impl Target {
-    /// A client for the target, with credentials read afresh.
-    pub async fn client(&self) -> Client {
-        Client::new(&self.sdk_config().await)
-    }
-
-    /// The SDK's settings for the target; retries off.
-    pub async fn sdk_config(&self) -> aws_config::SdkConfig {
-        let timeout = TimeoutConfig::builder()
-            .operation_timeout(self.timeout)
-            .connect_timeout(self.timeout / 2)
-            .build();
-        let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(RetryConfig::disabled());
-        let loader = match self.region.as_deref().or_else(|| self.arn()?.split(':').nth(3)) {
-            Some(region) => loader.region(Region::new(region.to_owned())),
-            None => loader,
-        };
-        loader.timeout_config(timeout).load().await
-    }
-
-    /// The stream's ARN, where it was given by one.
-    pub fn arn(&self) -> Option<&str> {
-        self.stream.starts_with("arn:").then_some(&*self.stream)
-    }
-
-    /// The stream's name, where it was given by one.
-    pub fn name(&self) -> Option<&str> {
-        (!self.stream.starts_with("arn:")).then_some(&*self.stream)
-    }
-}
+pub use self::target::{Role, Target, lacks_credentials, no_such_endpoint, special_endpoint};
 
 /// Puts records into one stream.
 #[derive(Debug)]
 pub struct Kinesis {
     target: Target,
     /// `None` until the first request, and after credentials have expired: then they are read afresh.
-    client: Mutex<Option<Client>>,
-    /// The stream honours partition keys: without them there are no lanes.
-    honours_keys: AtomicBool,
+    connection: Mutex<Option<Connection>>,
+    watch: Watch,
+}
+
+#[derive(Clone, Debug)]
+struct Connection {
+    client: Client,
+    sdk: SdkConfig,
 }
 
 impl Kinesis {
-    /// A sink for the target. Nothing is sent yet.
-    pub fn new(target: Target) -> Self {
+    /// A sink for the target, fed by so many lanes; `None` where every sensor is one. Nothing is sent yet.
+    pub fn new(target: Target, lanes: Option<u32>) -> Self {
         Self {
             target,
-            client: Mutex::new(None),
-            honours_keys: AtomicBool::new(false),
+            connection: Mutex::new(None),
+            watch: Watch::new(lanes),
         }
     }
 
-    async fn client(&self) -> Client {
-        let mut client = self.client.lock().await;
-        match &*client {
-            Some(client) => client.clone(),
-            None => client.insert(self.target.client().await).clone(),
+    async fn connection(&self) -> Connection {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return connection.clone();
         }
+        let sdk = self.target.sdk_config().await;
+        let client = Client::new(&sdk);
+        connection.insert(Connection { client, sdk }).clone()
     }
 
     async fn put_records(&self, records: &[Arc<Record>]) -> Result<Vec<Answer>, PutError> {
-        let client = self.client().await;
-        if !self.honours_keys.load(Ordering::Relaxed) {
-            self.check_keys(&client).await?;
+        let connection = self.connection().await;
+        match self.watch.due() {
+            Look::First => self.look(&connection).await?,
+            // What else is wrong the put will say.
+            Look::Again => match self.look(&connection).await {
+                Err(error @ PutError::Fatal { .. }) => return Err(error),
+                Err(error) => debug!(%error, "the stream was not looked at again"),
+                Ok(()) => {}
+            },
+            Look::No => {}
         }
         let entries = records.iter().map(|record| {
             PutRecordsRequestEntry::builder()
@@ -102,7 +76,7 @@ impl Kinesis {
                 .build()
                 .expect("a record has data")
         });
-        let request = client.put_records().set_records(Some(entries.collect()));
+        let request = connection.client.put_records().set_records(Some(entries.collect()));
         let request = request
             .set_stream_arn(self.target.arn().map(str::to_owned))
             .set_stream_name(self.target.name().map(str::to_owned));
@@ -119,49 +93,47 @@ impl Kinesis {
                     self.target.stream
                 ),
             }),
-            Err(error) => Err(self.failure("putting records into", error).await),
+            Err(error) => Err(self.failure("putting records into", error, &connection).await),
         }
     }
 
     /// Refuses a stream that ignores partition keys. Where the summary may not be read, the put itself will tell.
-    async fn check_keys(&self, client: &Client) -> Result<(), PutError> {
-        let request = client.describe_stream_summary();
+    async fn look(&self, connection: &Connection) -> Result<(), PutError> {
+        let request = connection.client.describe_stream_summary();
         let request = request
             .set_stream_arn(self.target.arn().map(str::to_owned))
             .set_stream_name(self.target.name().map(str::to_owned));
         match request.send().await {
-            Ok(answer) => {
-                let summary = answer.stream_description_summary();
-                let strategy = summary.and_then(|summary| summary.record_distribution_strategy());
-                if strategy == Some(&RecordDistributionStrategy::Auto) {
-                    return Err(PutError::Fatal {
-                        message: ignores_keys(&self.target.stream),
-                    });
-                }
+            Ok(answer) => self
+                .watch
+                .found(&self.target.stream, answer.stream_description_summary()),
+            Err(error) if error.code() == Some("AccessDeniedException") => {
+                self.watch.denied(&self.target.stream);
+                Ok(())
             }
-            Err(error) if error.code() == Some("AccessDeniedException") => warn!(
-                stream = self.target.stream,
-                "may not describe the stream (kinesis:DescribeStreamSummary): whether it honours partition keys is unknown"
-            ),
-            Err(error) => return Err(self.failure("describing", error).await),
+            Err(error) => Err(self.failure("describing", error, connection).await),
         }
-        if !self.honours_keys.swap(true, Ordering::Relaxed) {
-            info!(stream = self.target.stream, "the stream is found");
-        }
-        Ok(())
     }
 
-    async fn failure<E, R>(&self, doing: &str, error: SdkError<E, R>) -> PutError
+    async fn failure<E, R>(&self, doing: &str, error: SdkError<E, R>, connection: &Connection) -> PutError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
         let kind = kind_of(&error);
-        let message = format!("{doing} stream {}: {}", self.target.stream, DisplayErrorContext(&error));
+        let mut message = format!("{doing} stream {}: ", self.target.stream);
+        if kind == "no_credentials" {
+            message += &self.target.credentials_wanted();
+            message += ": ";
+        }
+        message += &DisplayErrorContext(&error).to_string();
+        if let ("connection" | "not_sent", Some(special)) = (kind, special_endpoint(&connection.sdk)) {
+            message += "; ";
+            message += &no_such_endpoint(special, &connection.sdk);
+        }
         match kind {
-            "expired_credentials" => *self.client.lock().await = None,
-            // What comes back under the name may be another stream.
-            "stream_missing" => self.honours_keys.store(false, Ordering::Relaxed),
+            "expired_credentials" => *self.connection.lock().await = None,
+            "stream_missing" | "stream_not_active" => self.watch.lost(),
             _ => {}
         }
         match kind {
@@ -197,8 +169,15 @@ fn answer_of(entry: &PutRecordsResultEntry) -> Answer {
 
 /// What kind of failure it is: a metric label, and what decides between waiting and giving up. Only what names the
 /// request itself as invalid is ever given up: everything else may be mended outside while the records wait.
-fn kind_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> &'static str {
+fn kind_of<E, R>(error: &SdkError<E, R>) -> &'static str
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
     let SdkError::ServiceError(service) = error else {
+        if lacks_credentials(error) {
+            return "no_credentials";
+        }
         return match error {
             SdkError::TimeoutError(_) => "timeout",
             SdkError::DispatchFailure(failure) if failure.is_timeout() => "timeout",

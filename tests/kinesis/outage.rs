@@ -1,10 +1,9 @@
 //! A long outage: what it takes on disk, and what becomes of it.
-#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-mod support;
+use endpoint::{Command, Config};
 
-use endpoint::{Command, Config, Endpoint};
-use support::{Daemon, check_ledger, get, metric, write_readings};
+use crate::Scene;
+use crate::support::{Daemon, check_ledger, get, metric};
 
 /// A day of 1,000 readings a second.
 const DAY: f64 = 86_400_000.0;
@@ -14,21 +13,12 @@ const DAY: f64 = 86_400_000.0;
 #[test]
 fn a_day_without_the_stream_fits_into_a_gibibyte() {
     const READINGS: u64 = 60_000;
-    let dir = tempfile::tempdir().unwrap();
-    let (readings, ledger) = (dir.path().join("readings.jsonl"), dir.path().join("ledger.jsonl"));
-    write_readings(&readings, 1_000, READINGS);
-    let endpoint = Endpoint::start(Config {
-        ledger: Some(ledger.clone()),
-        keep: false,
-        ..Config::default()
-    })
-    .unwrap();
+    let scene = Scene::new(1_000, READINGS, Config::default());
+    let (endpoint, path) = (&scene.endpoint, scene.path());
     endpoint.apply(Command::Outage { millis: None }).unwrap();
-    let config = format!(
-        "sink = \"kinesis\"\ngrace = \"0ms\"\n[kinesis]\nstream = \"readings\"\nbackoff_cap = \"100ms\"\n\
-         [source.file]\nkind = \"replay\"\npath = {readings:?}\nspeed = \"max\"\n"
-    );
-    let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
+    // Full records, as they are where nobody sets their size.
+    let config = scene.config("grace = \"0ms\"", "").replace("target_bytes = 2048\n", "");
+    let mut daemon = Daemon::start(path, &config, Some(&endpoint.url()), &[]);
     let address = daemon.address();
     let produced = |scrape: &str| metric(scrape, "temp_ingest_readings_produced_total") as u64;
     while produced(&get(&address, "/metrics").1) < READINGS {
@@ -37,9 +27,7 @@ fn a_day_without_the_stream_fits_into_a_gibibyte() {
     daemon.signal("TERM");
     assert!(daemon.ended().success(), "{}", daemon.log.join("\n"));
     assert_eq!(daemon.counts()["spooled"], READINGS);
-    let on_disk = std::fs::metadata(dir.path().join("state/spool/spool.db"))
-        .unwrap()
-        .len();
+    let on_disk = std::fs::metadata(path.join("state/spool/spool.db")).unwrap().len();
     let hours = (1_u64 << 30) as f64 / (on_disk as f64 / READINGS as f64 * DAY) * 24.0;
     assert!(
         hours > 24.0,
@@ -47,10 +35,10 @@ fn a_day_without_the_stream_fits_into_a_gibibyte() {
     );
 
     endpoint.apply(Command::Recover).unwrap();
-    let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
+    let mut daemon = Daemon::start(path, &config, Some(&endpoint.url()), &[]);
     assert!(daemon.ended().success(), "{}", daemon.log.join("\n"));
     assert_eq!(daemon.counts()["recovered"], READINGS);
-    endpoint.stop();
-    let report = check_ledger(&ledger, &readings, &["--exactly-once"]);
+    scene.endpoint.stop();
+    let report = check_ledger(&scene.ledger, &scene.readings, &["--exactly-once"]);
     assert_eq!(report["distinct_readings"], READINGS, "{report}");
 }
