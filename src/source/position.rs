@@ -73,23 +73,25 @@ struct Kept {
     position: Position,
 }
 
+/// The name of a source as part of a file's name: a name may have any letter, a file name may not.
+pub(super) fn file_name(name: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+    name.chars()
+        .map(|letter| {
+            if plain(letter) {
+                letter.into()
+            } else {
+                format!("%{:x}", u32::from(letter))
+            }
+        })
+        .collect()
+}
+
 impl PositionFile {
     /// For the source `name`, which replays the file `replayed`.
     pub fn new(dir: &Path, name: &str, replayed: &str) -> Self {
-        // A name may have any letter; a file name may not.
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-        let name: String = name
-            .chars()
-            .map(|letter| {
-                if plain(letter) {
-                    letter.into()
-                } else {
-                    format!("%{:x}", u32::from(letter))
-                }
-            })
-            .collect();
         Self {
-            file: dir.join(format!("replay-{name}.json")),
+            file: dir.join(format!("replay-{}.json", file_name(name))),
             replayed: replayed.into(),
         }
     }

@@ -2,7 +2,7 @@
 //! belong to which kind is checked here, and what comes out is a plan without optional parts.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::duration::Within;
 use crate::problem::Problem;
 use crate::profile;
 use crate::source::http::Listen;
+use crate::source::mqtt::{Devices, Format, Protocol};
 use crate::source::number::{Amount, Correlation, Interval, Level, Shape, Speed};
 
 /// The table `[source.NAME]`.
@@ -76,7 +77,7 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// http: the certificate of TLS and those that vouch for it, as PEM. Default: plain connections.
     pub tls_certificate: Option<PathBuf>,
-    /// http: the key of `tls_certificate`, as PEM.
+    /// http: the key of `tls_certificate`, as PEM. mqtt: the key of `tls_cert`.
     pub tls_key: Option<PathBuf>,
     /// http: how long a client waits until its readings are safe. Default `"30s"`.
     pub reply_timeout: Option<Within<100, 600_000>>,
@@ -103,14 +104,69 @@ pub struct Settings {
     /// http: how long they are remembered. Default `"10m"`.
     pub idempotency_time: Option<Within<1_000, 86_400_000>>,
 
+    /// mqtt: the brokers, tried in turn: `"tcp://HOST:1883"`, or `"ssl://HOST:8883"` for TLS. Required.
+    pub servers: Option<Vec<String>>,
+    /// mqtt: whose topics and payloads are the defaults of the other keys.
+    pub devices: Option<Devices>,
+    /// mqtt: topic filters, whose levels may have names: `"{site}/{device}"`. Required without `devices`.
+    pub topics: Option<Vec<String>>,
+    /// mqtt: topic filters of messages to pass over.
+    pub ignore_topics: Option<Vec<String>>,
+    /// mqtt: 1 (default) is acknowledged once a reading is safe, 0 never; 2 is taken as 1.
+    pub qos: Option<u8>,
+    /// mqtt: `"3.1.1"` (default) or `"5"`.
+    pub protocol: Option<Protocol>,
+    /// mqtt: what the broker knows the session by. Default: one drawn at the first start, and kept.
+    pub client_id: Option<String>,
+    /// mqtt: the broker keeps messages while the daemon is away. Default true.
+    pub persistent_session: Option<bool>,
+    /// mqtt, protocol 5: for how long. Default a week.
+    pub session_expiry: Option<Within<1_000, 31_536_000_000>>,
+    /// mqtt: the name to log in with.
+    pub username: Option<String>,
+    /// mqtt: the file with its password; a relative one is of the unit's credentials, where there are any.
+    pub password_file: Option<PathBuf>,
+    /// mqtt: the password may leave this machine without TLS. Default false.
+    pub password_in_clear: Option<bool>,
+    /// mqtt: who signs brokers' certificates, in PEM. Default: the system's authorities.
+    pub tls_ca: Option<PathBuf>,
+    /// mqtt: the certificate that shows who we are, in PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// mqtt: the longest silence before the broker is asked whether it is there. Default `"60s"`.
+    pub keep_alive: Option<Within<1_000, 3_600_000>>,
+    /// mqtt: how long connecting may take, and each answer. Default `"30s"`.
+    pub connection_timeout: Option<Within<100, 300_000>>,
+    /// mqtt: messages that may wait for their acknowledgement. Default 1000.
+    pub max_undelivered_messages: Option<NonZeroU16>,
+    /// mqtt: the largest message; larger ones are passed over. Default `"256KiB"`.
+    pub max_message_bytes: Option<ByteSize>,
+    /// mqtt: what payloads look like. Default `"auto"`.
+    pub format: Option<Format>,
+    /// mqtt: the fields of an object that are readings, `*` for any text. Default: all numbers.
+    pub fields: Option<Vec<String>>,
+    /// mqtt: fields that are none.
+    pub ignore_fields: Option<Vec<String>>,
+    /// mqtt: the units of fields, by their names.
+    pub units: Option<BTreeMap<String, String>>,
+    /// mqtt: numbers written as text are numbers too. Default false.
+    pub text_numbers: Option<bool>,
+    /// mqtt: on, open and true are 1, off, closed and false are 0. Default false: they are no readings.
+    pub booleans: Option<bool>,
+    /// mqtt: the field with the time. Default: `last_seen`, `Time`, `timestamp`, `time` or `ts`, else the time of arrival.
+    pub time: Option<String>,
+    /// mqtt: the time zone of times that do not name theirs. Default: such times do not count.
+    pub zone: Option<String>,
+
     /// simulate and replay: a factor of real time, or `"max"`. Default 1. Simulated event times step by the interval at any
     /// speed: faster than 1 they run ahead of the clock, and after a restart they are late until they have caught up.
     pub speed: Option<Speed>,
-    /// simulate: what groups (rooms, sites) begin with. replay and stdin: the group of sensors in CSV.
+    /// simulate: what groups (rooms, sites) begin with. replay and stdin: the group of sensors in CSV. mqtt: the group, with
+    /// `{names}` of the topic's levels. Default there: a level named group, site, room, area or gateway, else the device.
     pub group: Option<String>,
-    /// replay and stdin: the sensor of CSV without a column `sensor`. Default: the source's name.
+    /// replay and stdin: the sensor of CSV without a column `sensor`. Default: the source's name. mqtt: the sensor, with
+    /// `{names}`. Default there: the named levels, else the topic, and the field.
     pub sensor: Option<String>,
-    /// What the sensors measure. Default: the profile's; `value` in CSV.
+    /// What the sensors measure. Default: the profile's; `value` in CSV; the field in messages.
     pub datatype: Option<String>,
     /// The unit of the values. Default: the profile's; none in CSV.
     pub unit: Option<String>,
@@ -131,6 +187,8 @@ pub enum Kind {
     Stdin,
     /// Readings by POST.
     Http,
+    /// Messages of an MQTT broker.
+    Mqtt,
 }
 
 impl TryFrom<String> for Kind {
@@ -142,11 +200,9 @@ impl TryFrom<String> for Kind {
             "replay" => Ok(Self::Replay),
             "stdin" => Ok(Self::Stdin),
             "http" => Ok(Self::Http),
-            "mqtt" => Err(format!(
-                "kind {text:?} is not in this version: use simulate, replay, stdin or http"
-            )),
+            "mqtt" => Ok(Self::Mqtt),
             _ => Err(format!(
-                "kind {text:?} is not known: use simulate, replay, stdin or http"
+                "kind {text:?} is not known: use simulate, replay, stdin, http or mqtt"
             )),
         }
     }
@@ -166,6 +222,7 @@ impl Kind {
             Self::Replay => "replay",
             Self::Stdin => "stdin",
             Self::Http => "http",
+            Self::Mqtt => "mqtt",
         }
     }
 }

@@ -12,3 +12,4 @@ pub use batch::{BatchError, BatchLimits, Layout, Misread, Place, TOLD, decode_ba
 pub use decode::{Decoded, Decoder};
 pub use encode::encode;
 pub use error::DecodeError;
+pub use sensors::{Description, Sensors};

@@ -9,18 +9,25 @@ use crate::{Bounds, Form, Sensor};
 const MAX_SENSORS: usize = 65_536;
 
 /// All that a reading says of its sensor.
-pub(super) struct Description<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// What names it.
     pub id: &'a str,
+    /// What it measures.
     pub kind: &'a str,
+    /// The unit of its values.
     pub unit: Option<&'a str>,
+    /// The room, site or gateway it belongs to.
     pub group: Option<&'a str>,
+    /// The bounds its values should stay in, in its unit.
     pub bounds: Option<Bounds>,
+    /// The JSON shape its readings are written in.
     pub form: Form,
 }
 
 /// The last description of each sensor, by id.
 #[derive(Debug, Default)]
-pub(super) struct Sensors(HashMap<Box<str>, Arc<Sensor>>);
+pub struct Sensors(HashMap<Box<str>, Arc<Sensor>>);
 
 impl Sensors {
     /// The sensor of that description: the same one as before, where nothing in it has changed.
