@@ -71,3 +71,26 @@ fn what_came_while_the_lane_was_busy_leaves_in_time() {
     let third = lanes.request(ms(250)).unwrap();
     assert_eq!(&*third.records[0].lane.name, "2/0");
 }
+
+/// A clock set back by a day does not have readings wait in memory for a day.
+#[test]
+fn what_waits_is_spooled_though_the_clock_was_set_back() {
+    let mut lanes = lanes();
+    let start = Instant::now();
+    accept(&mut lanes, 0, start);
+    let request = lanes.request(start + LINGER).unwrap();
+    let unavailable = PutError::Transient {
+        kind: "unavailable",
+        message: String::new(),
+    };
+    lanes.answer(request, Err(unavailable), start + LINGER);
+    let at = start + 2 * LINGER;
+    let wall = |micros| Timestamp::default().saturating_add_micros(micros);
+    lanes.sweep(Arrival { at, wall: wall(1_000) });
+    assert!(lanes.spill().is_none(), "it has only just come in");
+    lanes.sweep(Arrival {
+        at,
+        wall: wall(-86_400_000_000),
+    });
+    assert_eq!(lanes.spill().unwrap().records.len(), 1);
+}

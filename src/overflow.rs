@@ -103,7 +103,9 @@ impl Lanes {
                 lane.seal(self.limits.packing.producer);
                 self.bytes = self.bytes + lane.bytes - before;
             }
-            let waits = lane.queue.front().is_some_and(|head| head.record.since <= old);
+            // What came in the future came before the clock was set back.
+            let too_long = |since| since <= old || since > arrival.wall;
+            let waits = lane.queue.front().is_some_and(|head| too_long(head.record.since));
             if (stuck && waits) || (full && lane.bytes > even / 2) {
                 lane.spill();
             }
