@@ -57,8 +57,8 @@ fn a_power_cut_at_any_point_breaks_no_promise() {
     let others = kinds(|event| !matches!(event, Event::Said(_))) - writes - syncs;
     writeln!(
         io::stderr(),
-        "the power failed at {writes} writes, {syncs} syncs and {others} truncations, creations, renamings and removals, \
-         {seeds} times at one in {every} of them; {} records were promised",
+        "the power failed at {writes} writes, {syncs} syncs and {others} truncations, creations, renamings and \
+         removals, {seeds} times at one in {every} of them; {} records were promised",
         history.promised()
     )
     .unwrap();
@@ -132,7 +132,7 @@ async fn keeps_promises(dir: &Path, history: &History, point: usize, rng: &mut C
     let mut found = 0;
     for name in LANES {
         let next = spool.next(&lane(name), None, usize::MAX).await.unwrap();
-        assert_eq!(next.corrupt, Lost::default());
+        assert!(may_be_damaged || next.corrupt == Lost::default(), "{:?}", next.corrupt);
         let numbers: Vec<_> = next.records.iter().map(|(_, record)| record.identity.number).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next), "{name}: {numbers:?}");
         for (_, record) in &next.records {
@@ -145,7 +145,11 @@ async fn keeps_promises(dir: &Path, history: &History, point: usize, rng: &mut C
     }
     assert_eq!(spool.records(), found);
     let counted: u64 = recovered.lanes.iter().map(|lane| lane.records).sum();
-    assert_eq!(counted, found, "what it said at the opening is what is in it");
+    // Damage within a record shows when it is read.
+    assert!(
+        may_be_damaged || counted == found,
+        "it said {counted} at the opening, and {found} are in it"
+    );
     // It goes on.
     let lane = lane(LANES[rng.random_range(0..LANES.len())]);
     store(&spool, vec![record(&lane.name, 999, 999_999, 300)]).await;

@@ -12,8 +12,8 @@ use super::trace::Event;
 /// What a disk writes as a whole.
 const SECTOR: u64 = 512;
 
-/// The directory of the spool. Names change in the order they were changed, as every journalling file system does it, but
-/// only a sync of the directory says that they did; a file's sync says nothing of its name.
+/// The directory of the spool. Names change in the order they were changed, as every journalling file system does it,
+/// but only a sync of the directory says that they did; a file's sync says nothing of its name.
 #[derive(Default)]
 pub(super) struct Disk {
     files: Vec<File>,

@@ -49,8 +49,8 @@ impl fmt::Display for Event {
 
 /// Every call that can change a file or have it reach the disk. Those that [`event`] does not know end the test.
 const CALLS: &str = "trace=openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,\
-                     fdatasync,sync_file_range,copy_file_range,sendfile,splice,rename,renameat,renameat2,unlink,unlinkat,\
-                     link,linkat";
+                     fdatasync,sync_file_range,copy_file_range,sendfile,splice,rename,renameat,renameat2,unlink,\
+                     unlinkat,link,linkat";
 
 /// Runs a session of the workload over `spool` under strace; `scratch` is for files of no interest.
 pub(super) fn of_session(session: usize, spool: &Path, scratch: &Path) -> Vec<Event> {

@@ -19,7 +19,7 @@ pub(super) const SAID: &str = "TEMP_INGEST_TEST_CRASH_SAID";
 pub(super) const SESSION: &str = "TEMP_INGEST_TEST_CRASH_SESSION";
 
 pub(super) const LANES: [&str; 3] = ["16/00", "16/07", "house-kitchen-sensor"];
-/// Numbers of a session's records begin after so many times its index, so that the order of numbers is that of all records.
+/// Numbers of a session's records begin after so many times its index, so that they are in the order of all records.
 pub(super) const NUMBERS: u64 = 10_000;
 const LITTLE: ByteSize = ByteSize::from_bytes(70_000);
 const STEPS: u32 = 16;
@@ -184,8 +184,8 @@ impl User {
         self.say("dropped", [dropped]);
     }
 
-    /// Takes records of a lane out: some of those that come next, or `all` there are in any lane. `false` where there are
-    /// none.
+    /// Takes records of a lane out: some of those that come next, or `all` there are in any lane. `false` where there
+    /// are none.
     async fn remove_some(&mut self, all: bool) -> bool {
         let start = self.rng.random_range(0..LANES.len());
         let mut taken = Vec::new();
