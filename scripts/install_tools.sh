@@ -24,6 +24,10 @@ command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
 # What the spool's test of power cuts watches it with.
 command -v strace >/dev/null || missing+=(strace)
+# What cuts the network, and sets the clock, for the chaos run.
+command -v nft >/dev/null || missing+=(nftables)
+command -v ip >/dev/null && command -v tc >/dev/null || missing+=(iproute2)
+command -v faketime >/dev/null || missing+=(faketime)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
