@@ -16,6 +16,8 @@ const SETTINGS: [&str; 5] = [
     "topics = [\"#\"]\nbooleans = true\ntext_numbers = true",
     "topics = [\"{site}/{device}/#\"]\nsensor = \"{payload.id}-{field}\"\ntime = \"at\"\nfields = [\"*t*\"]",
 ];
+/// Without one of these, hardly a topic would be asked for.
+const TOPICS: [&str; 4] = ["zigbee2mqtt/a", "tele/a/SENSOR", "homeassistant/sensor/a/state", "a/b/c"];
 
 thread_local! {
     static DECODERS: RefCell<Vec<Decoder>> = RefCell::new(SETTINGS.iter().map(|settings| decoder(settings)).collect());
@@ -27,12 +29,24 @@ fn decoder(settings: &str) -> Decoder {
     Decoder::of(&settings, "fuzz").expect("nothing is wrong with them")
 }
 
-fuzz_target!(|input: (u8, bool, &str, &[u8])| {
-    let (settings, retained, topic, payload) = input;
-    let message = Message { topic, payload, retained };
+fuzz_target!(|input: &[u8]| {
+    let [choice, topic_bytes, rest @ ..] = input else {
+        return;
+    };
+    let (own, payload) = rest.split_at(rest.len().min(usize::from(*topic_bytes)));
+    let own = String::from_utf8_lossy(own);
+    let topic = match own.is_empty() {
+        true => TOPICS[usize::from(choice >> 1) % TOPICS.len()],
+        false => &own,
+    };
+    let message = Message {
+        topic,
+        payload,
+        retained: choice & 1 == 1,
+    };
     let mut readings = Vec::new();
     DECODERS.with_borrow_mut(|decoders| {
-        let decoder = &mut decoders[usize::from(settings) % SETTINGS.len()];
+        let decoder = &mut decoders[usize::from(choice >> 3) % SETTINGS.len()];
         let decoded = decoder.decode(&message, Timestamp::default(), &mut readings);
         assert_eq!(decoded == Ok(Outcome::Readings), !readings.is_empty());
     });

@@ -42,6 +42,14 @@ impl From<NotMqtt> for End {
     }
 }
 
+/// Returns once the pipeline has taken the batch; never where there is none.
+async fn taken(sending: &mut Option<Sending>) -> Result<(), Closed> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
+
 type Sending = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
 
 /// A connection of `broker` to a server that has accepted us.
@@ -104,7 +112,7 @@ impl<'a> Connection<'a> {
                     // Nothing of ours is in the pipeline any more.
                     None => return Err(self.leave(patience).await),
                 },
-                sent = async { self.sending.as_mut().expect("its guard is asked first").await }, if self.sending.is_some() => {
+                sent = taken(&mut self.sending) => {
                     self.sending = None;
                     if sent.is_err() {
                         self.stop();
@@ -119,7 +127,8 @@ impl<'a> Connection<'a> {
                 }
                 () = sleep_until(ping_at) => {
                     if unanswered {
-                        return Err(ConnectionError::TimedOut { doing: "asking whether it is there", within: beat }.into());
+                        let doing = "asking whether it is there";
+                        return Err(ConnectionError::TimedOut { doing, within: beat }.into());
                     }
                     self.out.extend(packet::PINGREQ);
                     unanswered = true;
@@ -218,10 +227,12 @@ impl<'a> Connection<'a> {
         }
         let name = &self.broker.name;
         if !refused.is_empty() {
-            warn!(source = name, %server, topics = listed, "the broker refuses to subscribe us to some topics: allow it there, or mend topics");
+            let remedy = "allow it there, or mend topics";
+            warn!(source = name, %server, topics = listed, remedy, "the broker refuses to subscribe us to some topics");
         }
         if self.broker.plan.acknowledged && granted.contains(&Granted::AtMostOnce) {
-            warn!(source = name, %server, "the broker gives messages at most once: what is under way is lost with the connection");
+            let lost = "what is under way when the connection ends";
+            warn!(source = name, %server, lost, "the broker gives messages at most once");
         }
         let session = self.dialled.session;
         info!(source = name, %server, client_id = self.broker.session.client_id(), session, "connected to the broker");

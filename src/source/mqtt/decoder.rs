@@ -145,8 +145,8 @@ impl Decoder {
         }
     }
 
-    /// Adds what a message that arrived at `now` says to `readings`; nothing where it is malformed, for which the reason is
-    /// given.
+    /// Adds what a message that arrived at `now` says to `readings`; nothing where it is malformed, for which it gives the
+    /// reason.
     pub fn decode(
         &mut self,
         message: &Message<'_>,

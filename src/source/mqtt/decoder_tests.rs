@@ -16,7 +16,7 @@ fn now() -> Timestamp {
     "2024-05-01T10:00:00Z".parse().unwrap()
 }
 
-/// What a message comes to: its readings as `id kind value unit group time`, without the time where it is that of arrival.
+/// The readings of a message as `id kind value unit group time`, without the time where it is that of arrival.
 fn read(decoder: &mut Decoder, topic: &str, payload: &str) -> Result<Vec<String>, String> {
     let message = Message {
         topic,
