@@ -49,7 +49,7 @@ class Faults:
             "stream deleted": Standing(lambda: lab.command("delete_stream"), lambda: lab.command("create_stream"), 1.0),
         }
         # How often each is drawn; a kill is most likely by far.
-        self.weights = {"kill -9": 12.0, "SIGTERM": 1.0, "SIGSTOP": 1.5, "SIGHUP": 1.5}
+        self.weights = {"kill -9": 12.0, "SIGTERM": 1.0, "SIGSTOP": 1.5, "SIGHUP": 1.5, "stream resharded": 1.0}
         self.weights |= dict.fromkeys(self.standing, 1.0)
         # Each is met once before any is met again.
         self.unmet = list(self.weights)
@@ -82,8 +82,12 @@ class Faults:
             # As long as it lasts: the fault itself.
             time.sleep(self.rng.uniform(0.05, 1.5))
             self.daemon.thaw()
-        else:
+        elif kind == "SIGHUP":
             self.daemon.reload()
+        else:
+            # Refused while the stream is deleted.
+            self.end(lambda standing: standing is self.standing["stream deleted"])
+            self.lab.reshard()
 
     def end_overdue(self) -> None:
         self.end(lambda standing: standing.until < time.monotonic())

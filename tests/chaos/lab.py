@@ -18,6 +18,7 @@ PORT = 4567
 # The cable carries records, the other one only what the run asks of the endpoint: that is never cut.
 CABLE, CONTROL = "10.77.0.2", "10.77.1.2"
 DISK_BYTES = 40 << 20
+SHARDS, MOST_SHARDS = 4, 16
 
 FAR = f"""
 set -e
@@ -70,13 +71,14 @@ class Lab:
         self.folder = folder
         self.disk = folder / "disk"
         self.ledger = folder / "ledger.jsonl"
+        self.shards, self.reshards = SHARDS, 0
         self.disk.mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", self.disk)
         # Where libfaketime keeps a file for each process, also for those that were killed.
         run("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")
         shell = f'ip link set lo up && exec "$@" --port {PORT} --ledger "{self.ledger}"'
-        self.endpoint = subprocess.Popen(["unshare", "--net", "sh", "-c", shell, "endpoint", endpoint, *flags],
-                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        command = ["unshare", "--net", "sh", "-c", shell, "endpoint", endpoint, "--shards", str(SHARDS), *flags]
+        self.endpoint = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         url = self.endpoint.stdout.readline()
         if not url:
             raise AssertionError("the endpoint did not start")
@@ -91,11 +93,21 @@ class Lab:
     def counters(self) -> dict:
         return self.ask("GET", "/_control/counters")
 
-    def ask(self, method: str, path: str, body: str | None = None) -> dict:
+    def reshard(self) -> None:
+        """Splits every shard in two, or merges every two into one, as an operator would ask for."""
+        self.reshards += 1
+        self.shards = self.shards * 2 if self.shards < MOST_SHARDS else self.shards // 2
+        target = json.dumps({"StreamName": "readings", "TargetShardCount": self.shards})
+        # With credentials that nobody had before, so that none of those that have expired.
+        signed = f"AWS4-HMAC-SHA256 Credential=operator-{self.reshards}/20260101/eu-central-1/kinesis/aws4_request"
+        headers = {"X-Amz-Target": "Kinesis_20131202.UpdateShardCount", "Authorization": signed}
+        self.ask("POST", "/", target, headers)
+
+    def ask(self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> dict:
         for _ in range(500):
             connection = http.client.HTTPConnection(CONTROL, PORT, timeout=10)
             try:
-                connection.request(method, path, body)
+                connection.request(method, path, body, headers or {})
                 answer = connection.getresponse()
                 text = answer.read()
                 break
