@@ -167,8 +167,10 @@ fn under_pressure_a_client_is_asked_to_come_back() {
         assert_eq!(client.post(&[], reading("b", 0).as_bytes()).status, 429);
     }
     trial.endpoint.apply(Command::Release(LANE.into())).unwrap();
+    // Taken, and perhaps answered too late: with a key it is not taken twice.
+    let key = &["idempotency-key: b"];
     eventually("there is room again", || {
-        client.post(&[], reading("b", 0).as_bytes()).status == 200
+        client.post(key, reading("b", 0).as_bytes()).status == 200
     });
     assert_eq!(
         trial.delivered().iter().filter(|line| line.contains("\"b\"")).count(),
@@ -237,4 +239,31 @@ async fn what_a_drain_spools_is_answered() {
     assert_eq!(under_way.join().unwrap().status, 200);
     assert!(trial.daemon.ended().success(), "{}", trial.daemon.log.join("\n"));
     assert_eq!(trial.daemon.counts()["spooled"], 1);
+}
+
+/// A drain whose grace ends while the spool has no room: who waits hears that the readings are not safe.
+#[tokio::test]
+async fn what_cannot_be_saved_is_not_called_safe() {
+    let mut trial = Trial::new("[spool]\nmax_bytes = \"1KiB\"");
+    let config = crate::config("[spool]\nmax_bytes = \"1KiB\"").replace("linger =", "grace = \"0s\"\nlinger =");
+    trial.daemon.signal("TERM");
+    assert!(trial.daemon.ended().success());
+    trial.daemon = crate::Daemon::start(trial.dir.path(), &config, Some(&trial.endpoint.url()), &[]);
+    let address = crate::listening(&mut trial.daemon);
+    trial.endpoint.apply(Command::Hang(LANE.into())).unwrap();
+    let under_way = thread::spawn(move || post_to(address, &[], lines("a", 0..2_000).as_bytes()));
+    hanging(&trial, 1).await;
+    trial.daemon.signal("TERM");
+    let answer = under_way.join().unwrap();
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (503, Some("close")),
+        "{answer:?}"
+    );
+    assert!(
+        answer.body.contains("ended before the readings were safe"),
+        "{answer:?}"
+    );
+    assert_eq!(trial.daemon.ended().code(), Some(1));
+    assert!(trial.daemon.log.join("\n").contains("readings could not be saved"));
 }
