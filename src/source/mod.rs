@@ -335,3 +335,34 @@ impl Stop {
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::trial::Trial;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_offered_is_taken_at_once_or_not_at_all() {
+        let (output, mut trial) = Trial::new(1);
+        let offer = || {
+            let sensor = Arc::new(wire::Sensor::new("a", "k"));
+            let reading = Reading::new(sensor, wire::Timestamp::default(), wire::Value::Scalar(1.0)).unwrap();
+            output.offer(Batch {
+                readings: vec![reading],
+                receipt: None,
+            })
+        };
+        trial.pressure.send_replace(true);
+        assert_eq!(offer(), Err(Refused::Pressed));
+        trial.pressure.send_replace(false);
+        assert_eq!(offer(), Ok(()));
+        assert_eq!(offer(), Err(Refused::Pressed), "there is no place left");
+        trial.batches.recv().await.unwrap();
+        assert_eq!(offer(), Ok(()));
+        assert_eq!(trial.ledger.snapshot().produced, 2, "what was refused is not counted");
+        drop(trial.batches);
+        assert_eq!(offer(), Err(Refused::Closed));
+    }
+}
