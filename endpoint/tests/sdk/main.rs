@@ -7,3 +7,4 @@ mod ledger;
 mod limits;
 mod operations;
 mod process;
+mod reshard;
