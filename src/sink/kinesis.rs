@@ -2,16 +2,17 @@
 //!
 //! It makes one attempt a call: the SDK's own retries are off, because the lanes retry, in order.
 
+mod body;
 mod target;
 mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
+use aws_sdk_kinesis::types::PutRecordsResultEntry;
 use tokio::sync::Mutex;
 use tracing::debug;
 
@@ -68,21 +69,24 @@ impl Kinesis {
             },
             Look::No => {}
         }
-        let entries = records.iter().map(|record| {
-            PutRecordsRequestEntry::builder()
-                .partition_key(&*record.lane.name)
-                .explicit_hash_key(record.lane.slice.start().to_string())
-                .data(Blob::new(record.data.as_slice()))
-                .build()
-                .expect("a record has data")
-        });
-        let request = connection.client.put_records().set_records(Some(entries.collect()));
+        let body = body::write(records, &self.target);
+        // The stream is named twice: the SDK chooses the endpoint by it.
+        let request = connection.client.put_records();
         let request = request
             .set_stream_arn(self.target.arn().map(str::to_owned))
             .set_stream_name(self.target.name().map(str::to_owned));
+        let request = request.customize().mutate_request(move |request| {
+            request.headers_mut().insert("content-length", body.len().to_string());
+            *request.body_mut() = body.clone().into();
+        });
         match request.send().await {
             Ok(answer) if answer.records().len() == records.len() => {
-                Ok(answer.records().iter().map(answer_of).collect())
+                let mut shards = HashSet::new();
+                Ok(answer
+                    .records()
+                    .iter()
+                    .map(|entry| answer_of(entry, &mut shards))
+                    .collect())
             }
             Ok(answer) => Err(PutError::Transient {
                 kind: "malformed_answer",
@@ -158,9 +162,17 @@ pub fn ignores_keys(stream: &str) -> String {
     )
 }
 
-fn answer_of(entry: &PutRecordsResultEntry) -> Answer {
+/// `shards` are those of the answer so far: many records share few.
+fn answer_of(entry: &PutRecordsResultEntry, shards: &mut HashSet<Arc<str>>) -> Answer {
     match entry.error_code() {
-        None => Answer::Accepted(entry.shard_id().map(Arc::from)),
+        None => Answer::Accepted(entry.shard_id().map(|shard| match shards.get(shard) {
+            Some(known) => known.clone(),
+            None => {
+                let new: Arc<str> = shard.into();
+                shards.insert(new.clone());
+                new
+            }
+        })),
         Some(THROTTLED) => Answer::Refused(THROTTLED),
         Some("InternalFailure") => Answer::Refused("InternalFailure"),
         Some(_) => Answer::Refused("other"),

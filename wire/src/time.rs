@@ -41,7 +41,7 @@ impl Timestamp {
     /// `2024-05-01T10:00:00.123456Z`: RFC 3339 in ASCII, of fixed width, so that texts sort as the instants do.
     pub fn rfc3339(self) -> [u8; 27] {
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        self.write(&mut text);
+        self.write(text.first_chunk_mut().expect("27 bytes hold 26"));
         text
     }
 
@@ -53,19 +53,35 @@ impl Timestamp {
         Zoneless(text)
     }
 
-    fn write(self, text: &mut [u8]) {
+    fn write(self, text: &mut [u8; 26]) {
         let seconds = self.0.div_euclid(1_000_000);
-        let second_of_day = seconds.rem_euclid(86_400);
+        let micros = self.0.rem_euclid(1_000_000) as u32;
+        let second_of_day = seconds.rem_euclid(86_400) as u32;
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-        write_digits(&mut text[0..4], year);
-        write_digits(&mut text[5..7], month);
-        write_digits(&mut text[8..10], day);
-        write_digits(&mut text[11..13], second_of_day / 3_600);
-        write_digits(&mut text[14..16], second_of_day / 60 % 60);
-        write_digits(&mut text[17..19], second_of_day % 60);
-        write_digits(&mut text[20..26], self.0.rem_euclid(1_000_000));
+        let mut pair = |at: usize, number: u32| text[at..at + 2].copy_from_slice(&PAIRS[number as usize]);
+        pair(0, year as u32 / 100);
+        pair(2, year as u32 % 100);
+        pair(5, month as u32);
+        pair(8, day as u32);
+        pair(11, second_of_day / 3_600);
+        pair(14, second_of_day / 60 % 60);
+        pair(17, second_of_day % 60);
+        pair(20, micros / 10_000);
+        pair(22, micros / 100 % 100);
+        pair(24, micros % 100);
     }
 }
+
+/// Two digits of every number below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
 
 /// An instant as [`Timestamp::zoneless`] writes it: ASCII of fixed width, so that texts sort as the instants do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +167,6 @@ fn digits(text: &[u8]) -> Result<i64, TimeError> {
         b'0'..=b'9' => Ok(number * 10 + i64::from(byte - b'0')),
         _ => Err(TimeError("not a digit where one must be")),
     })
-}
-
-fn write_digits(text: &mut [u8], mut number: i64) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {

@@ -74,6 +74,12 @@ impl Aggregate {
         }
     }
 
+    /// Has room for so many sealed bytes, as far as its limit allows, so that it need not grow on the way there.
+    pub fn reserve(&mut self, bytes: usize) {
+        let room = bytes.min(self.limit_bytes).saturating_sub(self.bytes.len());
+        self.bytes.reserve_exact(room);
+    }
+
     /// True where a user record of so many bytes can be pushed.
     pub fn fits(&self, data_len: usize) -> bool {
         self.len()
