@@ -34,8 +34,10 @@ pub(crate) enum State {
     Ready,
     /// Its head is in a request.
     UnderWay,
-    /// Its head waits out a backoff or its shard's pace.
+    /// Its head waits out a backoff.
     Waiting(Instant),
+    /// Its head stands in line before its shard.
+    InLine,
 }
 
 /// A record in line, and its place in the spool where it came from there.
@@ -66,6 +68,8 @@ pub(crate) struct Lane {
     pub company: usize,
     /// The shard that took the lane's last record.
     pub shard: Option<Arc<str>>,
+    /// Its turn came, and its shard's pace has paid for its head.
+    pub paid: bool,
     /// Older lanes over the same hashes whose spooled records go first.
     pub blockers: u32,
     /// In order; the head is the record under way.
@@ -83,6 +87,8 @@ pub(crate) struct Lane {
     /// Bytes of memory held: open, queued, pending and being appended.
     pub bytes: usize,
     open: Option<Open>,
+    /// Bytes of the last sealed aggregate: about what the next one will need.
+    room: usize,
     /// Number of the next record to be sealed.
     number: u64,
 }
@@ -124,6 +130,7 @@ impl Lane {
             failed: 0,
             company: usize::MAX,
             shard: None,
+            paid: false,
             blockers: 0,
             queue: VecDeque::new(),
             pending: VecDeque::new(),
@@ -133,6 +140,7 @@ impl Lane {
             fetched: None,
             bytes: 0,
             open: None,
+            room: 0,
             number: 1,
         }
     }
@@ -212,7 +220,10 @@ impl Lane {
             .into_iter()
             .map(|limit| Aggregate::new(&key.name, start, limit, self.identity(packing.producer)))
             .find(|aggregate| aggregate.fits(json.len()))
-            .map(Body::Aggregate)
+            .map(|mut aggregate| {
+                aggregate.reserve(self.room);
+                Body::Aggregate(aggregate)
+            })
             .ok_or(TooLarge)
     }
 
@@ -226,6 +237,7 @@ impl Lane {
             Body::Aggregate(aggregate) => aggregate.seal(),
             Body::Plain(data) => data,
         };
+        self.room = data.len();
         let record = Record {
             lane: self.key.clone(),
             identity,

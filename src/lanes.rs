@@ -11,12 +11,13 @@ use wire::{LaneName, Sensor, Timestamp};
 use crate::backoff::Backoff;
 use crate::lane::{Arrival, Lane, Packing, Queued, State};
 use crate::ledger::{DeadLetter, Ledger};
-use crate::pace::Paces;
+use crate::pace::{Paces, Turn};
 use crate::record::{LaneKey, Record};
 use crate::request::{MAX_RECORDS, Request};
 use crate::sink::{Answer, PutError, THROTTLED};
 use crate::source::{Batch, Receipt};
 use crate::spool::Position;
+use crate::waits::Due;
 
 /// How lanes pack, wait and share memory.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +53,11 @@ pub struct Lanes {
     ready: VecDeque<usize>,
     /// Since when the first of them has waited for company.
     ready_since: Option<Instant>,
-    delayed: BinaryHeap<Reverse<(Instant, usize)>>,
+    pub(crate) delayed: BinaryHeap<Reverse<(Instant, Due)>>,
     /// Lanes that opened a record, and when, oldest first.
     opened: VecDeque<(Instant, usize)>,
     requests: usize,
-    paces: Paces,
+    pub(crate) paces: Paces,
     random: ChaCha8Rng,
     json: Vec<u8>,
 }
@@ -150,23 +151,22 @@ impl Lanes {
             let lane = &mut self.table[index];
             let Some(head) = lane.queue.front().filter(|_| lane.state == State::Ready) else {
                 lane.state = State::Idle;
+                lane.paid = false;
                 continue;
             };
             if request.records.len() == MAX_RECORDS || !request.take(index, &head.record, lane.company) {
                 self.ready.push_front(index);
                 break;
             }
-            let paced = lane
-                .shard
-                .as_ref()
-                .map_or(Ok(()), |shard| self.paces.take(shard, head.record.bytes(), now));
-            match paced {
-                Ok(()) => lane.state = State::UnderWay,
-                Err(later) => {
-                    request.leave();
-                    lane.state = State::Waiting(later);
-                    self.delayed.push(Reverse((later, index)));
-                }
+            lane.state = State::UnderWay;
+            if let Some(shard) = &lane.shard
+                && !std::mem::take(&mut lane.paid)
+                && let Turn::InLine(first) = self.paces.take(shard, index, head.record.bytes(), now)
+            {
+                request.leave();
+                lane.state = State::InLine;
+                self.delayed
+                    .extend(first.map(|at| Reverse((at, Due::Line(shard.clone())))));
             }
         }
         self.ready_since = (!self.ready.is_empty()).then_some(now);
@@ -368,17 +368,6 @@ impl Lanes {
             || since + self.limits.linger <= now
     }
 
-    fn end_waits(&mut self, now: Instant) {
-        while let Some(Reverse((until, index))) = self.delayed.peek().copied()
-            && until <= now
-        {
-            self.delayed.pop();
-            if self.table[index].state == State::Waiting(until) {
-                self.rest(index, now);
-            }
-        }
-    }
-
     fn accepted(&mut self, index: usize, shard: Option<Arc<str>>, now: Instant, outcome: &mut Outcome) {
         if let Some(shard) = shard {
             self.paces.accepted(&shard, now);
@@ -408,11 +397,11 @@ impl Lanes {
         lane.failed = lane.failed.saturating_add(1);
         let until = now + self.limits.backoff.delay(lane.failed, &mut self.random);
         lane.state = State::Waiting(until);
-        self.delayed.push(Reverse((until, index)));
+        self.delayed.push(Reverse((until, Due::Lane(index))));
     }
 
     /// The lane has nothing under way any more.
-    fn rest(&mut self, index: usize, now: Instant) {
+    pub(crate) fn rest(&mut self, index: usize, now: Instant) {
         self.table[index].state = State::Idle;
         self.freed(index, now);
     }

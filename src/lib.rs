@@ -44,6 +44,7 @@ pub mod spool;
 pub mod systemd;
 /// What is wrong with the sink or the spool, said in time.
 pub mod trouble;
+mod waits;
 
 /// A size in bytes as people write it.
 pub mod byte_size;

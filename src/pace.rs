@@ -1,6 +1,6 @@
 //! How fast each shard is fed: additive increase, multiplicative decrease, never above what Kinesis gives a shard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const DECREASE_INTERVAL: Duration = Duration::from_millis(200);
 /// long before, so nothing changes for it.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
+/// A line moves on in steps of several records, so that a long one does not keep the processor busy.
+const LEAST_WAIT: Duration = Duration::from_millis(10);
+
 /// The pace of every shard seen so far.
 #[derive(Debug, Default)]
 pub struct Paces {
@@ -33,23 +36,52 @@ struct Pace {
     bytes: f64,
     refilled: Instant,
     decreased: Instant,
+    /// Lanes whose record has to wait, first come, first served.
+    line: VecDeque<usize>,
+}
+
+/// Whether a lane may send its record now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may.
+    Now,
+    /// It stands in line before its shard. Who is first in line is told when the line moves on.
+    InLine(Option<Instant>),
 }
 
 impl Paces {
-    /// Takes the allowance for one record from its shard's pace, or says when to ask again.
-    pub fn take(&mut self, shard: &Arc<str>, bytes: usize, now: Instant) -> Result<(), Instant> {
+    /// Takes the allowance for one record of a lane from its shard's pace, or puts the lane in line.
+    pub fn take(&mut self, shard: &str, lane: usize, bytes: usize, now: Instant) -> Turn {
         let Some(pace) = self.shards.get_mut(shard) else {
-            return Ok(());
+            return Turn::Now;
         };
         pace.refill(now);
-        if pace.records < 0.0 || pace.bytes < 0.0 {
-            let wait = (-pace.records / (SHARD_RECORDS_PER_SECOND * pace.rate))
-                .max(-pace.bytes / (SHARD_BYTES_PER_SECOND * pace.rate));
-            return Err(now + Duration::from_secs_f64(wait.max(0.001)));
+        if pace.line.is_empty() && !pace.is_spent() {
+            pace.spend(bytes);
+            return Turn::Now;
         }
-        pace.records -= 1.0;
-        pace.bytes -= bytes as f64;
-        Ok(())
+        pace.line.push_back(lane);
+        Turn::InLine((pace.line.len() == 1).then(|| pace.turn(now)))
+    }
+
+    /// The first lane in line, where the pace allows its record now. What it sends is to be spent.
+    pub fn next_in_line(&mut self, shard: &str, now: Instant) -> Option<usize> {
+        let pace = self.shards.get_mut(shard)?;
+        pace.refill(now);
+        if pace.is_spent() { None } else { pace.line.pop_front() }
+    }
+
+    /// Takes the allowance for the record of a lane that was first in line.
+    pub fn spend(&mut self, shard: &str, bytes: usize) {
+        if let Some(pace) = self.shards.get_mut(shard) {
+            pace.spend(bytes);
+        }
+    }
+
+    /// When the line before the shard moves on, where there is one.
+    pub fn next_turn(&self, shard: &str, now: Instant) -> Option<Instant> {
+        let pace = self.shards.get(shard).filter(|pace| !pace.line.is_empty())?;
+        Some(pace.turn(now))
     }
 
     /// The shard took a record.
@@ -94,7 +126,24 @@ impl Pace {
             bytes,
             refilled: now,
             decreased: now,
+            line: VecDeque::new(),
         }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.records < 0.0 || self.bytes < 0.0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.records -= 1.0;
+        self.bytes -= bytes as f64;
+    }
+
+    fn turn(&self, now: Instant) -> Instant {
+        let wait = (-self.records / (SHARD_RECORDS_PER_SECOND * self.rate))
+            .max(-self.bytes / (SHARD_BYTES_PER_SECOND * self.rate))
+            .max(0.0);
+        now + Duration::from_secs_f64(wait).max(LEAST_WAIT)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -116,9 +165,16 @@ mod tests {
     fn offered(paces: &mut Paces, shard: &Arc<str>, bytes: usize, start: Instant, seconds: u64) -> u64 {
         let (mut now, mut taken) = (start, 0);
         while now < start + Duration::from_secs(seconds) {
-            match paces.take(shard, bytes, now) {
-                Ok(()) => taken += 1,
-                Err(later) => now = later,
+            match paces.take(shard, 0, bytes, now) {
+                Turn::Now => taken += 1,
+                Turn::InLine(later) => {
+                    now = later.expect("nobody else stands in line");
+                    while paces.next_in_line(shard, now).is_none() {
+                        now = paces.next_turn(shard, now).expect("there is a line");
+                    }
+                    paces.spend(shard, bytes);
+                    taken += 1;
+                }
             }
         }
         taken
@@ -147,8 +203,8 @@ mod tests {
             paces.throttled(&shard, now);
         }
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("s", 0.5)]);
-        assert!(paces.take(&shard, 1_000, now).is_ok());
-        assert!(paces.take(&shard, 1_000, now).is_err(), "the burst is gone");
+        assert_eq!(paces.take(&shard, 0, 1_000, now), Turn::Now);
+        assert_ne!(paces.take(&shard, 0, 1_000, now), Turn::Now, "the burst is gone");
         paces.accepted(&shard, now + Duration::from_secs(6));
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("s", 1.0)]);
     }
@@ -162,7 +218,7 @@ mod tests {
         for _ in 0..60 {
             now += Duration::from_secs(10);
             paces.accepted(&child, now);
-            assert!(paces.take(&child, 1_000, now).is_ok());
+            assert_eq!(paces.take(&child, 0, 1_000, now), Turn::Now);
         }
         assert_eq!(paces.forget(now).collect::<Vec<_>>(), [parent]);
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("child", 1.0)]);
@@ -178,5 +234,33 @@ mod tests {
         }
         assert!(paces.rates().all(|(_, rate)| rate >= LEAST_RATE));
         assert!(offered(&mut paces, &shard, 100, now, 10) > 100);
+    }
+
+    #[test]
+    fn a_line_is_served_in_its_order_and_nobody_jumps_it() {
+        let (mut paces, shard, start) = (Paces::default(), Arc::from("s"), Instant::now());
+        paces.throttled(&shard, start);
+        assert_eq!(paces.take(&shard, 0, 100, start), Turn::Now);
+        let Turn::InLine(Some(mut now)) = paces.take(&shard, 1, 100, start) else {
+            panic!("the first in line is told when it moves on");
+        };
+        for lane in 2..1_000 {
+            assert_eq!(paces.take(&shard, lane, 100, start), Turn::InLine(None));
+        }
+        let (mut served, mut steps) = (Vec::new(), 0);
+        while served.len() < 999 {
+            steps += 1;
+            while let Some(lane) = paces.next_in_line(&shard, now) {
+                paces.spend(&shard, 100);
+                served.push(lane);
+            }
+            let Some(later) = paces.next_turn(&shard, now) else {
+                break;
+            };
+            assert_ne!(paces.take(&shard, 1_000, 100, now), Turn::Now, "it would jump the line");
+            now = later;
+        }
+        assert!(served.iter().take(999).copied().eq(1..1_000));
+        assert!(steps <= 250, "a step serves several: {steps}");
     }
 }

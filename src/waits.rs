@@ -1,0 +1,51 @@
+//! What lanes wait for: the end of their backoff, or their turn in the line before a shard.
+
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::lane::State;
+use crate::lanes::Lanes;
+
+/// What is due at an instant.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A lane has waited out its backoff.
+    Lane(usize),
+    /// The line before a shard moves on.
+    Line(Arc<str>),
+}
+
+impl Lanes {
+    /// Lets go on whatever has waited long enough.
+    pub(crate) fn end_waits(&mut self, now: Instant) {
+        while let Some((until, due)) = self.due(now) {
+            match due {
+                Due::Lane(index) if self.table[index].state == State::Waiting(until) => self.rest(index, now),
+                Due::Lane(_) => {}
+                Due::Line(shard) => self.move_on(shard, now),
+            }
+        }
+    }
+
+    fn due(&mut self, now: Instant) -> Option<(Instant, Due)> {
+        let first = self.delayed.peek_mut()?;
+        (first.0.0 <= now).then(|| PeekMut::pop(first).0)
+    }
+
+    /// Whose turn has come in the line before a shard may join the next request.
+    fn move_on(&mut self, shard: Arc<str>, now: Instant) {
+        while let Some(index) = self.paces.next_in_line(&shard, now) {
+            self.rest(index, now);
+            let lane = &mut self.table[index];
+            if let (State::Ready, Some(head)) = (lane.state, lane.queue.front()) {
+                self.paces.spend(&shard, head.record.bytes());
+                lane.paid = true;
+            }
+        }
+        if let Some(at) = self.paces.next_turn(&shard, now) {
+            self.delayed.push(Reverse((at, Due::Line(shard))));
+        }
+    }
+}
