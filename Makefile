@@ -89,6 +89,12 @@ bars: lambda ## The figures of docs/figures.md, measured here
 	$(CARGO) bench --locked -p temp-ingest-lambda --no-default-features --bench handler
 	python3 scripts/measure_start.py $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
+.PHONY: bench
+bench: $(BENCH_PYTHON) ## What a reading costs from generation to acknowledged request, ours and others'; memory; spool
+	$(CARGO) build --release --locked -p temp-ingest -p temp-ingest-endpoint --bin temp-ingest --bin kinesis-endpoint --example naive
+	$(BENCH_PYTHON) scripts/bench_put.py $(addprefix $(or $(CARGO_TARGET_DIR),target)/release/,\
+		temp-ingest examples/naive kinesis-endpoint)
+
 .PHONY: bench-detect
 bench-detect: $(BENCH_PYTHON) ## How good detection is: the Numenta benchmark (NAB=DIR), GutenTAG, injected faults; ns, bytes
 	$(CARGO) build --release --locked --bin temp-ingest --example faults
@@ -102,6 +108,14 @@ $(BENCH_PYTHON): requirements-bench.txt
 	python3 -m venv --clear target/bench-venv
 	$(BENCH_PYTHON) -m pip install --quiet --requirement requirements-bench.txt
 	touch $@
+
+.PHONY: deny
+deny: ## Licences, sources and duplicates of all we build on; known vulnerabilities with ADVISORIES=1 (needs cargo-deny)
+	$(CARGO) deny check --hide-inclusion-graph licenses bans sources $(if $(ADVISORIES),advisories)
+
+.PHONY: mutants
+mutants: ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
+	$(CARGO) mutants --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for a minute each (needs nightly and cargo-fuzz)

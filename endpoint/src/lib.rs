@@ -4,6 +4,8 @@
 //! It knows nothing of the rest of this workspace, so that both cannot be wrong in the same way. It never serves
 //! anything but 127.0.0.1. Read in this order:
 
+/// One that does no work.
+pub mod blind;
 /// What changes a running endpoint.
 pub mod command;
 /// How an endpoint starts.
@@ -33,6 +35,7 @@ mod state;
 mod stream;
 mod throttle;
 
+pub use blind::Blind;
 pub use command::{Command, Credentials};
 pub use config::{Config, Strategy};
 pub use fault::{Chances, Fault, Step};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use endpoint::{Config, Endpoint, Fault, Strategy};
+use endpoint::{Blind, Config, Endpoint, Fault, Strategy};
 
 /// A Kinesis endpoint on 127.0.0.1 that refuses, delays and breaks on demand.
 #[derive(Parser)]
@@ -51,6 +51,9 @@ struct Arguments {
     /// Keeps accepted records in memory, for GetRecords
     #[arg(long)]
     keep: bool,
+    /// Does no work: accepts everything without reading it, for benchmarks; nothing else then counts
+    #[arg(long)]
+    blind: bool,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    if arguments.blind {
+        let blind = Blind::start(arguments.port)?;
+        writeln!(io::stdout(), "{}", blind.url())?;
+        wait()?;
+        writeln!(io::stdout(), "{}", serde_json::to_string(&blind.seen())?)?;
+        return Ok(());
+    }
     let endpoint = Endpoint::start(Config {
         port: arguments.port,
         stream: arguments.stream,
@@ -87,12 +97,16 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         ..Config::default()
     })?;
     writeln!(io::stdout(), "{}", endpoint.url())?;
+    wait()?;
+    writeln!(io::stdout(), "{}", serde_json::to_string(&endpoint.stop())?)?;
+    Ok(())
+}
+
+fn wait() -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(stopped())?;
-    writeln!(io::stdout(), "{}", serde_json::to_string(&endpoint.stop())?)?;
-    Ok(())
+        .block_on(stopped())
 }
 
 /// Returns on SIGTERM or SIGINT.
