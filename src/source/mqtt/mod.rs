@@ -42,10 +42,10 @@ pub(super) use plan::KEYS;
 pub(super) use plan::Plan;
 pub use plan::Protocol;
 
-/// The longest wait before the second round of all servers, and before any.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A connection that lasted so long was a good one.
-const GOOD: Duration = Duration::from_secs(30);
+/// The longest wait before the second round of all servers, and before any: a broker that is back is soon found.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// A connection that lasted so long was a good one. Two clients of one id end each other's sooner, and wait ever longer.
+const GOOD: Duration = Duration::from_secs(5);
 /// While trouble lasts it is said again so often.
 const REMIND: Duration = Duration::from_secs(60);
 
