@@ -172,7 +172,7 @@ impl Origin {
     /// Loads from here, then from the environment, and checks all of it.
     pub fn load(&self) -> Result<Loaded, Invalid> {
         let variables = environment::Variables::of_process().map_err(Invalid)?;
-        match self {
+        let settings = match self {
             Self::Embedded => read(&self.to_string(), EMBEDDED_DEFAULT, &variables),
             Self::File(path) => {
                 let text = fs::read_to_string(path).map_err(|error| {
@@ -184,8 +184,14 @@ impl Origin {
                 })?;
                 read(&self.to_string(), &text, &variables)
             }
+        }?;
+        if settings.sink == Sink::Kinesis {
+            let problems = environment::check_endpoints(std::env::vars_os());
+            if !problems.is_empty() {
+                return Err(Invalid(problems));
+            }
         }
-        .map(|settings| Loaded {
+        Ok(Loaded {
             settings,
             origin: self.clone(),
         })
