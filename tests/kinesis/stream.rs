@@ -140,7 +140,9 @@ async fn a_stream_deleted_and_made_again_with_fewer_shards() {
 async fn a_stream_made_again_with_strategy_auto_is_refused_by_name() {
     let scene = Scene::new(50, 20_000, Config::default());
     let endpoint = &scene.endpoint;
-    let mut daemon = Daemon::start(scene.path(), &scene.config("", ""), Some(&endpoint.url()), &[]);
+    // A second request could be between the look at the old stream and its put.
+    let config = scene.config("", "max_requests = 1");
+    let mut daemon = Daemon::start(scene.path(), &config, Some(&endpoint.url()), &[]);
     endpoint.until(|counters| counters.accepted >= 100).await;
     endpoint.apply(Command::DeleteStream).unwrap();
     daemon.logged("waiting for the sink");
