@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, timeout};
@@ -55,7 +55,9 @@ where
     let stream = TokioIo::new(Timed::new(stream, pulse, limits.patience));
     // What is a little too long is told by name; what is far too long gets a bare 431.
     let mut connection = http1::Builder::new()
-        .header_read_timeout(None)
+        .timer(TokioTimer::new())
+        // Never reached, but without it a connection that falls idle is not read from, and its silence not seen.
+        .header_read_timeout(limits.patience.idle + limits.patience.headers)
         .max_buf_size((2 * limits.headers).max(LEAST_BUFFER))
         .serve_connection(stream, service);
     tokio::select! {
