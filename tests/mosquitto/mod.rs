@@ -5,8 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
+
+use crate::support::PATIENCE;
 
 /// A running broker.
 pub struct Broker {
@@ -44,9 +47,13 @@ impl Broker {
 
     /// Ends it as its service manager does: it keeps what it holds.
     pub fn stop(&mut self) {
-        let stopped = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(stopped.success());
-        self.child.wait().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        // Mosquitto says that it runs a moment before it heeds signals, and forgets one that comes in between.
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "mosquitto does not end");
+            let stopped = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+            assert!(stopped.success());
+        }
     }
 
     /// Starts it again, with what it kept.
