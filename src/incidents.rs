@@ -336,6 +336,7 @@ fn transition_json(transition: &Transition) -> Json {
         match value {
             Value::Scalar(number) => (*number).into(),
             Value::Vector(numbers) => numbers.to_vec().into(),
+            Value::Event(fields) => serde_json::from_str(fields.as_json()).unwrap_or(Json::Null),
         }
     };
     let range = |range: Option<(f64, f64)>| range.map(|(lowest, highest)| [lowest, highest]);

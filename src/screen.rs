@@ -67,6 +67,7 @@ fn worded(reading: &Reading) -> String {
         .unwrap_or_default();
     match reading.value() {
         Value::Scalar(value) => format!("{value:.1}{unit}"),
+        Value::Event(fields) => fields.as_json().into(),
         Value::Vector(values) => format!("{} values{unit}", values.len()),
     }
 }

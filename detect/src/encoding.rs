@@ -18,9 +18,9 @@ pub mod timestamp {
     }
 }
 
-/// A [`wire::Value`] as a list of numbers and whether it is a vector.
+/// A [`wire::Value`] as its numbers and whether it is a vector, or as the JSON of its event.
 pub mod value {
-    use wire::Value;
+    use wire::{Fields, Value};
 
     use super::*;
 
@@ -28,12 +28,14 @@ pub mod value {
     enum Form {
         Scalar(f64),
         Vector(Vec<f64>),
+        Event(Box<str>),
     }
 
     pub fn serialize<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Value::Scalar(number) => Form::Scalar(*number),
             Value::Vector(numbers) => Form::Vector(numbers.to_vec()),
+            Value::Event(fields) => Form::Event(fields.as_json().into()),
         }
         .serialize(serializer)
     }
@@ -42,20 +44,13 @@ pub mod value {
         let value = match Form::deserialize(deserializer)? {
             Form::Scalar(number) => Value::Scalar(number),
             Form::Vector(numbers) => Value::Vector(numbers.into()),
+            Form::Event(json) => return Fields::parse(&json).map(Value::Event).map_err(D::Error::custom),
         };
-        let numbers = numbers(&value);
+        let numbers = value.numbers();
         if numbers.is_empty() || numbers.iter().any(|number| !number.is_finite()) {
             return Err(D::Error::custom("a value that is empty or not finite"));
         }
         Ok(value)
-    }
-
-    /// The numbers of a value, one or many.
-    pub fn numbers(value: &Value) -> &[f64] {
-        match value {
-            Value::Scalar(number) => std::slice::from_ref(number),
-            Value::Vector(numbers) => numbers,
-        }
     }
 }
 

@@ -74,6 +74,7 @@ impl Journal {
     /// A reading, `step` microseconds after the previous one of its sensor, or after the epoch where it is the first.
     pub(crate) fn reading(&mut self, index: u32, step: i64, value: &Value) {
         match value {
+            Value::Event(_) => unreachable!("an event moves no sensor"),
             Value::Vector(numbers) => {
                 self.head(VECTOR, index);
                 self.varint(zigzag(step));
@@ -287,7 +288,7 @@ mod tests {
             for operation in Operations::of(&bytes).unwrap() {
                 let Operation::Reading { index: i, step: s, value } = operation.unwrap() else { panic!("not a reading") };
                 prop_assert_eq!((i, s), (index, step));
-                read.extend(encoding::value::numbers(&value).iter().map(|number| number.to_bits()));
+                read.extend(value.numbers().iter().map(|number| number.to_bits()));
             }
             let expected: Vec<u64> = numbers.iter().chain(&numbers).map(|number| number.to_bits()).collect();
             prop_assert_eq!(read, expected);

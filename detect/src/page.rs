@@ -25,7 +25,7 @@ const VERSION: u8 = 2;
 pub struct Folded {
     /// Whether it moved the state.
     pub disposition: Disposition,
-    /// On the seeds' scale, where 2 is an alert; 0 where it is late.
+    /// On the seeds' scale, where 2 is an alert; 0 where it was not judged.
     pub score: f64,
     /// The lowest and the highest value that would have been usual, where the detector knows.
     pub expected: Option<(f64, f64)>,
@@ -42,6 +42,20 @@ pub enum Disposition {
     Fresh,
     /// Not newer than its sensor's last one: repeated or out of order. It moved nothing.
     Late,
+    /// An event: nothing to judge by itself.
+    Event,
+}
+
+impl Folded {
+    fn unjudged(disposition: Disposition, incident: Option<Timestamp>) -> Self {
+        Self {
+            disposition,
+            score: 0.0,
+            expected: None,
+            kinds: Kinds::NONE,
+            incident,
+        }
+    }
 }
 
 /// The state of all sensors that share a partition key.
@@ -97,17 +111,14 @@ impl Page {
         journal: &mut Journal,
         events: &mut Vec<Event>,
     ) -> Folded {
+        if let Value::Event(_) = reading.value() {
+            return Folded::unjudged(Disposition::Event, None);
+        }
         let known = self.index.get(reading.sensor().id()).copied();
         let track = known.and_then(|index| self.state.tracks[index as usize].as_ref());
         let previous = track.and_then(Track::time);
         if previous.is_some_and(|previous| reading.time() <= previous) {
-            return Folded {
-                disposition: Disposition::Late,
-                score: 0.0,
-                expected: None,
-                kinds: Kinds::NONE,
-                incident: track.and_then(Track::incident),
-            };
+            return Folded::unjudged(Disposition::Late, track.and_then(Track::incident));
         }
         let described = track
             .is_some_and(|track| Arc::ptr_eq(&track.sensor, reading.sensor()) || track.sensor == *reading.sensor());

@@ -100,7 +100,7 @@ impl Track {
             wrong: false,
         };
         let was_silent = self.detectors.silence.broken;
-        let finding = self.detectors.observe(&context, encoding::value::numbers(value));
+        let finding = self.detectors.observe(&context, value.numbers());
         let same = self.follow(time, value, now);
         if was_silent && let Some(incident) = &mut self.incident {
             incident.hold(time, now);

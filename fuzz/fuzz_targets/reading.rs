@@ -16,7 +16,7 @@ fuzz_target!(|json: &[u8]| {
     assert_eq!(decoded.identity, again.identity);
     assert_eq!(decoded.reading.time(), again.reading.time());
     assert_eq!(decoded.reading.value(), again.reading.value());
-    // A vector has no place in the device form, so only then the sensor may differ: in its form.
+    // Of the device form comes no event. A vector has no place in it, so only then the sensor may differ: in its form.
     let device_vector =
         decoded.reading.sensor().form() == Form::Device && matches!(decoded.reading.value(), Value::Vector(_));
     let sensor = decoded.reading.sensor().as_ref().clone();

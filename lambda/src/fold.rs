@@ -112,8 +112,10 @@ impl<'a> Fold<'a> {
         match folded.disposition {
             Disposition::Fresh => self.result.counts.readings += 1,
             Disposition::Late => self.result.counts.late += 1,
+            Disposition::Event => self.result.counts.events += 1,
         }
-        if self.scores_wanted {
+        // Only numbers have scores.
+        if self.scores_wanted && folded.disposition != Disposition::Event {
             self.result.scores.push(Scored {
                 reading: reading.clone(),
                 score: fresh.then_some(folded.score),

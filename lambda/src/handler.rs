@@ -89,6 +89,8 @@ pub struct Counts {
     pub readings: u64,
     /// Readings not newer than the last one of their sensor.
     pub late: u64,
+    /// Readings that are events: no numbers.
+    pub events: u64,
     /// Records whose readings the page had folded before.
     pub repeated_records: u64,
     /// Readings, or whole records, that cannot be read, by reason.
@@ -112,6 +114,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.readings += other.readings;
         self.late += other.late;
+        self.events += other.events;
         self.repeated_records += other.repeated_records;
         for (reason, count) in &other.poison {
             *self.poison.entry(reason).or_default() += count;

@@ -15,6 +15,7 @@ pub fn utc(time: Timestamp) -> String {
 pub fn value(value: &Value) -> String {
     match value {
         Value::Scalar(number) => number.to_string(),
+        Value::Event(fields) => fields.as_json().to_owned(),
         Value::Vector(numbers) => {
             let shown: Vec<String> = numbers.iter().take(6).map(|number| rounded(*number)).collect();
             match numbers.len() {

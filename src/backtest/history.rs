@@ -74,7 +74,7 @@ impl<'a> History<'a> {
             .page
             .fold(reading, self.settings, &mut self.journal, &mut self.events);
         let fresh = folded.disposition == Disposition::Fresh;
-        self.summary.late += u64::from(!fresh);
+        self.summary.late += u64::from(folded.disposition == Disposition::Late);
         let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             if let Event::Incident(transition) = event {

@@ -89,6 +89,7 @@ impl<R: Read> Lines<R> {
 fn show(value: &Value, text: &mut String) {
     let written = match value {
         Value::Scalar(number) => write!(text, "{number}"),
+        Value::Event(fields) => write!(text, "{}", fields.as_json()),
         Value::Vector(numbers) => {
             text.push('[');
             let mut written = Ok(());

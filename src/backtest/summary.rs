@@ -330,5 +330,6 @@ fn numbers<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Erro
     match value {
         Value::Scalar(number) => serializer.serialize_f64(*number),
         Value::Vector(numbers) => numbers.serialize(serializer),
+        Value::Event(fields) => serializer.serialize_str(fields.as_json()),
     }
 }

@@ -206,7 +206,7 @@ mod tests {
     fn scalar(reading: &Reading) -> f64 {
         match reading.value() {
             Value::Scalar(value) => *value,
-            Value::Vector(_) => f64::NAN,
+            _ => f64::NAN,
         }
     }
 

@@ -48,7 +48,7 @@ fn values(batches: &[Batch]) -> Vec<u64> {
     readings
         .map(|reading| match reading.value() {
             Value::Scalar(value) => *value as u64,
-            Value::Vector(_) => u64::MAX,
+            _ => u64::MAX,
         })
         .collect()
 }

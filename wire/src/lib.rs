@@ -4,6 +4,8 @@
 
 /// Many readings of one lane in one Kinesis record, in the format of the Kinesis Producer Library.
 pub mod aggregate;
+/// What an event says.
+pub mod fields;
 /// Who packed a record, and its number under that producer.
 pub mod identity;
 /// Readings as JSON.
@@ -17,6 +19,7 @@ pub mod sensor;
 /// An instant, in microseconds of UTC.
 pub mod time;
 
+pub use fields::{FieldValue, Fields};
 pub use identity::{Identity, ProducerId};
 pub use lane::LaneName;
 pub use reading::{Reading, Value};

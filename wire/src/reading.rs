@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Sensor, Timestamp};
+use crate::{Fields, Sensor, Timestamp};
 
 /// One observation of one sensor at one instant. Cloning it allocates nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,13 +12,26 @@ pub struct Reading {
     value: Value,
 }
 
-/// What was observed. Every number is finite.
+/// What was observed. Every number is finite. Cloning it allocates nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// One number, in the sensor's unit.
     Scalar(f64),
     /// Several numbers observed at once; never empty.
     Vector(Arc<[f64]>),
+    /// No number, but something that happened.
+    Event(Fields),
+}
+
+impl Value {
+    /// Its numbers, one or many; an event has none.
+    pub fn numbers(&self) -> &[f64] {
+        match self {
+            Self::Scalar(number) => std::slice::from_ref(number),
+            Self::Vector(numbers) => numbers,
+            Self::Event(_) => &[],
+        }
+    }
 }
 
 /// The most numbers a vector may hold.
@@ -41,13 +54,10 @@ pub enum ValueError {
 impl Reading {
     /// What `sensor` observed at `time`; refused where a number is not finite, or a vector empty or too long.
     pub fn new(sensor: Arc<Sensor>, time: Timestamp, value: Value) -> Result<Self, ValueError> {
-        let numbers = match &value {
-            Value::Scalar(number) => std::slice::from_ref(number),
-            Value::Vector(numbers) => numbers,
-        };
+        let numbers = value.numbers();
         match numbers.iter().find(|number| !number.is_finite()) {
             Some(number) => Err(ValueError::NotFinite(*number)),
-            None if numbers.is_empty() => Err(ValueError::Empty),
+            None if numbers.is_empty() && !matches!(value, Value::Event(_)) => Err(ValueError::Empty),
             None if numbers.len() > MAX_NUMBERS => Err(ValueError::TooMany(numbers.len())),
             None => Ok(Self { sensor, time, value }),
         }

@@ -26,11 +26,12 @@ pub struct Bounds {
 /// The JSON shape a sensor's readings are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
-    /// `sensor`, `time`, `kind`, `unit`, `value`, `lowest`, `highest`, `group`.
+    /// `sensor`, `time`, `kind`, `unit`, `value` (of an event: `event`), `lowest`, `highest`, `group`.
     #[default]
     General,
     /// Seed A's: `timestamp`, `datatype`, `value`, `deviceid`, `date`, `lowest_temp`, `highest_temp`; after them `unit`
-    /// and `group`, for sensors that have them. It has no place for vectors, which are written in the general form.
+    /// and `group`, for sensors that have them. It has no place for vectors and events, which are written in the general
+    /// form.
     Device,
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use wire::fields::{FieldValue, FieldsWriter};
 use wire::json::{DecodeError, Decoded, Decoder, encode};
-use wire::{Bounds, Form, Identity, ProducerId, Reading, Sensor, Timestamp, Value};
+use wire::{Bounds, Fields, Form, Identity, ProducerId, Reading, Sensor, Timestamp, Value};
 
 /// SPEC.md, seed A.
 const SEED_A: &str = r#"{"timestamp": "2024-05-01 10:00:00.123456", "datatype": "Temperature", "value": 97.3, "deviceid": "DHT_001", "date": "2024-05-01", "lowest_temp": 96, "highest_temp": 101}"#;
@@ -113,6 +114,80 @@ fn a_vector_of_a_device_is_written_in_the_general_form() {
         json,
         r#"{"sensor":"d","time":"2024-05-01T10:00:00.123456Z","kind":"t","value":[1]}"#
     );
+}
+
+const EVENT: &str = r#"{"sensor":"site-1","time":"2024-05-01T10:00:00.123456Z","kind":"clickstream","event":{"browseraction":"Click","bytes":1e3,"bot":false},"group":"shop"}"#;
+
+#[test]
+fn an_event_is_read_and_written_byte_for_byte() {
+    let decoded = read(EVENT);
+    let Value::Event(fields) = decoded.reading.value() else {
+        panic!("not an event: {decoded:?}")
+    };
+    assert_eq!(fields.get("browseraction"), Some(FieldValue::Text("Click".into())));
+    assert_eq!(fields.get("bytes"), Some(FieldValue::Number(1000.0)));
+    assert_eq!(fields.get("bot"), Some(FieldValue::Boolean(false)));
+    assert_eq!(fields.get("click"), None);
+    assert_eq!(written(&decoded.reading, None), EVENT);
+    let wide = EVENT
+        .replace(",\"b", " ,\t\"b")
+        .replace("Click\"", "Click\" , \"gone\" : null ");
+    assert_eq!(written(&read(&wide).reading, None), EVENT);
+}
+
+#[test]
+fn an_event_beside_a_value_is_a_field_of_others_and_in_the_device_form_none_at_all() {
+    let both = EVENT.replace("\"group\"", "\"value\":7,\"group\"");
+    assert_eq!(read(&both).reading.value(), &Value::Scalar(7.0));
+    let device = SEED_A.replace("\"value\": 97.3", "\"event\":{\"a\":1}");
+    let error = Decoder::new().decode(device.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("no field `value`"), "{error}");
+    let device = Sensor::new("d", "t").with_form(Form::Device);
+    let json = written(
+        &reading(device, Value::Event(Fields::parse("{\"a\":1}").unwrap())),
+        None,
+    );
+    assert!(
+        json.starts_with("{\"sensor\":\"d\"") && json.ends_with(",\"event\":{\"a\":1}}"),
+        "{json}"
+    );
+}
+
+#[test]
+fn what_no_event_can_carry_is_refused_with_its_remedy() {
+    let many: Vec<String> = (0..65).map(|at| format!("\"f{at}\":1")).collect();
+    for (event, message) in [
+        ("7".to_owned(), "an event is an object of fields"),
+        ("{ }".to_owned(), "the event has no field"),
+        ("{\"a\":null}".to_owned(), "the event has no field"),
+        ("{\"a\":1,\"a\":2}".to_owned(), "the event has the field \"a\" twice"),
+        (
+            "{\"a\":{\"b\":1}}".to_owned(),
+            "the field \"a\" is no text, number or boolean",
+        ),
+        (
+            "{\"a\":[1,2]}".to_owned(),
+            "the field \"a\" is no text, number or boolean",
+        ),
+        ("{\"a\":1e999}".to_owned(), "the field \"a\" is beyond the range"),
+        ("{\"a\":\"\\ud800\"}".to_owned(), "an escape in the field \"a\""),
+        ("{\"\":1}".to_owned(), "\"\" cannot name a field"),
+        ("{\"a\\n\":1}".to_owned(), "cannot name a field"),
+        (format!("{{{}}}", many.join(",")), "the event has more than 64 fields"),
+        (
+            format!("{{\"a\":\"{}\"}}", "x".repeat(16_377)),
+            "the event takes 16385 bytes",
+        ),
+    ] {
+        let json = EVENT.replace(r#"{"browseraction":"Click","bytes":1e3,"bot":false}"#, &event);
+        let error = Decoder::new().decode(json.as_bytes()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("field `event` at byte 85 is ") && error.contains(message),
+            "{event}\n{error}"
+        );
+    }
+    let fits = format!("{{\"a\":\"{}\"}}", "x".repeat(16_376));
+    assert!(Fields::parse(&fits).is_ok() && Fields::parse("{").is_err());
 }
 
 #[test]
@@ -317,12 +392,41 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
+fn event() -> impl Strategy<Value = Value> {
+    let field = (
+        "[a-zA-Z_é ]{1,12}",
+        prop_oneof![finite().prop_map(Ok), name().prop_map(Err)],
+    );
+    prop::collection::btree_map(field.0, field.1, 1..8).prop_map(|fields| {
+        let mut writer = FieldsWriter::new();
+        for (name, value) in &fields {
+            match value {
+                Ok(number) if *number == 0.0 => writer.boolean(name, number.is_sign_negative()),
+                Ok(number) => writer.number(name, *number),
+                Err(text) => writer.text(name, text),
+            };
+        }
+        let event = writer.finish().unwrap();
+        for ((known, value), (name, read)) in fields.iter().zip(event.iter()) {
+            let expected = match value {
+                Ok(number) if *number == 0.0 => FieldValue::Boolean(number.is_sign_negative()),
+                Ok(number) => FieldValue::Number(*number),
+                Err(text) => FieldValue::Text(text.into()),
+            };
+            assert_eq!((known.as_str(), expected), (name, read));
+        }
+        assert_eq!(event.iter().count(), fields.len());
+        Value::Event(event)
+    })
+}
+
 fn readings() -> impl Strategy<Value = Reading> {
     let bounds = prop::option::of((finite(), finite()));
     let optional = || prop::option::of(name());
     let value = prop_oneof![
         4 => finite().prop_map(Value::Scalar),
         1 => vec(finite(), 1..20).prop_map(|numbers| Value::Vector(numbers.into())),
+        2 => event(),
     ];
     let micros = Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros();
     let sensor = (name(), name(), optional(), optional(), bounds, any::<bool>());
@@ -337,7 +441,7 @@ fn readings() -> impl Strategy<Value = Reading> {
         if let Some((one, other)) = bounds {
             sensor = sensor.with_bounds(Bounds::new(one.min(other), one.max(other)).unwrap());
         }
-        // A vector has no place in the device form.
+        // Vectors and events have no place in the device form.
         if device && matches!(value, Value::Scalar(_)) {
             sensor = sensor.with_form(Form::Device);
         }

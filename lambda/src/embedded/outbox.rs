@@ -145,6 +145,7 @@ fn keep(transaction: &Transaction<'_>, anomaly: &Anomaly) -> rusqlite::Result<()
     let timestamp = anomaly.time.zoneless();
     let value = match &anomaly.value {
         Value::Scalar(number) => number.to_string(),
+        Value::Event(fields) => fields.as_json().to_owned(),
         Value::Vector(numbers) => serde_json::to_string(&**numbers).expect("finite numbers can be written"),
     };
     transaction

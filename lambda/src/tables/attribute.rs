@@ -34,10 +34,11 @@ pub(super) fn number(number: f64) -> AttributeValue {
     }
 }
 
-/// A number, or a list of numbers.
+/// A number, or a list of numbers; an event as its JSON.
 pub(super) fn value(value: &Value) -> AttributeValue {
     match value {
         Value::Scalar(scalar) => number(*scalar),
+        Value::Event(fields) => AttributeValue::S(fields.as_json().to_owned()),
         Value::Vector(numbers) => AttributeValue::L(numbers.iter().map(|element| number(*element)).collect()),
     }
 }

@@ -77,10 +77,7 @@ fn items<'a>(scores: impl Iterator<Item = &'a Scored>, expires: i64) -> Vec<Item
 fn fitting(scores: &[&Scored]) -> usize {
     let mut numbers = 0;
     let fits = |scored: &&&Scored| {
-        numbers += match scored.reading.value() {
-            wire::Value::Scalar(_) => 1,
-            wire::Value::Vector(vector) => vector.len(),
-        };
+        numbers += scored.reading.value().numbers().len();
         numbers <= MOST_NUMBERS
     };
     scores.iter().take(MOST_READINGS).take_while(fits).count().max(1)

@@ -13,7 +13,7 @@ use detect::Folded;
 use lambda::text::printable;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use wire::{Reading, Sensor, Value};
+use wire::{Reading, Sensor};
 
 use super::summary::{Incident, Summary, counted};
 use chart::{Area, Chart, Drawn, EXPECTED, INCIDENT, SCALE, TEXT, THRESHOLD, TIMES, Times, VALUE, around, font};
@@ -87,10 +87,7 @@ impl Plot {
             }
         }
         let (series, time) = (&mut self.series[place], reading.time().as_micros());
-        let numbers = match reading.value() {
-            Value::Scalar(number) => std::slice::from_ref(number),
-            Value::Vector(numbers) => numbers,
-        };
+        let numbers = reading.value().numbers();
         for (at, number) in numbers.iter().take(PANELS).enumerate() {
             if series.values.len() <= at {
                 series.values.push(Reduced::new(self.capacity));

@@ -11,11 +11,12 @@ use super::sensors::{Description, Sensors};
 use crate::{Form, Identity, Reading};
 
 /// Reads readings one by one and lets those of a sensor share it. Reading another scalar of a known sensor allocates
-/// nothing, unless its strings have escapes.
+/// nothing, unless its strings have escapes; reading another event, the event.
 #[derive(Debug, Default)]
 pub struct Decoder {
     sensors: Sensors,
     numbers: Vec<f64>,
+    event: String,
 }
 
 /// What one JSON object says.
@@ -38,6 +39,7 @@ struct Object<'a> {
     kind: Raw<'a>,
     unit: Raw<'a>,
     value: Raw<'a>,
+    event: Raw<'a>,
     lowest: Raw<'a>,
     highest: Raw<'a>,
     group: Raw<'a>,
@@ -56,8 +58,8 @@ impl Decoder {
         Self::default()
     }
 
-    /// Reads one JSON object: with `sensor` it is in the general form, without in seed A's. Fields may come in any
-    /// order; unknown ones are ignored, and so is an identity that is not of our making.
+    /// Reads one JSON object: with `sensor` it is in the general form, without in seed A's. It has a
+    /// `value`; in the general form it may have an `event` instead. Fields may come in any order; unknown ones are ignored, and so is an identity that is not of our making.
     pub fn decode<'a>(&mut self, json: &'a [u8]) -> Result<Decoded, DecodeError> {
         let json = str::from_utf8(json).map_err(|error| DecodeError::NotUtf8(error.valid_up_to()))?;
         // Serde would take an array for the fields in their order.
@@ -84,7 +86,10 @@ impl Decoder {
                 optional("highest_temp", object.highest_temp),
             ),
         };
-        let value = required("value", object.value)?;
+        let event = match (form, object.value) {
+            (Form::General, None) => optional("event", object.event),
+            _ => None,
+        };
         let unit = optional("unit", object.unit).map(|unit| unit.name()).transpose()?;
         let group = optional("group", object.group).map(|group| group.name()).transpose()?;
         let sensor = self.sensors.get(&Description {
@@ -95,9 +100,15 @@ impl Decoder {
             bounds: bounds(lowest, highest)?,
             form,
         });
+        let (field, value) = match event {
+            Some(event) => (event, event.event(&mut self.event)?),
+            None => {
+                let field = required("value", object.value)?;
+                (field, field.value(&mut self.numbers)?)
+            }
+        };
         Ok(Decoded {
-            reading: Reading::new(sensor, time.time()?, value.value(&mut self.numbers)?)
-                .map_err(|error| value.refused(error))?,
+            reading: Reading::new(sensor, time.time()?, value).map_err(|error| field.refused(error))?,
             identity: object.identity(),
         })
     }

@@ -2,8 +2,8 @@
 
 use crate::{Form, Identity, Reading, Sensor, Value};
 
-/// Appends `reading` as one JSON object without spaces or a line end, in its sensor's form; a vector always in the
-/// general form. Where the object is a record by itself, `identity` goes last, as `producer` and `number`.
+/// Appends `reading` as one JSON object without spaces or a line end, in its sensor's form; a vector and an event
+/// always in the general form. Where the object is a record by itself, `identity` goes last, as `producer` and `number`.
 pub fn encode(reading: &Reading, identity: Option<Identity>, out: &mut Vec<u8>) {
     match (reading.sensor().form(), reading.value()) {
         (Form::Device, Value::Scalar(value)) => device(reading, *value, out),
@@ -27,10 +27,17 @@ fn general(reading: &Reading, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"kind\":");
     string(sensor.kind(), out);
     optional(b",\"unit\":", sensor.unit(), out);
-    out.extend_from_slice(b",\"value\":");
     match reading.value() {
-        Value::Scalar(value) => number(*value, out),
+        Value::Scalar(value) => {
+            out.extend_from_slice(b",\"value\":");
+            number(*value, out);
+        }
+        Value::Event(fields) => {
+            out.extend_from_slice(b",\"event\":");
+            out.extend_from_slice(fields.as_json().as_bytes());
+        }
         Value::Vector(values) => {
+            out.extend_from_slice(b",\"value\":");
             for (index, value) in values.iter().enumerate() {
                 out.push(if index == 0 { b'[' } else { b',' });
                 number(*value, out);
@@ -78,14 +85,14 @@ fn bounds(lowest: &[u8], highest: &[u8], sensor: &Sensor, out: &mut Vec<u8>) {
 }
 
 /// The fewest digits that are read back as the same number; a whole one without `.0`.
-fn number(number: f64, out: &mut Vec<u8>) {
+pub(crate) fn number(number: f64, out: &mut Vec<u8>) {
     let mut buffer = zmij::Buffer::new();
     let digits = buffer.format(number);
     out.extend_from_slice(digits.strip_suffix(".0").unwrap_or(digits).as_bytes());
 }
 
 /// RFC 8259, section 7: quotes, backslashes and control characters are escaped, all else stays UTF-8.
-fn string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(end) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::error::{DecodeError, shortened};
 use crate::reading::{MAX_NUMBERS, ValueError};
 use crate::sensor::{SensorError, check_name};
-use crate::{Bounds, Timestamp, Value};
+use crate::{Bounds, Fields, Timestamp, Value};
 
 /// A field, and its value as well-formed JSON.
 #[derive(Clone, Copy)]
@@ -75,6 +75,13 @@ impl<'a> Field<'a> {
             );
         }
         Ok(Value::Vector(numbers.as_slice().into()))
+    }
+
+    /// The fields of an event, put together in `scratch`.
+    pub fn event(self, scratch: &mut String) -> Result<Value, DecodeError> {
+        Fields::read(self.raw, scratch)
+            .map(Value::Event)
+            .map_err(|error| self.refused(error))
     }
 
     /// The error that this field's value is refused for that reason.

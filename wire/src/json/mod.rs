@@ -11,5 +11,6 @@ mod sensors;
 pub use batch::{BatchError, BatchLimits, Layout, Misread, Place, TOLD, decode_batch};
 pub use decode::{Decoded, Decoder};
 pub use encode::encode;
+pub(crate) use encode::{number, string};
 pub use error::DecodeError;
 pub use sensors::{Description, Sensors};

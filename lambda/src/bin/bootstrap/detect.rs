@@ -70,6 +70,7 @@ impl Detect {
         let Counts {
             readings,
             late,
+            events,
             repeated_records,
             poison,
             anomalies,
@@ -83,6 +84,7 @@ impl Detect {
             ("Readings", Unit::Count, *readings),
             ("Anomalies", Unit::Count, *anomalies),
             ("Late", Unit::Count, *late),
+            ("Events", Unit::Count, *events),
             ("Poison", Unit::Count, poison.values().sum()),
             ("RepeatedRecords", Unit::Count, *repeated_records),
             ("FoldTime", Unit::Microseconds, handled.folding.as_micros() as u64),
