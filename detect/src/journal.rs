@@ -2,7 +2,8 @@
 //!
 //! A version byte, then operations. Each begins with a varint: the lowest three bits say which operation, the rest is
 //! the index of the sensor in its page. A reading is its step in time from the sensor's previous one (zigzag varint, µs)
-//! and its value in the shortest form that gives back the same bits: 5 to 14 bytes as a rule.
+//! and its value in the shortest form that gives back the same bits: 5 to 14 bytes as a rule. Settings are of no sensor:
+//! their index says whether they are settings at all, or an event by its digest.
 
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use wire::{Identity, ProducerId, Sensor, Timestamp, Value};
 
 use crate::state::{self, StateError};
-use crate::{Settings, encoding, version_1};
+use crate::{Settings, encoding, version_1, version_2};
 
 const WHAT: &str = "journal";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
+/// With this index, settings; with the other, an event.
 const SETTINGS: u8 = 0;
+const EVENT: u32 = 1;
 const PRODUCER: u8 = 1;
 const SENSOR: u8 = 2;
 const HUNDREDTHS: u8 = 3;
@@ -107,6 +110,16 @@ impl Journal {
         }
     }
 
+    /// An event by its digest, `step` microseconds after the latest one of its sensor, or after the epoch where it is the
+    /// first.
+    pub(crate) fn event(&mut self, index: u32, step: i64, digest: &[u64]) {
+        self.head(SETTINGS, EVENT);
+        self.varint(u64::from(index));
+        self.varint(zigzag(step));
+        self.varint(digest.len() as u64);
+        digest.iter().for_each(|number| self.varint(*number));
+    }
+
     fn head(&mut self, operation: u8, index: u32) {
         if self.bytes.is_empty() {
             self.bytes.push(VERSION);
@@ -135,6 +148,7 @@ pub(crate) enum Operation {
     Producer(Identity, Timestamp),
     Sensor(u32, Arc<Sensor>),
     Reading { index: u32, step: i64, value: Value },
+    Event { index: u32, step: i64, digest: Vec<u64> },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -168,6 +182,10 @@ impl<'a> Operations<'a> {
             SETTINGS if self.version == 1 => {
                 return Ok(Operation::Settings(self.deserialized::<version_1::Before>()?.into()));
             }
+            SETTINGS if self.version == 2 => {
+                return Ok(Operation::Settings(self.deserialized::<version_2::Before>()?.into()));
+            }
+            SETTINGS if index == EVENT => return self.event(),
             SETTINGS => return Ok(Operation::Settings(self.deserialized()?)),
             PRODUCER => {
                 let producer = ProducerId(u64::from_le_bytes(self.chunk()?));
@@ -197,6 +215,21 @@ impl<'a> Operations<'a> {
             }
         };
         Ok(Operation::Reading { index, step, value })
+    }
+
+    fn event(&mut self) -> Result<Operation, StateError> {
+        let index = u32::try_from(self.varint()?).map_err(|_| damaged("a sensor's index is too large"))?;
+        let step = self.signed()?;
+        let len = self.varint()?;
+        if len > self.rest.len() as u64 {
+            return Err(damaged("an event is cut short"));
+        }
+        let digest: Result<Vec<u64>, _> = (0..len).map(|_| self.varint()).collect();
+        Ok(Operation::Event {
+            index,
+            step,
+            digest: digest?,
+        })
     }
 
     fn varint(&mut self) -> Result<u64, StateError> {
@@ -314,7 +347,7 @@ mod tests {
     #[test]
     fn a_newer_journal_is_refused_by_name() {
         let error = Operations::of(&[VERSION + 1, 0]).err().unwrap();
-        assert!(error.to_string().contains("journal has layout 3"), "{error}");
+        assert!(error.to_string().contains("journal has layout 4"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Detectors, their state and incidents: readings in, events out. Pure: no clock, no I/O, no AWS type; time comes with
 //! the reading. Read in this order:
 
+/// Readings that follow from events.
+pub mod derived;
 /// What a fold tells the world.
 pub mod event;
 /// What was folded, to be replayed.
@@ -24,11 +26,12 @@ mod incident;
 mod relapse;
 mod track;
 mod version_1;
+mod version_2;
 
 pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
 pub use journal::Journal;
 pub use kinds::Kinds;
-pub use page::{Disposition, Folded, Page};
+pub use page::{Derived, Disposition, Folded, Page};
 pub use producers::Advance;
 pub use settings::Settings;
 pub use state::StateError;

@@ -6,19 +6,19 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use wire::{Identity, Reading, Sensor, Timestamp, Value};
+use wire::{Fields, Identity, Reading, Sensor, Timestamp, Value};
 
 use crate::clock::Clock;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, NEVER};
+use crate::derived::{self, Parent, Yields};
 use crate::journal::{self, Operation, Operations};
 use crate::producers::Producers;
 use crate::state::{self, StateError};
-use crate::track::Track;
-use crate::version_1::PageState;
-use crate::{Advance, Event, Journal, Kinds, Settings};
+use crate::track::{Due, Track};
+use crate::{Advance, Event, Journal, Kinds, Settings, version_1, version_2};
 
 const WHAT: &str = "page";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What a fold found out about a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,10 +40,20 @@ pub struct Folded {
 pub enum Disposition {
     /// Newer than all its sensor said before.
     Fresh,
-    /// Not newer than its sensor's last one: repeated or out of order. It moved nothing.
+    /// Not newer than its sensor's last one: repeated or out of order. It moved nothing. Of an event: a window it belongs
+    /// to is closed.
     Late,
-    /// An event: nothing to judge by itself.
+    /// An event: nothing to judge by itself, but counted wherever settings want it.
     Event,
+}
+
+/// A reading that follows from events, and what the fold found out about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Derived {
+    /// Of a derived sensor.
+    pub reading: Reading,
+    /// As of any other reading.
+    pub folded: Folded,
 }
 
 impl Folded {
@@ -67,6 +77,11 @@ pub struct Page {
     /// Places of sensors that were forgotten; the lowest is taken first.
     free: BTreeSet<u32>,
     deadlines: Deadlines,
+    /// What followed from events in the latest fold, in order.
+    derived: Vec<Derived>,
+    /// Room to work in.
+    digest: Vec<u64>,
+    yields: Yields,
 }
 
 /// All that is stored. The rest of a page follows from it.
@@ -78,8 +93,20 @@ struct State {
     tracks: Vec<Option<Track>>,
 }
 
-impl From<PageState> for State {
-    fn from(before: PageState) -> Self {
+impl From<version_1::PageState> for State {
+    fn from(before: version_1::PageState) -> Self {
+        let tracks = before.tracks.into_iter().map(|track| track.map(Track::from));
+        Self {
+            settings: before.settings.into(),
+            clock: before.clock,
+            producers: before.producers,
+            tracks: tracks.collect(),
+        }
+    }
+}
+
+impl From<version_2::PageState> for State {
+    fn from(before: version_2::PageState) -> Self {
         let tracks = before.tracks.into_iter().map(|track| track.map(Track::from));
         Self {
             settings: before.settings.into(),
@@ -103,7 +130,7 @@ impl Page {
     }
 
     /// Takes a reading in: scores it, moves the state, appends to `journal` what replays it, and to `events` what it
-    /// caused. A late reading does none of that.
+    /// caused. A late reading does none of that. What follows from events is then in [`derived`](Self::derived).
     pub fn fold(
         &mut self,
         reading: &Reading,
@@ -111,8 +138,9 @@ impl Page {
         journal: &mut Journal,
         events: &mut Vec<Event>,
     ) -> Folded {
-        if let Value::Event(_) = reading.value() {
-            return Folded::unjudged(Disposition::Event, None);
+        self.derived.clear();
+        if let Value::Event(event) = reading.value() {
+            return self.fold_event(reading, event, settings, journal, events);
         }
         let known = self.index.get(reading.sensor().id()).copied();
         let track = known.and_then(|index| self.state.tracks[index as usize].as_ref());
@@ -122,13 +150,8 @@ impl Page {
         }
         let described = track
             .is_some_and(|track| Arc::ptr_eq(&track.sensor, reading.sensor()) || track.sensor == *reading.sensor());
-        if self.state.settings != *settings {
-            journal.settings(settings);
-            self.change(settings.clone());
-        }
-        let index = known
-            .or(self.free.first().copied())
-            .unwrap_or(self.state.tracks.len() as u32);
+        self.obey(settings, journal);
+        let index = known.unwrap_or_else(|| self.vacant());
         if !described {
             journal.sensor(index, reading.sensor());
             self.describe(index, reading.sensor());
@@ -136,6 +159,51 @@ impl Page {
         let step = reading.time().as_micros() - previous.unwrap_or_default().as_micros();
         journal.reading(index, step, reading.value());
         self.apply(index, reading.time(), reading.value(), events)
+    }
+
+    /// What followed from events when the latest reading was folded, its own or others', in order.
+    pub fn derived(&self) -> &[Derived] {
+        &self.derived
+    }
+
+    fn fold_event(
+        &mut self,
+        reading: &Reading,
+        event: &Fields,
+        settings: &Settings,
+        journal: &mut Journal,
+        events: &mut Vec<Event>,
+    ) -> Folded {
+        if settings.rates.is_empty() {
+            return Folded::unjudged(Disposition::Event, None);
+        }
+        self.obey(settings, journal);
+        let (sensor, time) = (reading.sensor(), reading.time().as_micros());
+        let known = self.index.get(sensor.id()).copied();
+        let track = known.and_then(|index| self.state.tracks[index as usize].as_ref());
+        let parent = track.and_then(|track| track.parent.as_deref());
+        let mut digest = std::mem::take(&mut self.digest);
+        digest.clear();
+        let moment = (time, self.state.clock.now());
+        let concern = derived::digest(&self.state.settings, parent, sensor, event, moment, &mut digest);
+        if concern.taken {
+            let previous = parent.map_or(0, Parent::latest);
+            let described = track.is_some_and(|track| track.sensor == *sensor);
+            let index = known.unwrap_or_else(|| self.vacant());
+            if !described {
+                journal.sensor(index, sensor);
+                self.describe(index, sensor);
+            }
+            journal.event(index, time - previous, &digest);
+            self.take(index, time, &digest, events);
+        }
+        self.digest = digest;
+        let disposition = if concern.late {
+            Disposition::Late
+        } else {
+            Disposition::Event
+        };
+        Folded::unjudged(disposition, None)
     }
 
     /// Moves a producer on to the record it numbered so, which arrived at `arrival` by the stream's clock. A producer
@@ -152,6 +220,7 @@ impl Page {
     /// was written. After an error the page is half moved and must be dropped.
     pub fn replay(&mut self, journal: &[u8]) -> Result<(), StateError> {
         let mut told = Vec::new();
+        self.derived.clear();
         for operation in Operations::of(journal)? {
             match operation? {
                 Operation::Settings(settings) => self.change(settings),
@@ -176,9 +245,18 @@ impl Page {
                     let time = time.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
                     let reading = Reading::new(track.sensor.clone(), time, value).map_err(journal::damaged)?;
                     self.apply(index, time, reading.value(), &mut told);
-                    told.clear();
+                }
+                Operation::Event { index, step, digest } => {
+                    let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
+                    let track = track.ok_or_else(|| journal::damaged(format!("sensor {index} is not known")))?;
+                    let previous = track.parent.as_deref().map_or(0, Parent::latest);
+                    let time = previous.checked_add(step).and_then(Timestamp::from_micros);
+                    let time = time.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
+                    self.take(index, time.as_micros(), &digest, &mut told);
                 }
             }
+            told.clear();
+            self.derived.clear();
         }
         Ok(())
     }
@@ -195,17 +273,18 @@ impl Page {
         state::versioned(WHAT, bytes, VERSION)?;
         let body = state::unseal(WHAT, bytes)?;
         let state = match body[0] {
-            1 => postcard::from_bytes::<PageState>(&body[1..]).map(State::from),
+            1 => postcard::from_bytes::<version_1::PageState>(&body[1..]).map(State::from),
+            2 => postcard::from_bytes::<version_2::PageState>(&body[1..]).map(State::from),
             _ => postcard::from_bytes(&body[1..]),
         };
         Ok(Self::of(state.map_err(|error| StateError::damaged(WHAT, error))?))
     }
 
-    /// Keeps the sensors whose hash lies in `slice`. Producers go: their numbers count another lane's records.
+    /// Keeps the sensors whose hash lies in `slice`, and what is derived from them. Producers go: their numbers count another lane's records.
     pub fn restrict(&mut self, slice: &RangeInclusive<u128>) {
         let mut state = std::mem::take(&mut self.state);
         state.producers = Producers::default();
-        let within = |track: &Option<Track>| track.as_ref().is_some_and(|track| slice.contains(&track.sensor.hash()));
+        let within = |track: &Option<Track>| track.as_ref().is_some_and(|track| slice.contains(&track.hash()));
         state.tracks.retain(within);
         *self = Self::of(state);
     }
@@ -219,11 +298,14 @@ impl Page {
             state.clock = state.clock.merge(&page.state.clock);
         }
         let mut places = HashMap::<Box<str>, usize>::new();
+        state.settings = pages.last().map(|page| page.state.settings.clone()).unwrap_or_default();
         for page in pages {
-            state.settings = page.state.settings;
             let ahead = state.clock.now() - page.state.clock.now();
             for mut track in page.state.tracks.into_iter().flatten() {
                 track.shift(ahead);
+                if let Some(parent) = &mut track.parent {
+                    parent.change(&page.state.settings, &state.settings);
+                }
                 match places.get(track.sensor.id()) {
                     None => {
                         places.insert(track.sensor.id().into(), state.tracks.len());
@@ -231,7 +313,7 @@ impl Page {
                     }
                     Some(&place) => {
                         let known = &mut state.tracks[place];
-                        if known.as_ref().and_then(Track::time) < track.time() {
+                        if known.as_ref().and_then(Track::newest) < track.newest() {
                             *known = Some(track);
                         }
                     }
@@ -260,8 +342,28 @@ impl Page {
         page
     }
 
+    /// These settings are in force from here on.
+    fn obey(&mut self, settings: &Settings, journal: &mut Journal) {
+        if self.state.settings == *settings {
+            self.state.settings.rates.share(&settings.rates);
+        } else {
+            journal.settings(settings);
+            self.change(settings.clone());
+        }
+    }
+
+    /// The place of the next sensor.
+    fn vacant(&self) -> u32 {
+        self.free.first().copied().unwrap_or(self.state.tracks.len() as u32)
+    }
+
     /// Other settings are in force from here on.
     fn change(&mut self, settings: Settings) {
+        for track in self.state.tracks.iter_mut().flatten() {
+            if let Some(parent) = &mut track.parent {
+                parent.change(&self.state.settings, &settings);
+            }
+        }
         self.state.settings = settings;
         let state = std::mem::take(&mut self.state);
         *self = Self::of(state);
@@ -301,28 +403,94 @@ impl Page {
         }
     }
 
-    /// All that is due by now, in order.
-    fn happen(&mut self, now: i64, speaking: u32, events: &mut Vec<Event>) {
+    /// An event by its digest.
+    fn take(&mut self, index: u32, time: i64, digest: &[u64], events: &mut Vec<Event>) {
+        self.state.clock.advance(time);
+        let now = self.state.clock.now();
+        self.happen(now, index, events);
+        let mut yields = std::mem::take(&mut self.yields);
         let State { settings, tracks, .. } = &mut self.state;
-        let due = |tracks: &[Option<Track>], index: u32| {
-            tracks[index as usize]
-                .as_ref()
-                .and_then(|track| track.due(settings, index == speaking))
-        };
-        let deadline = |tracks: &[Option<Track>], index| {
-            due(tracks, index).map_or(crate::deadlines::NEVER, |(deadline, _)| deadline)
-        };
-        while let Some(index) = self.deadlines.next(now, |index| deadline(tracks, index)) {
-            let Some((at, due)) = due(tracks, index) else { continue };
+        if let Some(track) = &mut tracks[index as usize] {
+            let new = || Box::new(Parent::new(settings, time, now));
+            let parent = track.parent.get_or_insert_with(new);
+            parent.take(settings, time, now, digest, &mut yields);
+        }
+        self.derive(index, now, yields, events);
+    }
+
+    /// What follows from events of this sensor is read and judged.
+    fn derive(&mut self, from: u32, now: i64, mut yields: Yields, events: &mut Vec<Event>) {
+        for one in yields.all.drain(..) {
+            let Some(root) = &self.state.tracks[from as usize] else {
+                break;
+            };
+            let hash = root.hash();
+            let Some(sensor) = derived::derived_sensor(&self.state.settings, one.place, &root.sensor) else {
+                continue;
+            };
+            let index = self.index.get(sensor.id()).copied().unwrap_or_else(|| self.vacant());
+            let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
+            if track.is_none_or(|track| *track.sensor != sensor) {
+                self.describe(index, &Arc::new(sensor));
+            }
+            let State { settings, tracks, .. } = &mut self.state;
             let Some(track) = &mut tracks[index as usize] else {
                 continue;
             };
-            if track.happen(due, at, settings, events) {
+            track.root = Some(Box::new(hash));
+            let time = Timestamp::from_micros(one.time).unwrap_or(Timestamp::MAX);
+            let Ok(reading) = Reading::new(track.sensor.clone(), time, one.value) else {
+                continue;
+            };
+            // Another sensor may have this id, and have spoken.
+            let folded = if track.time().is_some_and(|previous| time <= previous) {
+                Folded::unjudged(Disposition::Late, track.incident())
+            } else {
+                let finding = track.observe(time, reading.value(), now, settings, events);
+                Folded {
+                    disposition: Disposition::Fresh,
+                    score: finding.score,
+                    expected: finding.expected,
+                    kinds: finding.kinds,
+                    incident: track.incident(),
+                }
+            };
+            self.deadlines.set(index, track.deadline(settings, false));
+            self.derived.push(Derived { reading, folded });
+        }
+        self.yields = yields;
+        let track = self.state.tracks[from as usize].as_ref();
+        let deadline = track.map_or(NEVER, |track| track.deadline(&self.state.settings, false));
+        self.deadlines.set(from, deadline);
+    }
+
+    /// All that is due by now, in order.
+    fn happen(&mut self, now: i64, speaking: u32, events: &mut Vec<Event>) {
+        let due = |state: &State, index: u32| {
+            let track = state.tracks[index as usize].as_ref();
+            track.and_then(|track| track.due(&state.settings, index == speaking))
+        };
+        let deadline = |state: &State, index| due(state, index).map_or(NEVER, |(deadline, _)| deadline);
+        while let Some(index) = self.deadlines.next(now, |index| deadline(&self.state, index)) {
+            let Some((at, due)) = due(&self.state, index) else {
+                continue;
+            };
+            let State { settings, tracks, .. } = &mut self.state;
+            let Some(track) = &mut tracks[index as usize] else {
+                continue;
+            };
+            if due == Due::Yield {
+                let mut yields = std::mem::take(&mut self.yields);
+                if let Some(parent) = &mut track.parent {
+                    parent.pass(settings, at, &mut yields);
+                }
+                self.derive(index, at, yields, events);
+            } else if track.happen(due, at, settings, events) {
                 self.index.remove(track.sensor.id());
                 self.free.insert(index);
                 tracks[index as usize] = None;
             }
-            self.deadlines.set(index, deadline(tracks, index));
+            self.deadlines.set(index, deadline(&self.state, index));
         }
     }
 }

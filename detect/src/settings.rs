@@ -3,6 +3,8 @@
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use crate::derived::Rates;
+
 /// The `[detect]` table. A page keeps the settings in force, so that a journal is replayed as it was folded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +31,8 @@ pub struct Settings {
     pub forget: Period,
     /// How much is kept of a sensor.
     pub memory: Memory,
+    /// Counts and rates of events: each a derived sensor of every sensor that sends such events.
+    pub rates: Rates,
 }
 
 /// How much is kept of a sensor.
@@ -56,6 +60,7 @@ impl Default for Settings {
             silence_minimum: Period(SignedDuration::from_secs(30)),
             forget: Period(SignedDuration::from_hours(30 * 24)),
             memory: Memory::Full,
+            rates: Rates::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Sensor, Timestamp, Value};
 
 use crate::deadlines::NEVER;
+use crate::derived::Parent;
 use crate::detector::{Context, Detector, Detectors, Finding};
 use crate::event::Lasting;
 use crate::incident::{Alarm, Incident};
@@ -29,6 +30,10 @@ pub(crate) struct Track {
     pub relapse: Relapse,
     /// When its latest incident began: the next begins later, so that the two names differ.
     pub began: Option<i64>,
+    /// What is kept of its events, where it sends any.
+    pub parent: Option<Box<Parent>>,
+    /// The hash of the sensor it is derived from, where it is: the two share a page.
+    pub root: Option<Box<u128>>,
 }
 
 /// The latest reading.
@@ -56,6 +61,10 @@ pub(crate) enum Due {
     Quiet,
     /// It has been silent for so long that it is gone for good.
     Forget,
+    /// Something follows from its events, without another one.
+    Yield,
+    /// It has sent no event for so long that what is kept of them is given up.
+    ForgetEvents,
 }
 
 impl Track {
@@ -67,12 +76,25 @@ impl Track {
             incident: None,
             relapse: Relapse::default(),
             began: None,
+            parent: None,
+            root: None,
         }
     }
 
     /// When it was heard last, by its own time.
     pub fn time(&self) -> Option<Timestamp> {
         self.last.as_ref().map(|last| last.time)
+    }
+
+    /// When it was heard last, by its own time, in whatever way.
+    pub fn newest(&self) -> Option<i64> {
+        let parent = self.parent.as_ref().map(|parent| parent.latest());
+        parent.max(self.time().map(Timestamp::as_micros))
+    }
+
+    /// The place in the hash space that decides on its page.
+    pub fn hash(&self) -> u128 {
+        self.root.as_deref().copied().unwrap_or(self.sensor.hash())
     }
 
     /// When its open incident began.
@@ -143,7 +165,13 @@ impl Track {
 
     /// What is due next.
     pub fn due(&self, settings: &Settings, speaking: bool) -> Option<(i64, Due)> {
-        let last = self.last.as_ref()?;
+        let forget_after = settings.forget.as_micros();
+        let parent = self.parent.as_ref().filter(|_| !speaking);
+        let derived = parent.map(|parent| match parent.due(settings) {
+            Some(due) => (due, Due::Yield),
+            None => (parent.heard().saturating_add(forget_after), Due::ForgetEvents),
+        });
+        let Some(last) = &self.last else { return derived };
         let silence = &self.detectors.silence;
         let quiet = self.incident.as_ref().filter(|_| !silence.broken).map(|incident| {
             let quiet = self.relapse.quiet(self.usual_quiet(settings));
@@ -152,15 +180,19 @@ impl Track {
         if speaking {
             return quiet;
         }
-        let forget = (last.now.saturating_add(settings.forget.as_micros()), Due::Forget);
+        let forget = (last.now.saturating_add(forget_after), Due::Forget);
         let silent = silence.allowed(settings);
         let silent = silent.map(|allowed| (last.now.saturating_add(allowed), Due::Silence));
         let soonest = |a: (i64, Due), b: (i64, Due)| if b.0 < a.0 { b } else { a };
-        Some([quiet, silent].into_iter().flatten().fold(forget, soonest))
+        Some([quiet, silent, derived].into_iter().flatten().fold(forget, soonest))
     }
 
     /// What is due happens, at this moment of the page's clock; true where the sensor is to be forgotten.
     pub fn happen(&mut self, due: Due, deadline: i64, settings: &Settings, events: &mut Vec<Event>) -> bool {
+        if due == Due::ForgetEvents {
+            self.parent = None;
+            return self.last.is_none();
+        }
         let Some(last) = &self.last else { return false };
         let value = last.value.clone();
         let time = last.time.saturating_add_micros(deadline.saturating_sub(last.now));
@@ -191,8 +223,17 @@ impl Track {
             }
             Due::Forget => {
                 self.resolve(&value, time, deadline, events);
-                true
+                // Who still sends events is not gone.
+                let parent = self.parent.take();
+                let gone = parent.is_none();
+                *self = Self {
+                    parent,
+                    root: self.root.take(),
+                    ..Self::new(&self.sensor)
+                };
+                gone
             }
+            Due::Yield | Due::ForgetEvents => false,
         }
     }
 
@@ -205,6 +246,9 @@ impl Track {
             incident.shift(ahead);
         }
         self.relapse.shift(ahead);
+        if let Some(parent) = &mut self.parent {
+            parent.shift(ahead);
+        }
     }
 
     /// Takes note of a reading; tells for how long the value has been this very one.

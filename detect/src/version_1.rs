@@ -115,6 +115,8 @@ impl From<TrackBefore> for Track {
             incident: incident.map(|(incident, value)| incident.carried(value)),
             relapse: Relapse::default(),
             began: before.began,
+            parent: None,
+            root: None,
         }
     }
 }

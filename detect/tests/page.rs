@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use detect::{Advance, Disposition, Event, Folded, Journal, Page, Settings};
 use proptest::prelude::*;
-use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value};
+use wire::{Bounds, Fields, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value};
 
 const SENSORS: usize = 6;
 
@@ -74,7 +74,10 @@ fn readings() -> impl Strategy<Value = Vec<Reading>> {
 }
 
 fn settings() -> Settings {
-    toml::from_str("quiet = \"20s\"\nsilence_minimum = \"5s\"\nforget = \"2h\"").unwrap()
+    toml::from_str(
+        "quiet = \"20s\"\nsilence_minimum = \"5s\"\nforget = \"2h\"\n[rates.hits]\ncount = {}\nwindow = \"10s\"",
+    )
+    .unwrap()
 }
 
 fn fold(page: &mut Page, readings: &[Reading], journal: &mut Journal) -> (Vec<Folded>, Vec<Event>) {
@@ -271,12 +274,12 @@ fn a_newer_page_is_refused_by_name() {
     bytes[0] += 1;
     let error = Page::decode(&bytes).unwrap_err();
     assert!(
-        error.to_string().contains("page has layout 3, this release knows 2"),
+        error.to_string().contains("page has layout 4, this release knows 3"),
         "{error}"
     );
 }
 
-/// What both stored pages hold: six sensors, one incident open, one producer.
+/// What all stored pages hold: six sensors, one incident open, one producer.
 fn holds_its_sensors(mut page: Page) {
     let identity = Identity {
         producer: ProducerId(0xfeed),
@@ -292,11 +295,33 @@ fn holds_its_sensors(mut page: Page) {
 }
 
 #[test]
-fn a_page_of_version_2_is_read() {
+fn a_page_of_version_3_is_read() {
     // See `write_fixture`.
-    let stored = include_bytes!("fixtures/page_v2.bin");
-    let page = Page::decode(stored).unwrap();
+    let stored = include_bytes!("fixtures/page_v3.bin");
+    let mut page = Page::decode(stored).unwrap();
     assert_eq!(page.encode(), stored);
+    holds_its_sensors(page.clone());
+    let hit = Value::Event(Fields::parse("{\"action\":\"Click\"}").unwrap());
+    let site = Arc::new(Sensor::new("site", "clickstream"));
+    fold(
+        &mut page,
+        &[Reading::new(site, at(1100), hit).unwrap()],
+        &mut Journal::new(),
+    );
+    // The window that was open at 1,000 s: it held one.
+    let [derived] = page.derived() else {
+        panic!("{:?}", page.derived())
+    };
+    assert_eq!(
+        (derived.reading.time(), derived.reading.value()),
+        (at(1010), &Value::Scalar(1.0))
+    );
+}
+
+#[test]
+fn a_page_of_version_2_is_read() {
+    let page = Page::decode(include_bytes!("fixtures/page_v2.bin")).unwrap();
+    assert_eq!(Page::decode(&page.encode()).unwrap(), page);
     holds_its_sensors(page);
 }
 
@@ -322,7 +347,14 @@ fn write_fixture() {
         at(0),
         &mut journal,
     );
+    let site = Arc::new(Sensor::new("site", "clickstream"));
     for second in 0..=1000i64 {
+        let hit = Value::Event(Fields::parse("{\"action\":\"Click\"}").unwrap());
+        fold(
+            &mut page,
+            &[Reading::new(site.clone(), at(second), hit).unwrap()],
+            &mut journal,
+        );
         for (index, sensor) in sensors.iter().enumerate() {
             let wave = (second as f64 / 60.0 + index as f64).sin() * 10.0;
             let value = match (index, second) {
@@ -341,6 +373,6 @@ fn write_fixture() {
     replayed.replay(&journal.into_bytes()).unwrap();
     assert_eq!(replayed.encode(), page.encode());
     if std::env::var_os("WRITE_FIXTURE").is_some() {
-        std::fs::write("tests/fixtures/page_v2.bin", page.encode()).unwrap();
+        std::fs::write("tests/fixtures/page_v3.bin", page.encode()).unwrap();
     }
 }

@@ -108,7 +108,6 @@ impl<'a> Fold<'a> {
             .page
             .page
             .fold(reading, self.settings, &mut self.journal, &mut self.events);
-        let fresh = folded.disposition == Disposition::Fresh;
         match folded.disposition {
             Disposition::Fresh => self.result.counts.readings += 1,
             Disposition::Late => self.result.counts.late += 1,
@@ -116,12 +115,17 @@ impl<'a> Fold<'a> {
         }
         // Only numbers have scores.
         if self.scores_wanted && folded.disposition != Disposition::Event {
-            self.result.scores.push(Scored {
-                reading: reading.clone(),
-                score: fresh.then_some(folded.score),
-                expected: folded.expected,
-                kinds: folded.kinds,
-            });
+            self.result.scores.push(Scored::of(reading, &folded));
+        }
+        for derived in self.page.page.derived() {
+            let folded = &derived.folded;
+            match folded.disposition {
+                Disposition::Fresh => self.result.counts.derived += 1,
+                _ => self.result.counts.late += 1,
+            }
+            if self.scores_wanted {
+                self.result.scores.push(Scored::of(&derived.reading, folded));
+            }
         }
         for event in &self.events[before..] {
             match event {

@@ -91,6 +91,8 @@ pub struct Counts {
     pub late: u64,
     /// Readings that are events: no numbers.
     pub events: u64,
+    /// Readings that follow from events.
+    pub derived: u64,
     /// Records whose readings the page had folded before.
     pub repeated_records: u64,
     /// Readings, or whole records, that cannot be read, by reason.
@@ -115,6 +117,7 @@ impl Counts {
         self.readings += other.readings;
         self.late += other.late;
         self.events += other.events;
+        self.derived += other.derived;
         self.repeated_records += other.repeated_records;
         for (reason, count) in &other.poison {
             *self.poison.entry(reason).or_default() += count;

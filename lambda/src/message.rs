@@ -60,6 +60,8 @@ struct Facts<'a> {
     transition: &'a Transition,
     id: String,
     sensor: String,
+    /// Whose sensor it is, where words name what it measures.
+    owner: Option<String>,
     group: Option<String>,
     what: String,
     words: Vec<String>,
@@ -69,22 +71,26 @@ struct Facts<'a> {
 impl<'a> Facts<'a> {
     fn of(transition: &'a Transition) -> Self {
         let sensor = &transition.sensor;
+        let kinds = transition.kinds.joined(sensor.kind(), "+");
+        let named = words::quantity(sensor).is_some();
         let kind = cut(&printable(sensor.kind()), MAX_NAME);
         Self {
             transition,
             id: IncidentId::of(sensor, transition.since).to_string(),
             sensor: cut(&printable(sensor.id()), MAX_NAME),
             group: sensor.group().map(|group| cut(&printable(group), MAX_NAME)),
-            what: format!("{kind} {}", transition.kinds.joined(sensor.kind(), "+")),
+            owner: words::owner(sensor).map(|owner| cut(&printable(owner), MAX_NAME)),
+            what: if named { kinds } else { format!("{kind} {kinds}") },
             words: words::of(transition),
             lasted: span(transition.time.as_micros() - transition.since.as_micros()),
         }
     }
 
     fn place(&self) -> String {
+        let sensor = self.owner.as_ref().unwrap_or(&self.sensor);
         match &self.group {
-            Some(group) => format!("{} in {group}", self.sensor),
-            None => self.sensor.clone(),
+            Some(group) => format!("{sensor} in {group}"),
+            None => sensor.clone(),
         }
     }
 
@@ -92,7 +98,14 @@ impl<'a> Facts<'a> {
         let (place, what) = (self.place(), &self.what);
         match self.transition.change {
             Change::Resolved => format!("Resolved: {place}, {what} after {}", self.lasted),
-            change => format!("{}: {place}, {what}: {}", capital(change), self.words[0]),
+            change => {
+                let score = self
+                    .owner
+                    .as_ref()
+                    .map(|_| format!(", score {:.1}", self.transition.peak));
+                let (change, score) = (capital(change), score.unwrap_or_default());
+                format!("{change}: {place}, {what}: {}{score}", self.words[0])
+            }
         }
     }
 
@@ -257,6 +270,29 @@ mod tests {
             message
                 .line
                 .starts_with("2024-05-01 10:12:30 UTC  opened    DHT_001 in kitchen")
+        );
+    }
+
+    #[test]
+    fn a_rate_is_told_with_its_score() {
+        let sensor = Sensor::new("site-1/click_through_rate", "click_through_rate")
+            .with_unit("%")
+            .with_group("shop");
+        let mut transition = transition(sensor, Change::Opened);
+        (transition.value, transition.expected) = (Value::Scalar(38.25), Some((5.0, 11.5)));
+        (transition.kinds, transition.now) = (Kinds::NOVEL, Kinds::NOVEL);
+        let message = Message::of(&transition, "");
+        let words = "site-1 in shop, Novel: click through rate of 38.25 % where 5 to 11.5 % is usual, score 4.2";
+        assert_eq!(message.subject, format!("Opened: {words}"));
+        assert!(
+            message.sms.contains(words) && message.sms.contains("since 2024"),
+            "{}",
+            message.sms
+        );
+        assert!(
+            message.text.contains("mute site-1/click_through_rate"),
+            "{}",
+            message.text
         );
     }
 

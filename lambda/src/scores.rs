@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use detect::Kinds;
+use detect::{Disposition, Folded, Kinds};
 use wire::Reading;
 
 use crate::page_name::PageName;
@@ -19,6 +19,17 @@ pub struct Scored {
     pub expected: Option<(f64, f64)>,
     /// What is wrong with it.
     pub kinds: Kinds,
+}
+
+impl Scored {
+    pub(crate) fn of(reading: &Reading, folded: &Folded) -> Self {
+        Self {
+            reading: reading.clone(),
+            score: (folded.disposition == Disposition::Fresh).then_some(folded.score),
+            expected: folded.expected,
+            kinds: folded.kinds,
+        }
+    }
 }
 
 /// Takes what every reading came to, before its page moves: so nothing is missed, but what is folded again (after a

@@ -11,10 +11,16 @@ pub fn utc(time: Timestamp) -> String {
     format!("{} UTC", &time.zoneless()[..19])
 }
 
+/// A number of more characters is rounded where people read it.
+const MAX_NUMBER: usize = 12;
+
 /// A value as people read it: vectors of more than six numbers are cut.
 pub fn value(value: &Value) -> String {
     match value {
-        Value::Scalar(number) => number.to_string(),
+        Value::Scalar(number) => match number.to_string() {
+            long if long.len() > MAX_NUMBER => rounded(*number),
+            digits => digits,
+        },
         Value::Event(fields) => fields.as_json().to_owned(),
         Value::Vector(numbers) => {
             let shown: Vec<String> = numbers.iter().take(6).map(|number| rounded(*number)).collect();

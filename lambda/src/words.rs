@@ -3,7 +3,7 @@
 use detect::{Change, Kinds, Lasting, Transition};
 use wire::{Sensor, Value};
 
-use crate::text::{cut, printable, rounded, span, value};
+use crate::text::{MAX_NAME, cut, printable, rounded, span, value};
 
 /// The most characters of a unit that are shown.
 const MAX_UNIT: usize = 12;
@@ -24,7 +24,7 @@ type Words = fn(&Moment<'_>) -> String;
 const WORDS: [(Kinds, Words); 7] = [
     (Kinds::SILENT, |moment| format!("nothing heard{}", moment.lasting())),
     (Kinds::STUCK, |moment| {
-        format!("has given exactly {}{}", moment.value(), moment.lasting())
+        moment.say("has given exactly", &moment.lasting())
     }),
     (Kinds::ABOVE, |moment| moment.beyond("above", |(_, highest)| highest)),
     (Kinds::BELOW, |moment| moment.beyond("below", |(lowest, _)| lowest)),
@@ -34,9 +34,7 @@ const WORDS: [(Kinds, Words); 7] = [
     (Kinds::DRIFT, |moment| {
         moment.unlike("has drifted to", "off the course it keeps")
     }),
-    (Kinds::NOISE, |moment| {
-        format!("reads {}, far noisier than ever", moment.value())
-    }),
+    (Kinds::NOISE, |moment| moment.say("reads", ", far noisier than ever")),
 ];
 
 /// What is wrong as of a transition, the most telling first; where it is over, what was wrong at its worst. Never
@@ -64,6 +62,18 @@ pub fn at_worst(transition: &Transition) -> Vec<String> {
         expected: worst.expected,
         lasting: worst.lasting,
     })
+}
+
+/// What a sensor measures, where its id ends in it, as in `site-1/click_through_rate`: then the words name it.
+pub(crate) fn quantity(sensor: &Sensor) -> Option<String> {
+    owner(sensor)?;
+    Some(cut(&printable(&sensor.kind().replace('_', " ")), MAX_NAME))
+}
+
+/// Whose that is: the rest of the id.
+pub(crate) fn owner(sensor: &Sensor) -> Option<&str> {
+    let owner = sensor.id().strip_suffix(sensor.kind())?.strip_suffix('/')?;
+    Some(owner).filter(|_| !sensor.kind().is_empty() && !owner.is_empty())
 }
 
 /// A number with its sensor's unit.
@@ -108,17 +118,26 @@ impl Moment<'_> {
         match bounds.or(self.expected) {
             Some(bounds) => {
                 let limit = with_unit(&rounded(end(bounds)), self.sensor);
-                format!("reads {}, {side} its limit of {limit}", self.value())
+                self.say("reads", &format!(", {side} its limit of {limit}"))
             }
-            None => format!("reads {}, {side} its limit", self.value()),
+            None => self.say("reads", &format!(", {side} its limit")),
         }
     }
 
     fn unlike(&self, verb: &str, otherwise: &str) -> String {
-        let value = self.value();
         match self.expected {
-            Some(expected) => format!("{verb} {value} where {} is usual", range(expected, self.sensor)),
-            None => format!("{verb} {value}, {otherwise}"),
+            Some(expected) => self.say(verb, &format!(" where {} is usual", range(expected, self.sensor))),
+            None => self.say(verb, &format!(", {otherwise}")),
+        }
+    }
+
+    /// What it does, the value, and more.
+    fn say(&self, verb: &str, more: &str) -> String {
+        let value = self.value();
+        match quantity(self.sensor) {
+            Some(quantity) if verb == "reads" => format!("{quantity} of {value}{more}"),
+            Some(quantity) => format!("{quantity} {verb} {value}{more}"),
+            None => format!("{verb} {value}{more}"),
         }
     }
 }
@@ -188,6 +207,37 @@ mod tests {
             (Kinds::SILENT, None, Some((600, 0)), "nothing heard for 10m"),
         ] {
             assert_eq!(say(kinds, expected, lasting), [words]);
+        }
+    }
+
+    #[test]
+    fn what_an_id_ends_in_is_named() {
+        for (id, kinds, words) in [
+            (
+                "site-1/click_through_rate",
+                Kinds::NOVEL,
+                "click through rate of 12.346 % where 2 to 4 % is usual",
+            ),
+            (
+                "site-1/click_through_rate",
+                Kinds::RATE,
+                "click through rate jumped to 12.346 % where 2 to 4 % is usual",
+            ),
+            (
+                "click_through_rate",
+                Kinds::NOVEL,
+                "reads 12.346 % where 2 to 4 % is usual",
+            ),
+        ] {
+            let sensor = Sensor::new(id, "click_through_rate").with_unit("%");
+            let moment = Moment {
+                sensor: &sensor,
+                kinds,
+                value: &Value::Scalar(1000.0 / 81.0),
+                expected: Some((2.0, 4.0)),
+                lasting: None,
+            };
+            assert_eq!(super::words(&moment), [words]);
         }
     }
 

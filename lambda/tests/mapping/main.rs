@@ -29,6 +29,12 @@ const SEEDS: u64 = 600;
 fn settings() -> Settings {
     Settings {
         quiet: jiff::SignedDuration::from_secs(20).try_into().unwrap(),
+        rates: serde_json::from_value(serde_json::json!({
+            "clicks": {
+                "count": {"action": "Click"}, "per": {"action": "Impression"}, "window": "4s", "lateness": "3s",
+            },
+        }))
+        .unwrap(),
         ..Settings::default()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lambda::KinesisRecord;
 use wire::aggregate::Aggregate;
-use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
+use wire::{Bounds, Fields, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
 use crate::random::Random;
 
@@ -116,7 +116,10 @@ impl Drawing<'_> {
                 continue;
             }
             let sensor = format!("lane{lane}-{}", self.random.below(3));
-            let reading = self.reading(&sensor);
+            let reading = match self.random.percent(8) {
+                true => self.event(&format!("lane{lane}-site")),
+                false => self.reading(&sensor),
+            };
             let mut bytes = Vec::new();
             json::encode(&reading, None, &mut bytes);
             aggregate.push(&bytes).unwrap();
@@ -172,6 +175,22 @@ impl Drawing<'_> {
             producer: ProducerId(producer),
             number: *number,
         }
+    }
+
+    /// Now and then within the second of the last, out of order, or too late.
+    fn event(&mut self, sensor: &str) -> Reading {
+        let clock = self.clocks.entry(sensor.to_owned()).or_insert(100);
+        *clock += self.random.below(3) as i64;
+        let time = *clock
+            - if self.random.percent(8) {
+                self.random.below(12) as i64
+            } else {
+                0
+            };
+        let action = ["Click", "Impression", "Impression"][self.random.below(3)];
+        let fields = Fields::parse(&format!("{{\"action\":\"{action}\"}}")).unwrap();
+        let sensor = Arc::new(Sensor::new(sensor, "clickstream"));
+        Reading::new(sensor, at(time * 1_000_000), Value::Event(fields)).unwrap()
     }
 
     /// Mostly within bounds and one second after the last; now and then out of them, late, or after a pause.

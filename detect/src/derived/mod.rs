@@ -1,0 +1,243 @@
+//! Readings that follow from events. An event is no number to judge; it moves what is kept of its sensor, and what that
+//! yields are ordinary readings of derived sensors.
+//!
+//! Only what matters of an event is folded, and only that is journalled: its *digest*, a few numbers for each derivation.
+
+use serde::{Deserialize, Serialize};
+use wire::sensor::MAX_NAME_BYTES;
+use wire::{Fields, Sensor, Value};
+
+use crate::Settings;
+
+mod pattern;
+mod rate;
+mod windows;
+
+pub use self::pattern::Pattern;
+pub use self::rate::{MAX_RATES, MAX_WAITING, Rate, RateError, Rates};
+use self::windows::Windows;
+
+/// Makes readings of a derived sensor of the events of one sensor. Times are event times in µs; `now` is the time of the
+/// sensor: that of its newest event, going on with the page's clock.
+pub(crate) trait Derivation {
+    /// What is kept of a sensor before its first event.
+    fn fresh(&self) -> Kept;
+
+    /// Appends what matters of an event, at least one number; nothing, where the event is none of its concern.
+    fn digest(&self, sensor: &Sensor, event: &Fields, digest: &mut Vec<u64>);
+
+    /// True where an event of that time comes too late to count.
+    fn misses(&self, kept: &Kept, time: i64, now: i64) -> bool;
+
+    /// Takes an event in by its digest, and gives what that yields at once, in order of time.
+    fn take(&self, kept: &mut Kept, time: i64, digest: &[u64], yields: &mut Yields);
+
+    /// The time of the sensor at which something is due without another event of it.
+    fn due(&self, kept: &Kept) -> Option<i64>;
+
+    /// Gives what is due by now, in order of time.
+    fn pass(&self, kept: &mut Kept, now: i64, yields: &mut Yields);
+
+    /// The unit of what it yields.
+    fn unit(&self) -> Option<&str>;
+}
+
+/// What is kept of a sensor for one derivation: a variant for each kind of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Kept {
+    Windows(Windows),
+}
+
+/// A reading to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Yield {
+    /// The place of its derivation in the settings.
+    pub place: usize,
+    pub time: i64,
+    pub value: Value,
+}
+
+/// What derivations yield.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Yields {
+    place: usize,
+    pub all: Vec<Yield>,
+}
+
+impl Yields {
+    /// A reading of the derived sensor.
+    pub fn push(&mut self, time: i64, value: Value) {
+        let place = self.place;
+        self.all.push(Yield { place, time, value });
+    }
+}
+
+/// What becomes of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Concern {
+    /// Something takes it in.
+    pub taken: bool,
+    /// It comes too late for something that would have.
+    pub late: bool,
+}
+
+/// A sensor that sends events, and what is kept of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Parent {
+    /// Its own time at its latest event, and the page's clock then, µs.
+    time: i64,
+    now: i64,
+    /// When its latest event happened, µs.
+    latest: i64,
+    /// In the order of the settings.
+    kept: Vec<Kept>,
+}
+
+/// All that settings want to be derived, by name.
+fn derivations(settings: &Settings) -> impl Iterator<Item = (&str, &dyn Derivation)> {
+    settings
+        .rates
+        .iter()
+        .map(|(name, rate)| (name, rate as &dyn Derivation))
+}
+
+/// True where both settings want the same under this name.
+fn unchanged(before: &Settings, after: &Settings, name: &str) -> bool {
+    before.rates.get(name) == after.rates.get(name)
+}
+
+/// The sensor whose readings a derivation yields for this parent: its id is the parent's and the derivation's name.
+pub(crate) fn derived_sensor(settings: &Settings, place: usize, parent: &Sensor) -> Option<Sensor> {
+    let (name, derivation) = derivations(settings).nth(place)?;
+    let mut id = parent.id().to_owned();
+    if id.len() + 1 + name.len() > MAX_NAME_BYTES {
+        // Its hash keeps what is cut from being another's.
+        let digits = format!("~{:032x}", parent.hash());
+        let room = MAX_NAME_BYTES - digits.len() - 1 - name.len();
+        id.truncate(id.floor_char_boundary(room));
+        id.push_str(&digits);
+    }
+    let mut sensor = Sensor::new(&format!("{id}/{name}"), name);
+    if let Some(unit) = derivation.unit() {
+        sensor = sensor.with_unit(unit);
+    }
+    Some(match parent.group() {
+        Some(group) => sensor.with_group(group),
+        None => sensor,
+    })
+}
+
+/// What matters of an event, as [`Parent::take`] wants it: of each derivation how many numbers, and those.
+pub(crate) fn digest(
+    settings: &Settings,
+    parent: Option<&Parent>,
+    sensor: &Sensor,
+    event: &Fields,
+    (time, now): (i64, i64),
+    digest: &mut Vec<u64>,
+) -> Concern {
+    let mut concern = Concern::default();
+    for (place, (_, derivation)) in derivations(settings).enumerate() {
+        let at = digest.len();
+        digest.push(0);
+        derivation.digest(sensor, event, digest);
+        let numbers = digest.len() - at - 1;
+        if numbers == 0 {
+            continue;
+        }
+        let kept = parent.and_then(|parent| Some((parent.kept.get(place)?, parent.time_at(now))));
+        if kept.is_some_and(|(kept, now)| derivation.misses(kept, time, now)) {
+            digest.truncate(at + 1);
+            concern.late = true;
+        } else {
+            digest[at] = numbers as u64;
+            concern.taken = true;
+        }
+    }
+    concern
+}
+
+impl Parent {
+    /// Before its first event, which has this time and comes now by the page's clock.
+    pub fn new(settings: &Settings, time: i64, now: i64) -> Self {
+        let kept = derivations(settings).map(|(_, derivation)| derivation.fresh());
+        Self {
+            time,
+            now,
+            latest: time,
+            kept: kept.collect(),
+        }
+    }
+
+    /// When its latest event happened.
+    pub fn latest(&self) -> i64 {
+        self.latest
+    }
+
+    /// Takes an event in by its digest.
+    pub fn take(&mut self, settings: &Settings, time: i64, now: i64, digest: &[u64], yields: &mut Yields) {
+        let mut rest = digest;
+        for ((place, (_, derivation)), kept) in derivations(settings).enumerate().zip(&mut self.kept) {
+            let Some((&numbers, after)) = rest.split_first() else {
+                break;
+            };
+            let (mine, after) = after.split_at(after.len().min(numbers as usize));
+            rest = after;
+            if !mine.is_empty() {
+                yields.place = place;
+                derivation.take(kept, time, mine, yields);
+            }
+        }
+        self.latest = time;
+        (self.time, self.now) = (time.max(self.time_at(now)), now);
+        self.pass(settings, now, yields);
+    }
+
+    /// Gives what is due by now.
+    pub fn pass(&mut self, settings: &Settings, now: i64, yields: &mut Yields) {
+        let now = self.time_at(now);
+        for ((place, (_, derivation)), kept) in derivations(settings).enumerate().zip(&mut self.kept) {
+            yields.place = place;
+            derivation.pass(kept, now, yields);
+        }
+    }
+
+    /// When something is due next without another event, by the page's clock.
+    pub fn due(&self, settings: &Settings) -> Option<i64> {
+        let due = derivations(settings)
+            .zip(&self.kept)
+            .filter_map(|((_, derivation), kept)| derivation.due(kept));
+        due.min()
+            .map(|due| self.now.saturating_add(due.saturating_sub(self.time)))
+    }
+
+    /// When its latest event came, by the page's clock.
+    pub fn heard(&self) -> i64 {
+        self.now
+    }
+
+    /// Other settings are in force from here on: what is wanted otherwise than before begins anew.
+    pub fn change(&mut self, before: &Settings, after: &Settings) {
+        let mut known: Vec<(&str, Kept)> = derivations(before)
+            .map(|(name, _)| name)
+            .zip(std::mem::take(&mut self.kept))
+            .collect();
+        let kept = derivations(after).map(|(name, derivation)| {
+            let place = known.iter().position(|(before, _)| *before == name);
+            match place.filter(|_| unchanged(before, after, name)) {
+                Some(place) => known.swap_remove(place).1,
+                None => derivation.fresh(),
+            }
+        });
+        self.kept = kept.collect();
+    }
+
+    /// The page's clock is another one from here on, ahead by so much.
+    pub fn shift(&mut self, ahead: i64) {
+        self.now = self.now.saturating_add(ahead);
+    }
+
+    fn time_at(&self, now: i64) -> i64 {
+        self.time.saturating_add(now.saturating_sub(self.now))
+    }
+}
