@@ -11,7 +11,7 @@ export PATH := $(abspath $(TOOLS))/bin:$(abspath $(TOOLS))/usr/bin:$(abspath $(T
 
 .PHONY: help
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build and start: a simulated house and a recorded series, scored on this machine
@@ -45,6 +45,12 @@ bundle: tools ## Build the CodeDeploy revision: target/bundle/temp-ingest.zip
 	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
 		CARGO_TARGET_DIR=target/bundle $(CARGO) auditable build --release --locked --bin temp-ingest
 	python3 scripts/bundle.py target/bundle/release/temp-ingest target/bundle/temp-ingest.zip
+
+.PHONY: deb rpm
+deb rpm: tools $(PYTHON) ## A package for Debian and Ubuntu, or for Amazon Linux 2023 and Fedora: target/package/
+	$(CARGO) build --release --locked --bin temp-ingest
+	scripts/check_glibc.sh $(or $(CARGO_TARGET_DIR),target)/release/temp-ingest
+	$(PYTHON) scripts/package.py $@ $(or $(CARGO_TARGET_DIR),target)/release/temp-ingest target/package
 
 .PHONY: cloud
 cloud: lambda $(PYTHON) ## Build and start the same on a stand-in for AWS on this machine, deployed from cfn/
@@ -115,10 +121,10 @@ deny: ## Licences, sources and duplicates of all we build on; known vulnerabilit
 
 .PHONY: mutants
 mutants: ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
-	$(CARGO) mutants --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %)
+	$(CARGO) mutants --workspace --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %)
 
 .PHONY: fuzz
-fuzz: ## Fuzz every decoder for a minute each (needs nightly and cargo-fuzz)
+fuzz: ## Fuzz every decoder of outside bytes for ten minutes each (SECONDS=60; needs nightly and cargo-fuzz)
 	for target in $$(cd fuzz && cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=60 || exit 1; \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),600) || exit 1; \
 	done

@@ -1,6 +1,7 @@
 //! The command line: what each command starts, and how its end becomes an exit code. What commands do stands elsewhere.
 
 mod arguments;
+mod manual;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
@@ -18,8 +19,10 @@ use crate::dead_letter::{DeadLetterError, DeadLetters, list_given_up};
 use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
-use crate::{canary, clock, cost, daemon, doctor, log};
-use arguments::{AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Simulate, State};
+use crate::{canary, clock, cost, daemon, doctor, log, readings};
+use arguments::{
+    AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Readings, Simulate, State,
+};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.
@@ -69,9 +72,19 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(what) => Ok(simulated(&what)?),
         Command::Backtest(what) => of_history(what),
         Command::Incidents(command) => of_incidents(command),
+        Command::Readings(what) => of_readings(&what),
         Command::Cost(what) => of_load(what),
         Command::DeadLetter(command) => of_dead_letters(command),
+        Command::Completions { shell } => Ok(printed(|out| manual::completions(shell, out))?),
+        Command::Man { dir: None } => Ok(printed(|out| manual::page(out))?),
+        Command::Man { dir: Some(dir) } => {
+            Ok(manual::pages(&dir).with_context(|| format!("writing the manual into {}", dir.display()))?)
+        }
     }
+}
+
+fn printed(print: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) -> anyhow::Result<()> {
+    print(&mut io::stdout().lock()).context("writing to standard output")
 }
 
 fn run_daemon(at: &Config) -> Result<(), Failure> {
@@ -250,6 +263,23 @@ async fn about_incidents(
             incidents::mute(store, target, duration.get(), clock::now(), &mut out).await
         }
     }
+}
+
+fn of_readings(what: &Readings) -> Result<(), Failure> {
+    let to = what.to.unwrap_or_else(clock::now);
+    let last = i64::try_from(what.last.get().as_micros()).unwrap_or(i64::MAX);
+    let from = what.from.unwrap_or_else(|| to.saturating_add_micros(-last));
+    let format = if what.csv {
+        readings::Format::Csv
+    } else {
+        readings::Format::Json
+    };
+    let done = runtime()?.block_on(async {
+        let table = readings::in_table(&what.table).await;
+        let mut out = BufWriter::new(io::stdout());
+        readings::write(&table, &what.sensor, from, to, format, &mut out).await
+    });
+    Ok(done.map_err(anyhow::Error::from)?)
 }
 
 fn of_dead_letters(command: DeadLetter) -> Result<(), Failure> {

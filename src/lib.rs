@@ -73,5 +73,7 @@ pub mod cost;
 pub mod doctor;
 /// The command `incidents`: incidents of the embedded store, for people.
 pub mod incidents;
+/// The command `readings`: what a table kept of a sensor.
+pub mod readings;
 /// The command `simulate`.
 pub mod simulate;

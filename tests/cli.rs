@@ -26,10 +26,40 @@ fn help_and_version_are_everywhere() {
         "incidents",
         "cost",
         "dead-letter",
+        "completions",
+        "man",
     ] {
         let help = temp_ingest(home.path()).args([command, "--help"]).output().unwrap();
         assert_eq!(help.status.code(), Some(0), "{command}");
         assert!(out(&help).contains("Usage: temp-ingest "), "{command}: {}", out(&help));
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let home = tempfile::tempdir().unwrap();
+    let pages = home.path().join("made/man1");
+    let written = temp_ingest(home.path())
+        .arg("man")
+        .arg("--dir")
+        .arg(&pages)
+        .output()
+        .unwrap();
+    assert_eq!(written.status.code(), Some(0), "{}", err(&written));
+    let shown = out(&temp_ingest(home.path()).arg("man").output().unwrap()).to_owned();
+    assert_eq!(fs::read_to_string(pages.join("temp-ingest.1")).unwrap(), shown);
+    let named = shown
+        .lines()
+        .filter(|line| line.starts_with("temp\\-ingest\\-") && line.ends_with("(1)"));
+    let named: Vec<_> = named
+        .map(|line| line.replace("\\-", "-").replace("(1)", ".1"))
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for page in named {
+        assert!(pages.join(&page).exists(), "{page}");
+    }
+    for heading in ["FILES", "SIGNALS"] {
+        assert!(shown.contains(&format!(".SH {heading}\n")), "{heading}");
     }
 }
 

@@ -327,4 +327,42 @@ async fn readings_are_kept_by_sensor_and_hour(client: &Client) {
     assert_eq!(list("scores"), numbers(["0.12", "2.5"]));
     assert_eq!(items[1]["scores"].as_l().unwrap()[..], [AttributeValue::Null(true)]);
     assert!(items[0]["expires"].as_n().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+    // Delivered again and cut elsewhere: nothing of it is judged a second time, two readings are new.
+    let again = vec![
+        scored(1, None),
+        scored(2, Some(0.5)),
+        scored(3, Some(f64::from(1e-3f32))),
+    ];
+    readings.keep(&[(PageName::of_key("a"), again)]).await.unwrap();
+    let read = |from, to| {
+        let mut hours = readings.of("DHT_001", from, to);
+        async move {
+            let mut found = Vec::new();
+            while let Some(hour) = hours.next().await.unwrap() {
+                found.push(
+                    hour.iter()
+                        .map(|scored| (scored.reading.clone(), scored.score))
+                        .collect::<Vec<_>>(),
+                );
+            }
+            found
+        }
+    };
+    let row = |second: i64, score| (scored(second, None).reading, score);
+    let (first, second) = (
+        [
+            row(0, Some(0.12)),
+            row(1, Some(2.5)),
+            row(2, Some(0.5)),
+            row(3, Some(0.0)),
+        ],
+        [row(3_600, None)],
+    );
+    assert_eq!(read(at(0), at(4_000)).await, [first.to_vec(), second.to_vec()]);
+    assert_eq!(
+        read(at(1), at(3)).await,
+        [first[1..3].to_vec()],
+        "its end is not within"
+    );
+    assert_eq!(read(at(-7_200), at(0)).await, Vec::<Vec<_>>::new());
 }

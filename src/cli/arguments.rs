@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::backtest::Options;
 use crate::backtest::columns::Wanted;
@@ -13,6 +14,7 @@ use crate::backtest::time_format::{TimeFormat, Zone};
 use crate::cost::{Format, Load};
 use crate::duration::Within;
 use crate::profile;
+use wire::Timestamp;
 
 /// Takes readings from many sensors, puts them into Kinesis in order, tells of anomalies, loses nothing.
 ///
@@ -59,6 +61,8 @@ pub(super) enum Command {
     Backtest(Backtest),
     /// List, show, acknowledge and mute incidents, of the embedded store or of the functions in AWS
     Incidents(Incidents),
+    /// What the functions in AWS kept of a sensor's readings, with the score of each
+    Readings(Readings),
     /// What a load takes of AWS and costs a month, aggregated and plain, provisioned and on demand
     ///
     /// The prices are those of us-east-1 and of the day that is printed. What had to be guessed is printed too.
@@ -66,6 +70,17 @@ pub(super) enum Command {
     /// What could not be delivered, and why
     #[command(subcommand)]
     DeadLetter(DeadLetter),
+    /// Completions of the command line for a shell, on standard output
+    Completions {
+        /// For which
+        shell: Shell,
+    },
+    /// The manual, on standard output: temp-ingest man | man -l -
+    Man {
+        /// Write it into this directory instead, a page for each command
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +116,27 @@ pub(super) struct Simulate {
     /// Where the truth about injected faults goes, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) labels: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Readings {
+    /// Its name, as incidents show it
+    pub(super) sensor: String,
+    /// The table of readings: the output ReadingsTableName of the stack of data.yaml
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: String,
+    /// How far back
+    #[arg(long, value_name = "DURATION", default_value = "1h", conflicts_with_all = ["from", "to"])]
+    pub(super) last: Within<1_000, 315_360_000_000>,
+    /// From this instant on, such as 2024-05-01T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<Timestamp>,
+    /// Before this instant. Without it: until now
+    #[arg(long, value_name = "TIME", requires = "from")]
+    pub(super) to: Option<Timestamp>,
+    /// CSV with the columns timestamp, value and anomaly_score. Without it: JSON, a reading a line, which replay reads
+    #[arg(long)]
+    pub(super) csv: bool,
 }
 
 #[derive(Debug, Args)]

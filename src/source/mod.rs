@@ -22,7 +22,8 @@ mod replay;
 pub mod settings;
 mod simulate;
 mod stdin;
-mod table;
+/// Readings as CSV.
+pub mod table;
 #[cfg(test)]
 mod trial;
 

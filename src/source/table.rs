@@ -14,7 +14,7 @@ const MAX_SENSORS: usize = 65_536;
 
 /// What CSV does not say of its sensors.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Described {
+pub struct Described {
     /// The sensor, where there is no column for it.
     pub sensor: String,
     /// What is measured.
@@ -26,7 +26,7 @@ pub(super) struct Described {
 }
 
 /// Where the columns are, and the sensors met so far.
-pub(super) struct Table {
+pub struct Table {
     described: Described,
     timestamp: usize,
     value: usize,

@@ -1,4 +1,5 @@
 //! A real broker: Mosquitto, on a port of its own, with what it keeps in a directory of its own.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -1,13 +1,18 @@
 //! Every reading in a table, for as long as people want to look back: HASH `sensor`, RANGE `time` of the first reading of
 //! the item. An item holds what one invocation had of a sensor and an hour, so the longer a batch, the cheaper.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
+use detect::Kinds;
+use wire::fields::Fields;
+use wire::{Reading, Sensor, Timestamp, Value};
 
-use super::attribute::{Item, integer, number, text, utc, value};
-use super::{batch, clock};
+use super::attribute::{Item, Reader, integer, number, text, utc, value};
+use super::{batch, clock, unavailable};
 use crate::page_name::PageName;
 use crate::scores::{Scored, Scores};
 use crate::store_error::StoreError;
@@ -35,6 +40,157 @@ impl TableReadings {
             table: table.into(),
             days,
         }
+    }
+
+    /// Its name.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// What is kept of a sensor from an instant on and before another.
+    pub fn of(&self, sensor: &str, from: Timestamp, to: Timestamp) -> Hours {
+        // An item is kept under its first reading, which is of the same hour.
+        let hour = from.as_micros().div_euclid(HOUR_MICROS) * HOUR_MICROS;
+        let begin = Timestamp::from_micros(hour).unwrap_or(from);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("#sensor = :sensor AND #time BETWEEN :begin AND :end")
+            .expression_attribute_names("#sensor", "sensor")
+            .expression_attribute_names("#time", "time")
+            .expression_attribute_values(":sensor", text(sensor))
+            .expression_attribute_values(":begin", utc(begin))
+            // Its end is within for BETWEEN, and not for us.
+            .expression_attribute_values(":end", utc(to.saturating_add_micros(-1)));
+        Hours {
+            doing: format!("reading {} of table {}", sensor, self.table),
+            query: Some(query),
+            items: VecDeque::new(),
+            from,
+            to,
+        }
+    }
+}
+
+/// Readings of one sensor as they come out of the table, an hour at a time.
+#[derive(Debug)]
+pub struct Hours {
+    doing: String,
+    /// `None` once the table has no more.
+    query: Option<QueryFluentBuilder>,
+    items: VecDeque<Item>,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Hours {
+    /// Those of the next hour that has an item, in order, each once; `None` after the last. A reading that was handed over
+    /// twice was judged once: that score counts.
+    pub async fn next(&mut self) -> Result<Option<Vec<Scored>>, StoreError> {
+        let mut of_hour: BTreeMap<i64, Scored> = BTreeMap::new();
+        let mut hour = None;
+        loop {
+            while let Some(item) = self.items.front() {
+                let kept = kept(item)?;
+                let this = kept[0].reading.time().as_micros().div_euclid(HOUR_MICROS);
+                if *hour.get_or_insert(this) != this {
+                    return Ok(Some(of_hour.into_values().collect()));
+                }
+                self.items.pop_front();
+                for scored in kept {
+                    let time = scored.reading.time();
+                    if (self.from..self.to).contains(&time) {
+                        let known = of_hour.entry(time.as_micros()).or_insert_with(|| scored.clone());
+                        if known.score.is_none() {
+                            *known = scored;
+                        }
+                    }
+                }
+            }
+            if !self.fetch().await? {
+                return Ok(hour.map(|_| of_hour.into_values().collect()));
+            }
+        }
+    }
+
+    /// More items of the table; false where there are none.
+    async fn fetch(&mut self) -> Result<bool, StoreError> {
+        let Some(query) = self.query.take() else {
+            return Ok(false);
+        };
+        let answer = query
+            .clone()
+            .send()
+            .await
+            .map_err(|error| unavailable(&self.doing, &error))?;
+        self.query = answer
+            .last_evaluated_key
+            .map(|key| query.set_exclusive_start_key(Some(key)));
+        self.items.extend(answer.items.unwrap_or_default());
+        Ok(true)
+    }
+}
+
+/// The readings of an item; never none.
+fn kept(item: &Item) -> Result<Vec<Scored>, StoreError> {
+    let what = "an item of readings";
+    let reader = Reader { item, what };
+    let mut sensor = Sensor::new(reader.text("sensor")?, reader.text("kind")?);
+    if let Some(unit) = reader.optional_text("unit") {
+        sensor = sensor.with_unit(unit);
+    }
+    if let Some(group) = reader.optional_text("group") {
+        sensor = sensor.with_group(group);
+    }
+    let sensor = Arc::new(sensor);
+    let first: Timestamp = reader
+        .text("time")?
+        .parse()
+        .map_err(|_| reader.damaged("its time is none"))?;
+    let list = |name: &str| {
+        let list = item.get(name).and_then(|list| list.as_l().ok());
+        list.ok_or_else(|| reader.damaged(format!("it has no list {name:?}")))
+    };
+    let (offsets, values, scores) = (list("offsets_us")?, list("values")?, list("scores")?);
+    if offsets.is_empty() || offsets.len() != values.len() || offsets.len() != scores.len() {
+        return Err(reader.damaged("its lists are of different lengths, or empty"));
+    }
+    let read = |((offset, value), score): ((&AttributeValue, &AttributeValue), &AttributeValue)| {
+        let time = offset
+            .as_n()
+            .ok()
+            .and_then(|digits| digits.parse::<i64>().ok())
+            .map(|offset| first.saturating_add_micros(offset))?;
+        let reading = Reading::new(sensor.clone(), time, value_of(value)?).ok()?;
+        Some(Scored {
+            reading,
+            score: scalar(score),
+            expected: None,
+            kinds: Kinds::NONE,
+        })
+    };
+    let scored: Option<Vec<Scored>> = offsets.iter().zip(values).zip(scores).map(read).collect();
+    scored.ok_or_else(|| reader.damaged("one of its readings is none"))
+}
+
+fn value_of(attribute: &AttributeValue) -> Option<Value> {
+    match attribute {
+        AttributeValue::L(numbers) => numbers
+            .iter()
+            .map(scalar)
+            .collect::<Option<Arc<[f64]>>>()
+            .map(Value::Vector),
+        AttributeValue::S(text) if text.starts_with('{') => Fields::parse(text).ok().map(Value::Event),
+        number => scalar(number).map(Value::Scalar),
+    }
+}
+
+/// A number; one beyond the range of the table's numbers is kept as text.
+fn scalar(attribute: &AttributeValue) -> Option<f64> {
+    match attribute {
+        AttributeValue::N(digits) | AttributeValue::S(digits) => digits.parse().ok(),
+        _ => None,
     }
 }
 
