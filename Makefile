@@ -24,7 +24,7 @@ test: tools $(PYTHON) templates workflows lambda ## Everything CI checks; instal
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
 	$(PYTHON) -m unittest discover -s tests
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
-	shellcheck --external-sources .ci/run scripts/*.sh codedeploy/hooks/*.sh
+	shellcheck --external-sources .ci/run scripts/*.sh codedeploy/hooks/*.sh packages/*/*.sh
 
 .PHONY: chaos
 chaos: tools $(PYTHON) ## Power cuts at every write; 1,000 kills and all else at once (SEED, KILLS, READINGS)
