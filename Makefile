@@ -120,8 +120,12 @@ deny: ## Licences, sources and duplicates of all we build on; known vulnerabilit
 	$(CARGO) deny check --hide-inclusion-graph licenses bans sources $(if $(ADVISORIES),advisories)
 
 .PHONY: mutants
-mutants: ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
-	$(CARGO) mutants --workspace --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %)
+mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
+	mkdir -p target/mutants/wire target/mutants/daemon
+	$(if $(filter src/%,$(FILE)),,PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --no-config --package temp-ingest-wire \
+		--file '$(or $(FILE),wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
+	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %) \
+		--output target/mutants/daemon)
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder of outside bytes for ten minutes each (SECONDS=60; needs nightly and cargo-fuzz)
