@@ -143,7 +143,7 @@ fn simulated(what: &Simulate) -> anyhow::Result<()> {
     let mut labels = labels.map(BufWriter::new);
     let mut out = io::stdout().lock();
     simulate(
-        what.profile,
+        &what.profile,
         what.sensors,
         what.count,
         what.seed,

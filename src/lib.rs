@@ -52,6 +52,7 @@ pub mod byte_size;
 pub mod clock;
 /// Secrets and certificates in files.
 pub mod credential;
+mod document;
 /// Durations as people write them, with their range in the type.
 pub mod duration;
 /// Log lines: where they go and what they look like.

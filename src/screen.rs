@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use lambda::text::printable;
 use wire::{Reading, Value};
 
 /// Sensors named on one line; of the others only the number is told.
@@ -67,7 +68,7 @@ fn worded(reading: &Reading) -> String {
         .unwrap_or_default();
     match reading.value() {
         Value::Scalar(value) => format!("{value:.1}{unit}"),
-        Value::Event(fields) => fields.as_json().into(),
+        Value::Event(fields) => printable(fields.as_json()),
         Value::Vector(values) => format!("{} values{unit}", values.len()),
     }
 }

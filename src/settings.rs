@@ -1,6 +1,5 @@
 //! What a person can set. Each module declares its own table; here they are composed, loaded and checked.
 
-mod document;
 mod environment;
 mod role;
 
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::byte_size::ByteSize;
+use crate::document::Document;
 use crate::duration::Within;
 use crate::problem::Problem;
 use crate::sink::kinesis::{Role, Target};
@@ -20,7 +20,6 @@ use crate::source::settings::Kind;
 use crate::spool::WhenFull;
 use crate::state_dir::NoStateDirectory;
 use crate::{admin, log, spool};
-use document::Document;
 
 /// The file that is read where none is named.
 pub const SYSTEM_FILE: &str = "/etc/temp-ingest/config.toml";

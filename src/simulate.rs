@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use wire::{Timestamp, json};
 
 use crate::problem::Problem;
-use crate::profile::{Fleet, Name};
+use crate::profile::Choice;
 use crate::source::Settings;
 use crate::source::number::Amount;
 
@@ -21,9 +21,9 @@ const FAULTS_PER_DAY: f64 = 24.0;
 ///
 /// # Errors
 ///
-/// More sensors than a simulation has, and what cannot be written to `out` or `labels`.
+/// More sensors than a simulation has, a profile file that is none, and what cannot be written to `out` or `labels`.
 pub fn simulate(
-    profile: Name,
+    profile: &Choice,
     sensors: NonZeroU32,
     count: Option<u64>,
     seed: u64,
@@ -37,7 +37,7 @@ pub fn simulate(
 }
 
 fn write(
-    profile: Name,
+    profile: &Choice,
     sensors: NonZeroU32,
     count: Option<u64>,
     seed: u64,
@@ -45,14 +45,14 @@ fn write(
     mut truth: Option<&mut impl Write>,
 ) -> io::Result<()> {
     let faults = Amount::try_from(FAULTS_PER_DAY).expect("24 is in range");
-    let plan = Settings::fleet(profile, sensors, seed, faults).map_err(refused)?;
+    let simulation = Settings::simulated(profile, sensors, seed, faults).map_err(refused)?;
     let start = Timestamp::from_micros(START_MICROS).expect("2024 is between the years 0 and 9999");
-    let mut fleet = Fleet::new(&plan, start);
+    let mut running = simulation.start(start);
     let mut out = BufWriter::with_capacity(64 << 10, out);
     let (mut line, mut labels) = (Vec::new(), Vec::new());
     let mut left = count.unwrap_or(u64::MAX);
     while left > 0 {
-        let reading = fleet.step(&mut labels);
+        let reading = running.step(&mut labels);
         for label in labels.drain(..) {
             if let Some(truth) = &mut truth {
                 label.write(truth)?;
@@ -80,12 +80,22 @@ mod tests {
 
     use wire::json::Decoder;
 
+    use crate::profile::Name;
+
     use super::*;
 
     fn lines(profile: Name, sensors: u32, count: u64, seed: u64) -> (String, String) {
         let (mut out, mut labels) = (Vec::new(), Vec::new());
         let sensors = NonZeroU32::new(sensors).unwrap();
-        simulate(profile, sensors, Some(count), seed, &mut out, Some(&mut labels)).unwrap();
+        simulate(
+            &Choice::BuiltIn(profile),
+            sensors,
+            Some(count),
+            seed,
+            &mut out,
+            Some(&mut labels),
+        )
+        .unwrap();
         (String::from_utf8(out).unwrap(), String::from_utf8(labels).unwrap())
     }
 
@@ -123,7 +133,17 @@ mod tests {
                 "\n",
             )
         );
+        assert_eq!(lines(Name::Clickstream, 2, 3, 42).0, CLICKS);
     }
+
+    const CLICKS: &str = concat!(
+        r#"{"sensor":"site-001","time":"2024-01-01T00:00:00.030805Z","kind":"clickstream","event":{"browseraction":"Impression","site":"site-001"}}"#,
+        "\n",
+        r#"{"sensor":"site-002","time":"2024-01-01T00:00:00.066228Z","kind":"clickstream","event":{"browseraction":"Impression","site":"site-002"}}"#,
+        "\n",
+        r#"{"sensor":"site-001","time":"2024-01-01T00:00:00.108187Z","kind":"clickstream","event":{"browseraction":"Impression","site":"site-001"}}"#,
+        "\n",
+    );
 
     #[test]
     fn there_are_as_many_readings_as_asked_and_each_is_one() {
@@ -160,13 +180,29 @@ mod tests {
             }
         }
         let none: Option<&mut Vec<u8>> = None;
-        simulate(Name::Wind, NonZeroU32::MIN, None, 0, &mut Closing(1 << 20), none).unwrap();
+        simulate(
+            &Choice::BuiltIn(Name::Wind),
+            NonZeroU32::MIN,
+            None,
+            0,
+            &mut Closing(1 << 20),
+            none,
+        )
+        .unwrap();
     }
 
     #[test]
     fn too_many_sensors_are_refused() {
         let none: Option<&mut Vec<u8>> = None;
-        let error = simulate(Name::Wind, NonZeroU32::MAX, Some(1), 0, &mut Vec::new(), none).unwrap_err();
+        let error = simulate(
+            &Choice::BuiltIn(Name::Wind),
+            NonZeroU32::MAX,
+            Some(1),
+            0,
+            &mut Vec::new(),
+            none,
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("100000"), "{error}");
     }
 }

@@ -112,7 +112,7 @@ impl Fault {
     fn of(label: &Label) -> Self {
         Self {
             sensor: number(label.sensor.id()),
-            kind: label.kind.as_str(),
+            kind: label.kind,
             start: label.start.as_micros(),
             end: label.end.as_micros(),
         }

@@ -101,9 +101,9 @@ pub(super) struct Canary {
 
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
-    /// What is measured: temperature or wind
+    /// What is simulated: temperature, wind, clickstream, or a profile file
     #[arg(long, value_name = "NAME")]
-    pub(super) profile: profile::Name,
+    pub(super) profile: profile::Choice,
     /// How many sensors
     #[arg(long, value_name = "N", default_value = "1")]
     pub(super) sensors: NonZeroU32,

@@ -45,7 +45,7 @@ pub struct Fleet {
     units_per_one: f64,
     interval_micros: i64,
     time: Timestamp,
-    tick: u64,
+    tick: i64,
     next: usize,
 }
 
@@ -132,9 +132,9 @@ impl Fleet {
         }
     }
 
-    /// How many intervals after the start the next reading is.
-    pub fn tick(&self) -> u64 {
-        self.tick
+    /// When the next reading is, µs after the start.
+    pub fn offset(&self) -> i64 {
+        self.tick.saturating_mul(self.interval_micros)
     }
 
     /// Goes on by one sensor: its reading, or `None` where it drops out. A fault that begins is added to `labels`.
@@ -149,7 +149,7 @@ impl Fleet {
         if let Some(onset) = begun {
             labels.push(Label {
                 sensor: Arc::clone(&simulated.sensor),
-                kind: onset.kind,
+                kind: onset.kind.as_str(),
                 start: time,
                 end: time.saturating_add_micros(i64::from(onset.readings - 1) * self.interval_micros),
                 magnitude: onset.magnitude,
@@ -253,9 +253,9 @@ mod tests {
         for twin in &healthy {
             let same_place = |reading: &&Reading| reading.sensor() == twin.sensor() && reading.time() == twin.time();
             match (present.next_if(same_place), labelled(twin)) {
-                (None, label) => assert_eq!(label.unwrap().kind.as_str(), "dropout"),
+                (None, label) => assert_eq!(label.unwrap().kind, "dropout"),
                 (Some(reading), None) => assert_eq!(reading, twin),
-                (Some(reading), Some(label)) if ["spike", "level_shift"].contains(&label.kind.as_str()) => {
+                (Some(reading), Some(label)) if ["spike", "level_shift"].contains(&label.kind) => {
                     let off = (scalar(reading) - scalar(twin)) / Temperature::HOUSE.noise;
                     assert!((off - label.magnitude).abs() < 0.1, "{off} {label:?}");
                 }

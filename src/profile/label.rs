@@ -6,15 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use wire::{Sensor, Timestamp};
 
-use super::fault;
-
 /// One injected fault. Its readings are those of the sensor from `start` to `end`, both included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Label {
     /// Whose readings it changes.
     pub sensor: Arc<Sensor>,
-    /// What goes wrong.
-    pub kind: fault::Kind,
+    /// What goes wrong, in a word: of a sensor that measures as [`fault::Kind`](super::fault::Kind) says it, of one that
+    /// sends events `changed_fields`.
+    pub kind: &'static str,
     /// The event time of its first reading.
     pub start: Timestamp,
     /// The event time of its last reading, had the series not ended before.
@@ -36,7 +35,7 @@ impl Label {
         }
         let line = Line {
             sensor: self.sensor.id(),
-            kind: self.kind.as_str(),
+            kind: self.kind,
             start: self.start.to_string(),
             end: self.end.to_string(),
             magnitude: self.magnitude,

@@ -1,7 +1,7 @@
 //! What a simulated sensor measures. Pure: event time comes in, readings and labels come out; no clock, no I/O.
 //!
 //! Everything random is drawn from the seed and the sensor's id alone, so the same seed gives the same bytes, and a sensor's
-//! series does not depend on how many others there are. A profile file and further profiles join `Profile` here.
+//! series does not depend on how many others there are. A profile is built in, or a file: a template of events.
 
 /// Faults that are injected, and when.
 pub mod fault;
@@ -15,16 +15,65 @@ pub mod name;
 pub mod noise;
 /// Rooms of a house, or seed A's device.
 pub mod temperature;
+/// Events made of a template.
+pub mod template;
 /// Wind turbines on sites.
 pub mod wind;
 
-use wire::Timestamp;
+use wire::{Reading, Timestamp};
 
 pub use fleet::{Fleet, Plan};
 pub use label::Label;
-pub use name::Name;
+pub use name::{Choice, Name};
 pub use temperature::Temperature;
+pub use template::Template;
 pub use wind::Wind;
+
+/// All that decides what is simulated, apart from when it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Simulation {
+    /// Sensors that measure.
+    Fleet(Plan),
+    /// Sensors that send events.
+    Events(template::Plan),
+}
+
+/// A simulation that runs.
+#[derive(Debug)]
+pub enum Running {
+    /// Sensors that measure.
+    Fleet(Fleet),
+    /// Sensors that send events.
+    Events(template::Events),
+}
+
+impl Simulation {
+    /// Before its first reading.
+    pub fn start(&self, start: Timestamp) -> Running {
+        match self {
+            Self::Fleet(plan) => Running::Fleet(Fleet::new(plan, start)),
+            Self::Events(plan) => Running::Events(template::Events::new(plan, start)),
+        }
+    }
+}
+
+impl Running {
+    /// When the next reading is, µs after the start.
+    pub fn offset(&self) -> i64 {
+        match self {
+            Self::Fleet(fleet) => fleet.offset(),
+            Self::Events(events) => events.offset(),
+        }
+    }
+
+    /// Goes on to the next reading; `None` where a sensor drops out. What is injected from here on is added to `labels`.
+    pub fn step(&mut self, labels: &mut Vec<Label>) -> Option<Reading> {
+        match self {
+            Self::Fleet(fleet) => fleet.step(labels),
+            Self::Events(events) => Some(events.step(labels)),
+        }
+    }
+}
 
 /// A profile with its figures.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! The names of the profiles, as settings and the command line write them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The profiles this version knows.
@@ -11,17 +12,30 @@ pub enum Name {
     Temperature,
     /// Wind turbines on sites.
     Wind,
+    /// Visitors of web sites.
+    Clickstream,
+}
+
+/// A profile as settings and the command line choose it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Choice {
+    /// One that this version knows.
+    BuiltIn(Name),
+    /// A profile file.
+    File(PathBuf),
 }
 
 impl Name {
     /// Every profile.
-    pub const ALL: [Self; 2] = [Self::Temperature, Self::Wind];
+    pub const ALL: [Self; 3] = [Self::Temperature, Self::Wind, Self::Clickstream];
 
     /// As settings and the command line write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Temperature => "temperature",
             Self::Wind => "wind",
+            Self::Clickstream => "clickstream",
         }
     }
 }
@@ -57,6 +71,41 @@ impl From<Name> for String {
     }
 }
 
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(name) => Ok(Self::BuiltIn(name)),
+            Err(_) if text.ends_with(".toml") => Ok(Self::File(text.into())),
+            Err(unknown) => Err(format!("{unknown}, or a profile file, whose name ends in .toml")),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn(name) => name.fmt(f),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl TryFrom<String> for Choice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Choice> for String {
+    fn from(choice: Choice) -> Self {
+        choice.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,10 +115,10 @@ mod tests {
         for name in Name::ALL {
             assert_eq!(name.as_str().parse(), Ok(name));
         }
-        let error = "clickstream".parse::<Name>().err();
+        let error = "tide".parse::<Name>().err();
         assert_eq!(
             error.as_deref(),
-            Some("profile \"clickstream\" is not known: use one of temperature, wind")
+            Some("profile \"tide\" is not known: use one of temperature, wind, clickstream")
         );
     }
 }

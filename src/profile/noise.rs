@@ -10,6 +10,7 @@ pub(super) enum Purpose {
     Signal = 0,
     Faults = 1,
     Site = 2,
+    Pace = 3,
 }
 
 /// The random numbers of one sensor or site, by the hash of its name.

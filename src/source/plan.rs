@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 use wire::Bounds;
@@ -11,7 +12,8 @@ use super::settings::{Form, Kind, Settings, Times};
 use super::table::Described;
 use super::{example, http, mqtt, replay, simulate};
 use crate::problem::Problem;
-use crate::profile::{self, Name, Profile, Temperature, Wind};
+use crate::profile::template::{self, Template};
+use crate::profile::{self, Choice, Name, Profile, Simulation, Temperature, Wind};
 
 /// Each simulated sensor takes about a kilobyte.
 const MAX_SENSORS: u32 = 100_000;
@@ -33,6 +35,9 @@ const SIMULATE: &[&str] = &[
     "correlation",
     "speed",
 ];
+const EVENTS: &[&str] = &[
+    "profile", "sensors", "rate", "seed", "count", "start", "prefix", "faults", "speed",
+];
 const TEMPERATURE: &[&str] = &["mean", "noise", "daily", "yearly", "spread"];
 const WIND: &[&str] = &["scale", "shape", "gusts"];
 const REPLAY: &[&str] = &["path", "times", "speed", "sensor"];
@@ -50,22 +55,26 @@ pub(super) enum Plan {
 
 impl Settings {
     /// The sensors of a simulation of which no more is set.
-    pub(crate) fn fleet(
-        profile: Name,
+    pub(crate) fn simulated(
+        profile: &Choice,
         sensors: NonZeroU32,
         seed: u64,
         faults: Amount,
-    ) -> Result<profile::Plan, Vec<Problem>> {
+    ) -> Result<Simulation, Vec<Problem>> {
         let settings = Self {
             kind: Some(Kind::Simulate),
-            profile: Some(profile),
+            profile: Some(profile.clone()),
             sensors: Some(sensors),
             seed: Some(seed),
             faults: Some(faults),
             ..Self::default()
         };
-        match settings.plan(profile.as_str())? {
-            Plan::Simulate(plan) => Ok(plan.fleet),
+        let name = match profile {
+            Choice::BuiltIn(name) => name.as_str(),
+            Choice::File(path) => path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("profile"),
+        };
+        match settings.plan(name)? {
+            Plan::Simulate(plan) => Ok(plan.simulation),
             Plan::Replay(_) | Plan::Stdin(_) | Plan::Http(_) | Plan::Mqtt(_) => {
                 unreachable!("its kind is simulate")
             }
@@ -99,17 +108,20 @@ impl Settings {
     }
 
     fn simulation(&self, name: &str, problems: &mut Problems) -> Option<simulate::Plan> {
-        let Some(profile) = self.profile else {
+        let Some(choice) = &self.profile else {
             let known = Name::ALL.map(Name::as_str).join(", ");
             problems.add("profile", "", &format!("is missing: use one of {known}"));
-            self.refuse_others("kind = \"simulate\"", &[SIMULATE, TEMPERATURE, WIND], problems);
+            self.refuse_others("kind = \"simulate\"", &[SIMULATE, EVENTS, TEMPERATURE, WIND], problems);
             return None;
         };
         let device = self.form == Some(Form::Device);
-        let (profile, own, defaults) = match profile {
-            Name::Temperature if device => (self.temperature(Temperature::DEVICE), TEMPERATURE, &DEVICE),
-            Name::Temperature => (self.temperature(Temperature::HOUSE), TEMPERATURE, &HOUSE),
-            Name::Wind => {
+        let (profile, own, defaults) = match choice {
+            Choice::BuiltIn(Name::Clickstream) | Choice::File(_) => return self.events(name, choice, problems),
+            Choice::BuiltIn(Name::Temperature) if device => {
+                (self.temperature(Temperature::DEVICE), TEMPERATURE, &DEVICE)
+            }
+            Choice::BuiltIn(Name::Temperature) => (self.temperature(Temperature::HOUSE), TEMPERATURE, &HOUSE),
+            Choice::BuiltIn(Name::Wind) => {
                 if device {
                     problems.add(
                         "form",
@@ -120,16 +132,9 @@ impl Settings {
                 (self.wind(Wind::LAND), WIND, &LAND)
             }
         };
-        let whose = format!("kind = \"simulate\" with profile = \"{}\"", self.profile?);
+        let whose = format!("kind = \"simulate\" with profile = \"{choice}\"");
         self.refuse_others(&whose, &[SIMULATE, own], problems);
-        let sensors = self.sensors.map_or(1, Into::into);
-        if sensors > MAX_SENSORS {
-            problems.add(
-                "sensors",
-                sensors,
-                &format!("is too many: use at most {MAX_SENSORS}, or several daemons"),
-            );
-        }
+        let sensors = self.sensors(problems);
         let fleet = profile::Plan {
             profile,
             sensors,
@@ -154,12 +159,77 @@ impl Settings {
                 &format!("or another text of its sensors: {error}"),
             );
         }
-        Some(simulate::Plan {
-            fleet,
+        Some(self.paced(Simulation::Fleet(fleet)))
+    }
+
+    /// Events of a template.
+    fn events(&self, name: &str, choice: &Choice, problems: &mut Problems) -> Option<simulate::Plan> {
+        let whose = format!("kind = \"simulate\" with events, as profile = \"{choice}\" has them");
+        self.refuse_others(&whose, &[EVENTS], problems);
+        if let Some(unit) = &self.unit {
+            problems.add(
+                "unit",
+                format!("{unit:?}"),
+                "is of numbers, and events have none: remove it",
+            );
+        }
+        let sensors = self.sensors(problems);
+        let quoted = format!("\"{choice}\"");
+        let template = match choice {
+            Choice::BuiltIn(name) => Template::built_in(*name),
+            Choice::File(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Template::parse(&path.display().to_string(), &text),
+                Err(error) => Err(vec![format!(
+                    "cannot be read ({error}): name a profile file that is there"
+                )]),
+            },
+        };
+        let template = match template {
+            Ok(template) => template,
+            Err(wrong) => {
+                wrong.iter().for_each(|wrong| problems.add("profile", &quoted, wrong));
+                return None;
+            }
+        };
+        let text = |own: &Option<String>, default: Option<&template::Label>| {
+            own.clone().or(default.map(|label| label.as_str().to_owned()))
+        };
+        let plan = template::Plan {
+            sensors,
+            rate: self.rate.unwrap_or(template.rate).get(),
+            seed: self.seed.unwrap_or(0),
+            prefix: text(&self.prefix, template.prefix.as_ref()).unwrap_or_else(|| format!("{name}-")),
+            group: text(&self.group, template.group.as_ref()),
+            datatype: self
+                .datatype
+                .clone()
+                .unwrap_or_else(|| template.kind.as_str().to_owned()),
+            faults_per_day: self.faults.map_or(0.0, Into::into),
+            template: Arc::new(template),
+        };
+        if let Err(error) = plan.check() {
+            let remedy = format!("or another text of its sensors: {error}");
+            problems.add("prefix", format!("{:?}", plan.prefix), &remedy);
+        }
+        Some(self.paced(Simulation::Events(plan)))
+    }
+
+    fn paced(&self, simulation: Simulation) -> simulate::Plan {
+        simulate::Plan {
+            simulation,
             speed: self.speed.unwrap_or(Speed::REAL),
             start: self.start.map(|start| start.0),
             count: self.count.map(Into::into),
-        })
+        }
+    }
+
+    fn sensors(&self, problems: &mut Problems) -> u32 {
+        let sensors = self.sensors.map_or(1, Into::into);
+        if sensors > MAX_SENSORS {
+            let remedy = format!("is too many: use at most {MAX_SENSORS}, or several daemons");
+            problems.add("sensors", sensors, &remedy);
+        }
+        sensors
     }
 
     fn temperature(&self, defaults: Temperature) -> Profile {

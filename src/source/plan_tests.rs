@@ -8,6 +8,7 @@ use super::*;
 const EVERY_KEY: &str = r#"
     profile = "temperature"
     sensors = 10
+    rate = 5.0
     interval = "1s"
     seed = 42
     count = 100
@@ -89,6 +90,13 @@ fn simulation(text: &str) -> simulate::Plan {
     }
 }
 
+fn fleet(plan: &simulate::Plan) -> &profile::Plan {
+    match &plan.simulation {
+        Simulation::Fleet(fleet) => fleet,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn problems(text: &str) -> Vec<String> {
     plan(text).unwrap_err().iter().map(Problem::to_string).collect()
 }
@@ -96,24 +104,20 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn spec_s_example_is_a_house_in_real_time() {
     let plan = simulation("profile = \"temperature\"\nsensors = 10\ninterval = \"1s\"\nseed = 42");
-    assert_eq!(plan.fleet.profile, Profile::Temperature(Temperature::HOUSE));
-    assert_eq!(plan.fleet.prefix, "house-");
-    assert_eq!(
-        (plan.fleet.sensors, plan.fleet.interval_micros, plan.fleet.seed),
-        (10, 1_000_000, 42)
-    );
-    assert_eq!(
-        (plan.speed, plan.count, plan.fleet.faults_per_day),
-        (Speed::REAL, None, 0.0)
-    );
+    let fleet = fleet(&plan);
+    assert_eq!(fleet.profile, Profile::Temperature(Temperature::HOUSE));
+    assert_eq!(fleet.prefix, "house-");
+    assert_eq!((fleet.sensors, fleet.interval_micros, fleet.seed), (10, 1_000_000, 42));
+    assert_eq!((plan.speed, plan.count, fleet.faults_per_day), (Speed::REAL, None, 0.0));
 }
 
 #[test]
 fn the_device_form_is_seed_a_s_device() {
-    let fleet = simulation("profile = \"temperature\"\nform = \"device\"").fleet;
+    let plan = simulation("profile = \"temperature\"\nform = \"device\"");
+    let fleet = fleet(&plan);
     assert_eq!(fleet.profile, Profile::Temperature(Temperature::DEVICE));
     let mut line = Vec::new();
-    let reading = profile::Fleet::new(&fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
+    let reading = profile::Fleet::new(fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
     wire::json::encode(&reading.unwrap(), None, &mut line);
     let line = String::from_utf8(line).unwrap();
     let value = line.split("\"value\":").nth(1).unwrap().split(',').next().unwrap();
@@ -124,6 +128,37 @@ fn the_device_form_is_seed_a_s_device() {
              \"deviceid\":\"DHT_001\",\"date\":\"2024-05-01\",\"lowest_temp\":96,\"highest_temp\":101}}"
         )
     );
+}
+
+#[test]
+fn a_profile_file_is_a_template_of_events_and_its_mistakes_name_its_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop.toml");
+    let text = format!("profile = {path:?}\nsensors = 3\nrate = 7.5\n");
+    std::fs::write(&path, "kind = \"order\"\nrate = 1.0\n[event]\na = 1\n").unwrap();
+    let Simulation::Events(events) = simulation(&text).simulation else {
+        panic!("no events")
+    };
+    assert_eq!(
+        (&*events.datatype, &*events.prefix, events.rate, events.sensors),
+        ("order", "house-", 7.5, 3)
+    );
+    let refused = problems(&format!(
+        "kind = \"simulate\"\n{text}mean = 1.0\nunit = \"%\"\ninterval = \"1s\"\n"
+    ));
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    std::fs::write(&path, "rate = 1.0\n[event]\na = { chioce = [1] }\n").unwrap();
+    let refused = problems(&format!("kind = \"simulate\"\n{text}"));
+    assert!(
+        refused.concat().contains("shop.toml:3:") && refused.concat().contains("unknown field `chioce`"),
+        "{refused:?}"
+    );
+    std::fs::remove_file(&path).unwrap();
+    assert!(problems(&format!("kind = \"simulate\"\n{text}"))[0].contains("name a profile file that is there"));
+    let Simulation::Events(sites) = simulation("profile = \"clickstream\"").simulation else {
+        panic!("no events")
+    };
+    assert_eq!((&*sites.datatype, &*sites.prefix), ("clickstream", "site-"));
 }
 
 #[test]
@@ -140,6 +175,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
     let lists = [
         EVERY_KIND,
         SIMULATE,
+        EVENTS,
         TEMPERATURE,
         WIND,
         REPLAY,
@@ -159,7 +195,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         .iter()
         .map(|problem| problem.split(" = ").next().unwrap())
         .collect();
-    let mut others = ["gusts", "path", "scale", "sensor", "shape", "times"].to_vec();
+    let mut others = ["gusts", "path", "rate", "scale", "sensor", "shape", "times"].to_vec();
     others.extend(http::plan::KEYS);
     others.extend(mqtt::KEYS);
     others.sort();

@@ -23,12 +23,14 @@ pub struct Settings {
     /// What the source is. Required.
     pub kind: Option<Kind>,
 
-    /// simulate: what is measured. Required.
-    pub profile: Option<profile::Name>,
+    /// simulate: what is measured, or a profile file: a template of events. Required.
+    pub profile: Option<profile::Choice>,
     /// simulate: how many sensors. Default 1.
     pub sensors: Option<NonZeroU32>,
     /// simulate: the event time between two readings of a sensor. Default `"1s"`.
     pub interval: Option<Interval>,
+    /// simulate, events: how many a second of each sensor. Default: the profile's.
+    pub rate: Option<profile::template::Rate>,
     /// simulate: the same seed and sensor id give the same series. Default 0.
     pub seed: Option<u64>,
     /// simulate: end after so many readings of all sensors together. Default: never.
@@ -37,7 +39,8 @@ pub struct Settings {
     pub start: Option<Start>,
     /// simulate: what sensor ids begin with, before their number. Default: the source's name and a dash.
     pub prefix: Option<String>,
-    /// simulate: injected faults a sensor and day of healthy event time. Default 0.
+    /// simulate: injected faults a sensor and day of healthy event time. Default 0. Of a profile file: what it says under
+    /// `[anomaly]`, if anything.
     pub faults: Option<Amount>,
     /// simulate: the JSON form of the readings. `"device"` is seed A's, and makes its figures the profile's defaults.
     pub form: Option<Form>,

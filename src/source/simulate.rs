@@ -8,12 +8,12 @@ use super::number::Speed;
 use super::readings::BATCH;
 use super::{Batch, Closed, Ended, Output};
 use crate::clock;
-use crate::profile::{self, Fleet};
+use crate::profile::{Running, Simulation};
 
 /// A simulation, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
-    pub fleet: profile::Plan,
+    pub simulation: Simulation,
     pub speed: Speed,
     pub start: Option<Timestamp>,
     pub count: Option<u64>,
@@ -34,27 +34,24 @@ pub(super) async fn run(name: String, plan: Plan, mut output: Output) -> Ended {
 
 async fn play(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Closed> {
     let began = Instant::now();
-    let mut fleet = Fleet::new(&plan.fleet, plan.start.unwrap_or_else(clock::now));
+    let mut running = plan.simulation.start(plan.start.unwrap_or_else(clock::now));
     let mut left = plan.count.unwrap_or(u64::MAX);
     let mut labels = Vec::new();
     while left > 0 {
         let due = match plan.speed {
-            Speed::Factor(factor) => {
-                let seconds = plan.fleet.interval_micros as f64 / 1e6 / factor;
-                due(&fleet, began, seconds).await
-            }
+            Speed::Factor(factor) => due(&running, began, factor).await,
             Speed::Max => {
                 output.calm().await?;
-                u64::MAX
+                i64::MAX
             }
         };
         let most = left.min(BATCH as u64) as usize;
         let mut readings = Vec::with_capacity(most);
-        while readings.len() < most && fleet.tick() <= due {
-            readings.extend(fleet.step(&mut labels));
+        while readings.len() < most && running.offset() <= due {
+            readings.extend(running.step(&mut labels));
         }
         for label in labels.drain(..) {
-            let (sensor, kind, end) = (label.sensor.id(), label.kind.as_str(), label.end);
+            let (sensor, kind, end) = (label.sensor.id(), label.kind, label.end);
             debug!(source = name, sensor, kind, start = %label.start, %end, label.magnitude, "fault injected");
         }
         left -= readings.len() as u64;
@@ -70,13 +67,13 @@ async fn play(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Closed
     Ok(())
 }
 
-/// Waits for the fleet's next tick, where ticks are so many seconds apart; gives the last one that is due by now. Each
-/// tick is counted from the beginning, so they do not drift, and those that were missed are all due.
-async fn due(fleet: &Fleet, began: Instant, seconds: f64) -> u64 {
-    let next = fleet.tick() as f64 * seconds;
-    sleep_until(began + std::time::Duration::from_secs_f64(next)).await;
-    // The timer's instant is rounded to a nanosecond, so the tick it was set for is due by its own account.
-    fleet.tick().max((began.elapsed().as_secs_f64() / seconds) as u64)
+/// Waits for the next reading, at this factor of real time; gives the event time that is due by now, µs after the start.
+/// Each instant is counted from the beginning, so they do not drift, and those that were missed are all due.
+async fn due(running: &Running, began: Instant, factor: f64) -> i64 {
+    let next = running.offset();
+    sleep_until(began + std::time::Duration::from_secs_f64(next as f64 / 1e6 / factor)).await;
+    // The timer's instant is rounded to a nanosecond, so the reading it was set for is due by its own account.
+    next.max((began.elapsed().as_secs_f64() * factor * 1e6) as i64)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub(super) fn aggregates(name: &str, sensors: u32, records: u64) -> Vec<Record> 
     let mut lines = Vec::new();
     let (profile, sensors) = ("temperature".parse().unwrap(), sensors.try_into().unwrap());
     simulate(
-        profile,
+        &profile,
         sensors,
         Some(records * 200),
         7,

@@ -195,6 +195,12 @@ impl FieldsWriter {
         fields
     }
 
+    /// Forgets the fields since the last event.
+    pub fn clear(&mut self) {
+        self.json.clear();
+        self.wrong = None;
+    }
+
     fn name(&mut self, name: &str) {
         if let Err(wrong) = check_name(name) {
             self.refuse(wrong);

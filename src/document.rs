@@ -11,20 +11,20 @@ use crate::problem::Problem;
 
 /// A TOML text and the name people know it by.
 #[derive(Debug)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     name: &'a str,
     text: &'a str,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(name: &'a str, text: &'a str) -> Self {
         Self { name, text }
     }
 
     /// Reads the whole text, or says all that is wrong with it.
     ///
     /// Serde stops at the first mistake, so each one that is found is taken out of the document and the rest tried again.
-    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Vec<String>> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Vec<String>> {
         let (mut root, errors) = DeTable::parse_recoverable(self.text);
         if !errors.is_empty() {
             return Err(errors
@@ -56,7 +56,7 @@ impl<'a> Document<'a> {
     }
 
     /// A problem, with its key's place where the text has it.
-    pub(super) fn describe(&self, problem: &Problem) -> String {
+    pub(crate) fn describe(&self, problem: &Problem) -> String {
         let at = DeTable::parse(self.text)
             .ok()
             .and_then(|root| find(root.get_ref(), &problem.key));
