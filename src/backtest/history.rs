@@ -89,6 +89,12 @@ impl<'a> History<'a> {
         if let Some(open) = open {
             self.summary.incidents[open].see(reading, &folded);
         }
+        for derived in self.page.derived().to_vec() {
+            let place = self.place_of(derived.reading.sensor());
+            if let Some(open) = self.sensors[place].open {
+                self.summary.incidents[open].see(&derived.reading, &derived.folded);
+            }
+        }
         Judged {
             score: folded.score,
             incident: open.map(|open| open + 1),
@@ -171,7 +177,7 @@ impl<'a> History<'a> {
     }
 
     fn tell(&mut self, transition: &Transition) {
-        let place = self.place_of_event(transition);
+        let place = self.place_of(&transition.sensor);
         if transition.change == Change::Opened {
             self.sensors[place].open = Some(self.summary.incidents.len());
             self.summary.incidents.push(Incident::open(transition));
@@ -184,10 +190,10 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Silence is of a sensor other than the one that speaks.
-    fn place_of_event(&mut self, transition: &Transition) -> usize {
+    /// Silence, and what follows from events, is of a sensor other than the one that speaks.
+    fn place_of(&mut self, sensor: &Arc<Sensor>) -> usize {
         let speaking = self.latest;
-        let place = self.place(&transition.sensor);
+        let place = self.place(sensor);
         self.latest = speaking;
         place
     }
