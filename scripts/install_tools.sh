@@ -31,6 +31,8 @@ command -v faketime >/dev/null || missing+=(faketime)
 command -v rpmbuild >/dev/null || missing+=(rpm)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+# The browser that the page is tried in, and letters for it.
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 # Installed, these packages would start a server; only a program of each is wanted.
 unpacked=()

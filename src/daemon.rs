@@ -1,8 +1,11 @@
 //! The running daemon: builds every part, watches over them, and ends them in order. A part that ends before it was asked
 //! ends the daemon: half-dead is worse than restarted.
 
+mod desk;
+mod resend;
+
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,16 +13,18 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
-use wire::{ProducerId, Reading};
+use wire::ProducerId;
 
-use crate::admin::{Server, Shown};
+use crate::admin::Shown;
 use crate::backoff::Backoff;
+use crate::board::Board;
 use crate::canary::Canary;
-use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
+use crate::changes::Changes;
+use crate::dead_letter::DeadLetters;
+use crate::front::{self, Front, admin_ended};
 use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
 use crate::ledger::Ledger;
@@ -31,11 +36,12 @@ use crate::sink::Sink;
 use crate::sink::embedded::{Embedded, Terminal};
 use crate::sink::kinesis::Kinesis;
 use crate::sink::stdout::Stdout;
-use crate::source::{Batch, Output};
 use crate::sources::{Sources, Wiring};
 use crate::spool::Spool;
-use crate::systemd::Notifier;
+use crate::traces::Traces;
 use crate::{settings, spool};
+
+pub use resend::{send_dead_letters, send_given_up};
 
 /// Batches that wait for the pipeline: enough to keep it busy, too few to matter beside the budget.
 const BATCHES: usize = 16;
@@ -45,81 +51,28 @@ const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// So often a person who looks on is shown what is measured.
 const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Dead letters are sent so many at a time.
-const DEAD_LETTER_BATCH: usize = 256;
-
 /// Runs until the sources are spent or a signal asks for the end. An error is a failure while running.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    let mut daemon = Daemon::start(loaded).await?;
-    let failed = daemon.watch().await;
-    let drained = daemon.drain(failed.is_err()).await;
-    failed.and(drained)
-}
-
-/// Sends dead letters again, under new identities. Says how many readings went, and which files they were in.
-pub async fn send_dead_letters(loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
-    let settings = &loaded.settings;
-    let replay = DeadLetters::open(&settings.state_dir()?, &sink_name(settings))?.replay()?;
-    let (replay, readings) = send(loaded, replay).await?;
-    Ok((readings, replay.finish()?))
-}
-
-/// Sends what Lambda gave up again, under new identities. Says how many readings went, and of how much it had to be said that
-/// it could not.
-pub async fn send_given_up(loaded: Loaded, paths: &[PathBuf]) -> anyhow::Result<(u64, u64)> {
-    let (redrive, readings) = send(loaded, Redrive::open(paths)?).await?;
-    Ok((readings, redrive.problems()))
-}
-
-/// Sends readings through a daemon of their own that may run beside the real one.
-async fn send<R>(mut loaded: Loaded, readings: R) -> anyhow::Result<(R, u64)>
-where
-    R: Iterator<Item = Result<Reading, DeadLetterError>> + Send + 'static,
-{
-    let settings = &mut loaded.settings;
-    settings.spool.dir = Some(settings.state_dir()?.join("dead-letter-spool"));
-    settings.source.clear();
-    settings.admin.listen.set_port(0);
-    let mut daemon = Daemon::start(loaded).await?;
-    let output = daemon.sources.as_ref().expect("just started").output();
-    let feeding = tokio::spawn(feed(readings, output));
-    let failed = daemon.watch().await;
-    let drained = daemon.drain(failed.is_err()).await;
-    failed.and(drained)?;
-    feeding.await.context("reading what is to be sent again")?
-}
-
-async fn feed<R>(mut replay: R, output: Output) -> anyhow::Result<(R, u64)>
-where
-    R: Iterator<Item = Result<Reading, DeadLetterError>>,
-{
-    let mut sent = 0;
+    let front = Front::bind(&loaded.settings).await?;
+    let mut daemon = Daemon::start(loaded, front, Changes::default()).await?;
     loop {
-        let mut readings = Vec::with_capacity(DEAD_LETTER_BATCH);
-        while readings.len() < DEAD_LETTER_BATCH
-            && let Some(reading) = replay.next()
-        {
-            match reading {
-                Ok(reading) => readings.push(reading),
-                Err(error) => warn!("not sent, and left where it is: {:#}", anyhow!(error)),
-            }
+        let next = daemon.watch().await;
+        let again = matches!(next, Ok(Next::Again));
+        let (drained, left) = daemon.drain(next.is_err(), again).await;
+        next?;
+        drained?;
+        if !again {
+            return Ok(());
         }
-        if readings.is_empty() {
-            return Ok((replay, sent));
-        }
-        sent += readings.len() as u64;
-        output
-            .send(Batch {
-                readings,
-                receipt: None,
-            })
-            .await?;
+        info!("starting again with what was set by the page");
+        daemon = Daemon::start(left.loaded, left.front, left.changes).await?;
     }
 }
 
 struct Daemon {
     loaded: Loaded,
     sources: Option<Sources>,
+    board: watch::Sender<Board>,
     pipeline: JoinHandle<Result<pipeline::Ended, PipelineError>>,
     ended: Option<anyhow::Result<pipeline::Ended>>,
     embedded: Closing,
@@ -128,29 +81,40 @@ struct Daemon {
     heartbeat: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
-    admin: JoinHandle<std::io::Result<()>>,
-    /// Ends the HTTP endpoint once it is dropped.
-    ends_admin: oneshot::Sender<()>,
-    signals: Signals,
+    front: Front,
+    /// What people have changed by the page.
+    changes: Changes,
     screen: Option<Arc<Screen>>,
-    notifier: Notifier,
+}
+
+/// What follows once the sources are no longer to run.
+enum Next {
+    /// The end.
+    End,
+    /// A new start with other settings.
+    Again,
+}
+
+/// What a drained daemon leaves to the one that is started after it in this process.
+struct Left {
+    loaded: Loaded,
+    front: Front,
+    changes: Changes,
 }
 
 impl Daemon {
-    async fn start(loaded: Loaded) -> anyhow::Result<Self> {
+    async fn start(loaded: Loaded, mut front: Front, changes: Changes) -> anyhow::Result<Self> {
         let settings = &loaded.settings;
-        let signals = Signals::listen()?;
         let ledger = Arc::new(Ledger::default());
         let metrics = Arc::new(Metrics::new(ledger.clone()));
         let (status_sender, status) = watch::channel(Status::default());
-        let server = Server::bind(&settings.admin).await?;
-        let address = server.address();
         let dir = settings.spool.dir()?;
         let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
         let state_dir = settings.state_dir()?;
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
-        let (sink, embedded) = sink(settings, &state_dir)?;
+        let traces = Arc::<Traces>::default();
+        let (sink, embedded) = sink(settings, &state_dir, &traces)?;
         let (batches, input) = mpsc::channel(BATCHES);
         let (pressure, pressed) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
@@ -178,6 +142,8 @@ impl Daemon {
             metrics: metrics.clone(),
             state_dir: state_dir.clone(),
             screen: screen.clone(),
+            // The embedded sink keeps them with their scores.
+            traces: (settings.sink != settings::Sink::Embedded).then(|| traces.clone()),
         };
         let canary = Canary::new(
             &wiring.batches,
@@ -185,20 +151,23 @@ impl Daemon {
             ledger.clone(),
             sink_name(settings),
         );
-        let sources = Some(Sources::start(wiring, &settings.source)?);
-        let (ends, ended) = oneshot::channel::<()>();
+        let sources = Sources::start(wiring, &changes.wanted(&settings.source))?;
+        let board = watch::Sender::new(board(settings, &state_dir, &sources, &changes));
         let shown = Shown {
             metrics: metrics.clone(),
             ready: readiness(status.clone()),
             canary: Arc::new(canary),
+            traces,
+            board: board.subscribe(),
+            status: status.clone(),
         };
-        let admin = tokio::spawn(server.serve(shown, async { drop(ended.await) }));
-        let notifier = Notifier::new();
+        let address = front.show(shown);
         info!(metrics = %format_args!("http://{address}/metrics"), state = %state_dir.display(), "ready");
-        notifier.ready();
+        front.notifier.ready();
         Ok(Self {
             loaded,
-            sources,
+            sources: Some(sources),
+            board,
             pipeline,
             ended: None,
             embedded,
@@ -207,47 +176,65 @@ impl Daemon {
             heartbeat,
             ledger,
             metrics,
-            admin,
-            ends_admin: ends,
-            signals,
+            front,
+            changes,
             screen,
-            notifier,
         })
     }
 
     /// Watches over all parts until it is time to end.
-    async fn watch(&mut self) -> anyhow::Result<()> {
-        let mut watchdog = tokio::time::interval(self.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
+    async fn watch(&mut self) -> anyhow::Result<Next> {
+        let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
         let mut screen = tokio::time::interval(SCREEN_INTERVAL);
         let mut beat = 0;
         loop {
-            let sources = self.sources.as_mut();
+            // While a source is stopped that may be started again, the daemon waits for that.
+            let held = self.changes.hold(&self.loaded.settings.source);
+            let sources = self.sources.as_mut().filter(|sources| !held || sources.count() > 0);
             tokio::select! {
-                _ = self.signals.terminate.recv() => return Ok(()),
-                _ = self.signals.interrupt.recv() => return Ok(()),
-                _ = self.signals.hangup.recv() => self.reload(),
+                _ = self.front.signals.terminate.recv() => return Ok(Next::End),
+                _ = self.front.signals.interrupt.recv() => return Ok(Next::End),
+                _ = self.front.signals.hangup.recv() => self.reload(),
+                Some(order) = self.front.asked.recv() => if let Some(next) = self.change(order) {
+                    return Ok(next);
+                },
                 _ = watchdog.tick() => self.ping(&mut beat),
                 _ = screen.tick(), if self.screen.is_some() => self.show(),
-                ended = &mut self.admin => return Err(admin_ended(ended)),
+                ended = front::ended(&mut self.front.serving) => return Err(admin_ended(ended)),
                 ended = &mut self.pipeline => {
                     self.ended = Some(flatten(ended));
-                    return Ok(());
+                    return Ok(Next::End);
                 }
                 ended = async { sources.expect("checked below").ended().await }, if sources.is_some() => {
-                    if ended?.is_none() {
+                    if ended?.is_none() && !held {
                         info!("all sources are spent: delivering what is left");
                         // With its last sender the pipeline's input closes, and it ends when all is delivered.
                         self.sources = None;
                     }
+                    self.publish();
                 }
                 changed = self.status.changed() => if changed.is_ok() { self.tell_status() },
             }
         }
     }
 
-    /// Ends sources, pipeline and sink in this order, within the grace.
-    async fn drain(mut self, failed: bool) -> anyhow::Result<()> {
-        self.notifier.stopping();
+    /// Ends sources, pipeline and sink in this order, within the grace. Where it is started again afterwards, the service
+    /// manager and whoever looks at the page are not left.
+    async fn drain(mut self, failed: bool, again: bool) -> (anyhow::Result<()>, Left) {
+        match again {
+            true => self.front.notifier.reloading(),
+            false => self.front.notifier.stopping(),
+        }
+        let drained = self.end(failed).await;
+        let left = Left {
+            loaded: self.loaded,
+            front: self.front,
+            changes: self.changes,
+        };
+        (drained, left)
+    }
+
+    async fn end(&mut self, failed: bool) -> anyhow::Result<()> {
         if self.ended.is_none() {
             let counts = self.ledger.snapshot();
             info!(
@@ -261,7 +248,7 @@ impl Daemon {
             sources.stop();
             tokio::spawn(async move { while matches!(sources.ended().await, Ok(Some(()))) {} })
         });
-        let mut watchdog = tokio::time::interval(self.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
+        let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
         let mut beat = 0;
         let ended = match self.ended.take() {
             Some(ended) => ended,
@@ -279,7 +266,6 @@ impl Daemon {
         if let Some(embedded) = &self.embedded {
             embedded.close().await;
         }
-        drop(self.ends_admin);
         Self::report(&self.ledger, ended?, failed)
     }
 
@@ -317,14 +303,14 @@ impl Daemon {
     }
 
     fn reload(&mut self) {
-        self.notifier.reloading();
+        self.front.notifier.reloading();
         match self.loaded.origin.load() {
             Ok(loaded) => {
                 if let Some(sources) = &mut self.sources
-                    && let Err(error) = sources.reload(&loaded.settings.source)
+                    && let Err(error) = sources.reload(&self.changes.wanted(&loaded.settings.source))
                 {
                     error!("not reloaded, going on with the settings in force: {error}");
-                    return self.notifier.ready();
+                    return self.front.notifier.ready();
                 }
                 let now = Settings {
                     source: loaded.settings.source.clone(),
@@ -336,10 +322,18 @@ impl Daemon {
                     info!("reloaded the sources");
                 }
                 self.loaded.settings.source = loaded.settings.source;
+                self.publish();
             }
             Err(invalid) => error!("not reloaded, going on with the settings in force: {invalid}"),
         }
-        self.notifier.ready();
+        self.front.notifier.ready();
+    }
+
+    /// Tells of the sources as they are now.
+    fn publish(&self) {
+        let rows = |sources: &Sources| sources.rows(&self.loaded.settings.source, &self.changes);
+        let rows = self.sources.as_ref().map(rows).unwrap_or_default();
+        self.board.send_modify(|board| board.sources = rows);
     }
 
     /// The watchdog hears from the daemon only while the pipeline's loop turns.
@@ -347,7 +341,7 @@ impl Daemon {
         let now = self.heartbeat.load(Ordering::Relaxed);
         if now != *beat {
             *beat = now;
-            self.notifier.alive();
+            self.front.notifier.alive();
         }
         if let Some(sources) = &self.sources {
             sources.measure(&self.metrics);
@@ -365,7 +359,7 @@ impl Daemon {
         let status = self.status.borrow_and_update().clone();
         let counts = self.ledger.snapshot();
         let waiting = counts.in_flight + counts.spooled;
-        self.notifier.status(&match (&status.trouble, status.draining) {
+        self.front.notifier.status(&match (&status.trouble, status.draining) {
             (Some(trouble), _) => format!("waiting, {waiting} readings kept: {trouble}"),
             (None, true) => format!("draining, {waiting} readings left"),
             (None, false) => format!("delivering, {} readings so far", counts.delivered),
@@ -398,7 +392,7 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
 /// The embedded sink has more to do after its last put.
 type Closing = Option<Arc<Embedded>>;
 
-fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
+fn sink(settings: &Settings, state_dir: &Path, traces: &Arc<Traces>) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
         settings::Sink::Kinesis => {
             let lanes = (settings.aggregation == Aggregation::Kpl).then_some(settings.lanes.get());
@@ -407,7 +401,12 @@ fn sink(settings: &Settings, state_dir: &Path) -> anyhow::Result<(Arc<dyn Sink>,
         settings::Sink::Stdout => (Arc::new(Stdout), None),
         settings::Sink::Embedded => {
             let teller = Terminal::new(std::io::stdout(), std::io::stdout().is_terminal());
-            let embedded = Arc::new(Embedded::start(state_dir, settings.detect.clone(), teller)?);
+            let embedded = Arc::new(Embedded::start(
+                state_dir,
+                settings.detect.clone(),
+                teller,
+                traces.clone(),
+            )?);
             (embedded.clone(), Some(embedded))
         }
     })
@@ -419,6 +418,18 @@ fn sink_name(settings: &Settings) -> String {
         settings::Sink::Embedded => "embedded".to_owned(),
         settings::Sink::Stdout => "stdout".to_owned(),
         settings::Sink::Kinesis => format!("kinesis {}", settings.kinesis.stream.as_deref().unwrap_or_default()),
+    }
+}
+
+/// What is told of this daemon.
+fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Changes) -> Board {
+    let embedded = settings.sink == settings::Sink::Embedded;
+    Board {
+        sink: settings.sink,
+        stream: settings.kinesis.stream.clone(),
+        store: embedded.then(|| state_dir.to_owned()),
+        threshold: embedded.then(|| settings.detect.threshold.get()),
+        sources: sources.rows(&settings.source, changes),
     }
 }
 
@@ -435,35 +446,6 @@ fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<(), Stri
             _ => Ok(()),
         }
     })
-}
-
-#[derive(Debug)]
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-}
-
-fn admin_ended(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Error {
-    match ended {
-        Ok(Ok(())) => anyhow!("the HTTP endpoint ended before it was asked to"),
-        Ok(Err(error)) => anyhow::Error::new(error).context("serving HTTP"),
-        Err(error) => anyhow::Error::new(error).context("the HTTP endpoint broke"),
-    }
-}
-
-fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
-    signal(kind).with_context(|| format!("listening for signal {}", kind.as_raw_value()))
 }
 
 fn flatten(

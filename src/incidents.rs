@@ -261,7 +261,7 @@ fn state(incident: &Incident) -> &'static str {
     }
 }
 
-fn notes(incident: &Incident) -> Vec<String> {
+pub(crate) fn notes(incident: &Incident) -> Vec<String> {
     let acknowledged = incident.acknowledged.as_ref();
     let acknowledged = acknowledged.map(|by| format!("acknowledged by {} at {}", printable(&by.by), utc(by.at)));
     let muted = incident
@@ -297,7 +297,7 @@ fn expected(transition: &Transition) -> String {
     }
 }
 
-fn lasted(transition: &Transition) -> String {
+pub(crate) fn lasted(transition: &Transition) -> String {
     span(transition.time.as_micros() - transition.since.as_micros())
 }
 

@@ -40,6 +40,37 @@ pub(crate) enum State {
     InLine,
 }
 
+/// What a lane does, as a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Nothing: all it had is delivered, or what it has lingers for company.
+    Idle,
+    /// Its next record may join a request.
+    Ready,
+    /// A record of it is in a request.
+    UnderWay,
+    /// It waits after a refusal, or in line before its shard.
+    Waiting,
+    /// All it has goes through the spool.
+    Spooling,
+}
+
+impl Doing {
+    /// All there is, in the order of its count.
+    pub const ALL: [Self; 5] = [Self::Idle, Self::Ready, Self::UnderWay, Self::Waiting, Self::Spooling];
+
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Ready => "ready",
+            Self::UnderWay => "under_way",
+            Self::Waiting => "waiting",
+            Self::Spooling => "spooling",
+        }
+    }
+}
+
 /// A record in line, and its place in the spool where it came from there.
 #[derive(Debug)]
 pub(crate) struct Queued {
@@ -277,6 +308,17 @@ impl Lane {
     /// True while what follows in this lane has to go through the spool, so that it stays in order.
     pub fn spooling(&self) -> bool {
         self.stored > 0 || self.appending > 0 || self.fetching || !self.pending.is_empty()
+    }
+
+    /// What it does.
+    pub fn doing(&self) -> Doing {
+        match self.state {
+            _ if self.spooling() => Doing::Spooling,
+            State::Idle => Doing::Idle,
+            State::Ready => Doing::Ready,
+            State::UnderWay => Doing::UnderWay,
+            State::Waiting(_) | State::InLine => Doing::Waiting,
+        }
     }
 
     /// True where the next records of the lane have to be read from the spool.

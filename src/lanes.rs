@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use wire::{LaneName, Sensor, Timestamp};
 
 use crate::backoff::Backoff;
-use crate::lane::{Arrival, Lane, Packing, Queued, State};
+use crate::lane::{Arrival, Doing, Lane, Packing, Queued, State};
 use crate::ledger::{DeadLetter, Ledger};
 use crate::pace::{Paces, Turn};
 use crate::record::{LaneKey, Record};
@@ -264,6 +264,15 @@ impl Lanes {
     /// When the oldest reading in memory came in.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.table.iter().filter_map(Lane::oldest).min()
+    }
+
+    /// How many lanes do what, in the order of [`Doing::ALL`].
+    pub fn doing(&self) -> [u64; Doing::ALL.len()] {
+        let mut lanes = [0; Doing::ALL.len()];
+        for lane in &self.table {
+            lanes[lane.doing() as usize] += 1;
+        }
+        lanes
     }
 
     /// Requests that have not been answered.

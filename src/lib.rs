@@ -1,15 +1,21 @@
 //! The daemon: readings in, Kinesis records out, in order, losing nothing. Read in this order:
 
-/// What operators ask over HTTP: metrics, liveness, readiness.
+/// What operators ask over HTTP: metrics, liveness, readiness, and the page.
 pub mod admin;
 /// How long a refused record waits.
 pub mod backoff;
+/// What the running daemon tells of itself.
+pub mod board;
 /// One reading of our own, sent to see whether readings arrive.
 pub mod canary;
+/// What the page may change.
+pub mod changes;
 /// The running daemon: builds every part and watches over them.
 pub mod daemon;
 /// What can never be delivered, kept in a file that any tool reads.
 pub mod dead_letter;
+/// What the world outside knows of the daemon: HTTP endpoint, signals, service manager.
+pub mod front;
 /// One lane: packs readings, and keeps its records in order.
 pub mod lane;
 /// All lanes: forms requests and takes answers.
@@ -42,6 +48,8 @@ pub mod sources;
 pub mod spool;
 /// What the service manager is told.
 pub mod systemd;
+/// The last readings of sensors, while a person looks on.
+pub mod traces;
 /// What is wrong with the sink or the spool, said in time.
 pub mod trouble;
 mod waits;
@@ -63,6 +71,8 @@ pub mod problem;
 pub mod settings;
 /// Where the daemon may keep what must outlive it.
 pub mod state_dir;
+/// Bearer tokens in a file.
+pub mod tokens;
 
 /// The command `backtest`: the detectors over a history.
 pub mod backtest;

@@ -433,6 +433,7 @@ impl Pipeline {
         let Parts {
             lanes, spool, metrics, ..
         } = &self.parts;
+        metrics.lanes(lanes.doing());
         metrics.memory(lanes.bytes() as u64, lanes.limits.budget as u64);
         metrics.spool(spool.bytes(), self.parts.spool_max_bytes);
         metrics.oldest_unsent([lanes.oldest(), spool.oldest_since()].into_iter().flatten().min());

@@ -247,6 +247,7 @@ impl Settings {
             problems.push(Problem::new("kinesis.backoff_base", kinesis.backoff_base, remedy));
         }
         role::check(kinesis, &mut problems);
+        self.admin.check(&mut problems);
         for (name, source) in &self.source {
             if name.is_empty()
                 || name.contains("__")
@@ -304,6 +305,11 @@ impl Settings {
                 "spool.when_full = \"drop_oldest\" may give up readings that clients of source.{name} were told are safe; \
                  with \"block\" they are asked to come back instead"
             ));
+        }
+        if !self.admin.listen.ip().is_loopback() && self.admin.token_file.is_some() {
+            let text = "admin.listen can be reached from other machines without TLS: the token of whoever logs in there travels in \
+                        the clear; listen on 127.0.0.1 and come by `ssh -L`, or put something before it that speaks TLS";
+            warnings.push(text.to_owned());
         }
         if self.source.is_empty() {
             let text = "there is no [source.NAME] table: run sends what is in the spool and ends";

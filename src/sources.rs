@@ -8,11 +8,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::info;
 
+use crate::board::{Produced, Row, State};
+use crate::changes::Changes;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::screen::Screen;
 use crate::source::listeners::BindError;
 use crate::source::{self, Batch, Ended, Listeners, Malformed, Means, Output, Settings, SourceError};
+use crate::traces::Traces;
 
 /// The sources of a running daemon.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Sources {
     tasks: JoinSet<(String, Joined)>,
     /// Lines each source could not read, over all its restarts.
     malformed: BTreeMap<String, Arc<Malformed>>,
+    /// Readings of each source, over all its restarts.
+    produced: BTreeMap<String, Produced>,
     listeners: Listeners,
 }
 
@@ -42,6 +47,8 @@ pub struct Wiring {
     pub state_dir: PathBuf,
     /// Shows what is measured, where a person looks on.
     pub screen: Option<Arc<Screen>>,
+    /// Keeps what is measured, where a person looks on and the sink does not keep it with its scores.
+    pub traces: Option<Arc<Traces>>,
 }
 
 type Joined = Result<Result<Ended, SourceError>, JoinError>;
@@ -83,6 +90,7 @@ impl Sources {
             waiting,
             tasks: JoinSet::new(),
             malformed: BTreeMap::new(),
+            produced: BTreeMap::new(),
             listeners,
         };
         for (name, settings) in settings {
@@ -107,6 +115,26 @@ impl Sources {
                 // Also where nothing has changed here: files that it names may have.
                 Some(running) if !*running.stop.borrow() => drop(running.settings.send_replace(wanted.clone())),
                 Some(_) => drop(self.waiting.insert(name.clone(), wanted.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings one source to what is wanted of it now: to run so, or not at all. `all` is what is wanted of every source, whose
+    /// ports stay bound.
+    pub fn set(&mut self, name: &str, all: &source::Sources) -> Result<(), BindError> {
+        self.listeners.bind(all)?;
+        self.waiting.remove(name);
+        match (self.running.get(name), all.get(name)) {
+            (None, None) => {}
+            (None, Some(wanted)) => self.spawn(name, wanted),
+            (Some(running), None) => drop(running.stop.send_replace(true)),
+            (Some(running), Some(wanted)) if !*running.stop.borrow() && running.can_become(wanted) => {
+                running.settings.send_replace(wanted.clone());
+            }
+            (Some(running), Some(wanted)) => {
+                running.stop.send_replace(true);
+                self.waiting.insert(name.to_owned(), wanted.clone());
             }
         }
         Ok(())
@@ -153,6 +181,22 @@ impl Sources {
         self.running.len()
     }
 
+    /// Each of these, and whether it runs.
+    pub fn rows(&self, settings: &source::Sources, changes: &Changes) -> Vec<Row> {
+        let row = |(name, settings): (&String, &Settings)| Row {
+            name: name.clone(),
+            settings: settings.clone(),
+            changed: changes.differs(name),
+            state: match self.running.get(name) {
+                Some(running) if *running.stop.borrow() => State::Stopping,
+                Some(_) => State::Running,
+                None => State::Stopped,
+            },
+            produced: self.produced.get(name).cloned().unwrap_or_default(),
+        };
+        changes.all(settings).iter().map(row).collect()
+    }
+
     /// Where one more source may hand its readings over; it is not asked to stop.
     pub fn output(&self) -> Output {
         let wiring = &self.wiring;
@@ -173,7 +217,9 @@ impl Sources {
             stopped,
             wiring.ledger.clone(),
         )
-        .shown_on(wiring.screen.clone());
+        .shown_on(wiring.screen.clone())
+        .traced_in(wiring.traces.clone())
+        .counted_in(self.produced.entry(name.to_owned()).or_default().clone());
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
         let changing = watch::Sender::new(settings.clone());
         let means = Means {

@@ -12,7 +12,8 @@ fn a_misspelt_key_fails_with_its_line() {
     let problems = read_text("sink = \"stdout\"\n\n[admin]\nlisen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(
-        problems[0].starts_with("config.toml:4:1: admin.lisen: unknown field `lisen`, expected `listen`"),
+        problems[0]
+            .starts_with("config.toml:4:1: admin.lisen: unknown field `lisen`, expected one of `listen`, `token_file`"),
         "{problems:?}"
     );
     assert!(
@@ -38,6 +39,20 @@ fn all_problems_of_a_file_are_said_at_once() {
     for (problem, (place, what)) in problems.iter().zip(expected) {
         assert!(problem.starts_with(place) && problem.contains(what), "{problem}");
     }
+}
+
+#[test]
+fn tokens_that_cannot_be_read_and_hosts_that_are_none_are_told_with_their_line() {
+    let text = "[admin]\ntoken_file = \"/nowhere/tokens\"\nhosts = [\"plant.example\", \"http://x\"]\n";
+    let problems = read_text(text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    for (problem, place) in problems
+        .iter()
+        .zip(["config.toml:2:14: admin.token_file", "config.toml:3:9: admin.hosts"])
+    {
+        assert!(problem.starts_with(place), "{problem}");
+    }
+    assert!(problems[0].contains("with a token a line"), "{problems:#?}");
 }
 
 #[test]

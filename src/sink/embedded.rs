@@ -13,6 +13,8 @@ use lambda::alert::{DeliverError, Delivered, deliver};
 use lambda::embedded::{EmbeddedOutbox, EmbeddedPages, Untold};
 use lambda::handler::{Counts, Handler, Limits};
 use lambda::outbox::{TellError, Teller};
+use lambda::page_name::PageName;
+use lambda::scores::{Scored, Scores};
 use lambda::{KinesisRecord, Message, SequenceNumber, StoreError};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +23,7 @@ use tracing::warn;
 use crate::clock;
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink};
+use crate::traces::{Point, Traces};
 
 /// The shard all records are in.
 const SHARD: &str = "embedded";
@@ -59,8 +62,14 @@ struct Request {
 
 impl Embedded {
     /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
-    /// did not get to tell. Events go to `teller`, which the thread waits for.
-    pub fn start(dir: &Path, settings: detect::Settings, teller: impl Teller + 'static) -> Result<Self, StoreError> {
+    /// did not get to tell. Events go to `teller`, which the thread waits for, and what every reading came to into `traces`,
+    /// while somebody looks on.
+    pub fn start(
+        dir: &Path,
+        settings: detect::Settings,
+        teller: impl Teller + 'static,
+        traces: Arc<Traces>,
+    ) -> Result<Self, StoreError> {
         let (mut pages, outbox) = lambda::embedded::open(dir)?;
         let start = pages.start()?;
         let failed = |error| StoreError::unavailable("starting the embedded handler", error);
@@ -72,7 +81,7 @@ impl Embedded {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         let (ends, ended) = watch::channel(());
         let worker = Worker {
-            handler: Handler::new(pages, settings, Limits::default()),
+            handler: Handler::new(pages, settings, Limits::default()).with_scores(Traced(traces)),
             // Each start counts in its own range, so no number is ever given twice.
             sequence: u128::from(start) << 64,
             outbox,
@@ -129,7 +138,7 @@ impl Sink for Embedded {
 
 /// What the thread owns.
 struct Worker<T> {
-    handler: Handler<EmbeddedPages>,
+    handler: Handler<EmbeddedPages, Traced>,
     sequence: u128,
     outbox: EmbeddedOutbox,
     teller: T,
@@ -235,6 +244,29 @@ impl<T: Teller> Worker<T> {
 
     fn count(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut self.totals.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Shows what every reading came to, while somebody looks on.
+struct Traced(Arc<Traces>);
+
+impl Scores for Traced {
+    fn wanted(&self) -> bool {
+        self.0.wanted()
+    }
+
+    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+        let all = pages.iter().flat_map(|(_, scored)| scored);
+        self.0.keep(all.map(|scored| {
+            let point = Point {
+                score: scored.score,
+                expected: scored.expected,
+                anomaly: !scored.kinds.is_empty(),
+                ..Point::unjudged(&scored.reading)
+            };
+            (&scored.reading, point)
+        }));
+        Ok(())
     }
 }
 

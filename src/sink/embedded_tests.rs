@@ -44,7 +44,7 @@ fn start(dir: &Path, fault: Fault) -> (Embedded, mpsc::UnboundedReceiver<String>
 
 fn start_with(dir: &Path, fault: Fault, settings: detect::Settings) -> (Embedded, mpsc::UnboundedReceiver<String>) {
     let (lines, told) = mpsc::unbounded_channel();
-    let embedded = Embedded::start(dir, settings, Told { lines, fault }).unwrap();
+    let embedded = Embedded::start(dir, settings, Told { lines, fault }, Arc::default()).unwrap();
     (embedded, told)
 }
 

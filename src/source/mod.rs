@@ -36,10 +36,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use wire::Reading;
 
+use crate::board::Produced;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::screen::Screen;
+use crate::traces::{Point, Traces};
 
 pub use listeners::Listeners;
 pub use malformed::Malformed;
@@ -229,6 +231,8 @@ pub struct Output {
     stop: Stop,
     ledger: Arc<Ledger>,
     screen: Option<Arc<Screen>>,
+    traces: Option<Arc<Traces>>,
+    produced: Produced,
 }
 
 /// Why a batch was not taken at once.
@@ -259,12 +263,24 @@ impl Output {
             stop: Stop(stop),
             ledger,
             screen: None,
+            traces: None,
+            produced: Produced::default(),
         }
     }
 
     /// Shows what is handed over on a screen too.
     pub fn shown_on(self, screen: Option<Arc<Screen>>) -> Self {
         Self { screen, ..self }
+    }
+
+    /// Keeps what is handed over for those who look on too.
+    pub fn traced_in(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Counts what is handed over here too.
+    pub fn counted_in(self, produced: Produced) -> Self {
+        Self { produced, ..self }
     }
 
     /// Hands a batch over; waits while the pipeline is full.
@@ -300,6 +316,11 @@ impl Output {
         });
         if let Some(screen) = &self.screen {
             screen.show(&batch.readings);
+        }
+        self.produced.add(readings);
+        if let Some(traces) = self.traces.as_ref().filter(|traces| traces.wanted()) {
+            let unjudged = batch.readings.iter().map(|reading| (reading, Point::unjudged(reading)));
+            traces.keep(unjudged);
         }
         place.send(batch);
     }

@@ -7,7 +7,7 @@ use wire::json::Layout;
 
 use super::answer::Answer;
 use super::plan::Limits;
-use super::tokens::Tokens;
+use crate::tokens::Tokens;
 
 /// Where readings are posted.
 const READINGS: &str = "/readings";

@@ -12,7 +12,6 @@ mod keys;
 pub(super) mod plan;
 mod terms;
 mod tls;
-mod tokens;
 
 use std::io;
 use std::net::SocketAddr;

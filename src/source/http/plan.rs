@@ -14,10 +14,10 @@ use super::clients::Places;
 use super::connection::Patience;
 use super::keys::Bounds;
 use super::tls;
-use super::tokens::Tokens;
 use crate::byte_size::ByteSize;
 use crate::source::plan::Problems;
 use crate::source::settings::Settings;
+use crate::tokens::Tokens;
 
 /// The keys of the kind.
 pub(in crate::source) const KEYS: &[&str] = &[

@@ -4,8 +4,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::plan::{Limits, Plan};
 use super::tls::{self, TlsError};
-use super::tokens::{Tokens, TokensError};
 use crate::credential::{self, Stamp};
+use crate::tokens::{Tokens, TokensError};
 
 /// What holds now.
 pub struct Terms {

@@ -1,0 +1,237 @@
+//! What people change: forms of the page, or requests with a token. Each is answered with what was done in words.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use super::page::{Page, log_in_form};
+use super::session::Said;
+use crate::changes::{Change, Order};
+use crate::duration::Within;
+use crate::{clock, incidents};
+
+/// A form that was sent.
+struct Form(Vec<(String, String)>);
+
+/// Who wants something changed.
+enum Asker {
+    /// A person, by the page.
+    Person { name: String },
+    /// A program, with a token.
+    Program,
+}
+
+/// Why nothing was changed.
+struct Refusal(StatusCode, &'static str);
+
+/// From fifteen minutes to four weeks is what people mute for; the page offers less.
+type Mute = Within<60_000, 2_419_200_000>;
+
+impl Form {
+    fn read(body: &Bytes) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    fn field(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map_or("", |(_, value)| value.trim())
+    }
+}
+
+/// Begins a session where the token is right.
+pub(super) async fn log_in(State(page): State<Arc<Page>>, body: Bytes) -> Response {
+    let form = Form::read(&body);
+    match page.sessions.log_in(form.field("token"), form.field("name")) {
+        Some(cookie) => {
+            info!(name = form.field("name"), "somebody has logged in to the page");
+            (
+                StatusCode::SEE_OTHER,
+                [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())],
+            )
+                .into_response()
+        }
+        None => {
+            warn!("somebody tried to log in to the page with a wrong token");
+            let wrong = "This token is not known. Tokens are lines of the file that admin.token_file names.";
+            let again = log_in_form(&page, Some(wrong));
+            (StatusCode::FORBIDDEN, Html(again)).into_response()
+        }
+    }
+}
+
+/// Ends the session.
+pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(refusal) = admit(&page, &headers, &Form::read(&body)) {
+        return refusal.into_response();
+    }
+    let cookie = page.sessions.log_out(&headers);
+    (
+        StatusCode::SEE_OTHER,
+        [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())],
+    )
+        .into_response()
+}
+
+/// Acknowledges or mutes an incident.
+pub(super) async fn incident(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
+    let form = Form::read(&body);
+    let asker = match admit(&page, &headers, &form) {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let done = about_incident(&page, &form, &asker).await;
+    answer(&page, &headers, &asker, done, "incidents")
+}
+
+async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<String, String> {
+    let dir = page.shown().board.borrow().store.clone();
+    let dir = dir.ok_or("incidents are not kept here: use `temp-ingest incidents` with --table")?;
+    let id = form.field("id").to_owned();
+    if id.is_empty() {
+        return Err("name an incident: id=ID".to_owned());
+    }
+    let by = asker.name().to_owned();
+    let muted = match form.field("do") {
+        "acknowledge" => None,
+        "mute" => Some(
+            form.field("for")
+                .parse::<Mute>()
+                .map_err(|error| error.to_string())?
+                .get(),
+        ),
+        other => return Err(format!("do={other:?} is not known: use acknowledge or mute")),
+    };
+    let done = page.store.with(dir, move |store| {
+        let (mut said, now) = (Vec::new(), clock::now());
+        let runtime = Handle::current();
+        match muted {
+            None => runtime.block_on(incidents::acknowledge(store, &id, &by, now, &mut said))?,
+            Some(duration) => runtime.block_on(incidents::mute(store, &id, duration, now, &mut said))?,
+        }
+        Ok(String::from_utf8_lossy(&said).trim_end().to_owned())
+    });
+    done.await.map_err(|error| error.to_string())
+}
+
+/// Starts, stops and changes a source.
+pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
+    let form = Form::read(&body);
+    let asker = match admit(&page, &headers, &form) {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let done = match about_source(&form) {
+        Ok(change) => ordered(&page, change).await,
+        Err(why) => Err(why),
+    };
+    answer(&page, &headers, &asker, done, "sources")
+}
+
+/// Names another stream.
+pub(super) async fn stream(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
+    let form = Form::read(&body);
+    let asker = match admit(&page, &headers, &form) {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let done = ordered(&page, Change::Stream(form.field("stream").to_owned())).await;
+    answer(&page, &headers, &asker, done, "sources")
+}
+
+fn about_source(form: &Form) -> Result<Change, String> {
+    let name = form.field("name").to_owned();
+    Ok(match form.field("do") {
+        "start" => Change::Start(name),
+        "stop" => Change::Stop(name),
+        "normal" => Change::Normal(name),
+        "anomalies" => Change::Anomalies(name),
+        "rate" => {
+            let rate = form.field("rate");
+            let number = rate
+                .parse()
+                .map_err(|_| format!("{rate:?} is no number: write one such as 10 or 0.5"))?;
+            Change::Rate(name, number)
+        }
+        other => {
+            return Err(format!(
+                "do={other:?} is not known: use start, stop, normal, anomalies or rate"
+            ));
+        }
+    })
+}
+
+/// Has the daemon do it, and says what that says.
+async fn ordered(page: &Page, change: Change) -> Result<String, String> {
+    let (done, answer) = oneshot::channel();
+    let order = Order { change, done };
+    let ending = "the daemon is ending, or starting again: nothing was changed";
+    page.orders.send(order).await.map_err(|_| ending)?;
+    answer.await.map_err(|_| ending)?
+}
+
+/// Who this is, where they may change something.
+fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
+    if page.sessions.knows_token(headers) {
+        return Ok(Asker::Program);
+    }
+    let Some(visitor) = page.sessions.visitor(headers) else {
+        let how = match page.sessions.are_possible() {
+            true => "log in first, or send a token: Authorization: Bearer TOKEN\n",
+            false => "nothing can be changed here: set admin.token_file to a file of tokens, and start again\n",
+        };
+        return Err(Refusal(StatusCode::FORBIDDEN, how));
+    };
+    if !visitor.sent(form.field("form")) {
+        let why = "this is not a form of your session: nothing was changed; open the page again\n";
+        return Err(Refusal(StatusCode::FORBIDDEN, why));
+    }
+    Ok(Asker::Person { name: visitor.name })
+}
+
+/// Tells a program at once, and a person on the page they are sent back to.
+fn answer(
+    page: &Page,
+    headers: &HeaderMap,
+    asker: &Asker,
+    done: Result<String, String>,
+    place: &'static str,
+) -> Response {
+    let name = asker.name();
+    match &done {
+        Ok(said) => info!(name, "by the page: {said}"),
+        Err(why) => info!(name, "not done by the page: {why}"),
+    }
+    match (asker, done) {
+        (Asker::Program, Ok(said)) => format!("{said}\n").into_response(),
+        (Asker::Program, Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
+        (Asker::Person { .. }, done) => {
+            let failed = done.is_err();
+            let (Ok(text) | Err(text)) = done;
+            page.sessions.say(headers, Said { text, failed, place });
+            (StatusCode::SEE_OTHER, [(LOCATION, "/#said")]).into_response()
+        }
+    }
+}
+
+impl Asker {
+    fn name(&self) -> &str {
+        match self {
+            Self::Person { name } if !name.is_empty() => name,
+            Self::Person { .. } => "somebody on the page",
+            Self::Program => "a program",
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, self.1).into_response()
+    }
+}

@@ -1,0 +1,293 @@
+//! What operators ask over HTTP: metrics, liveness, readiness, and the page on which people look on and change what runs.
+
+mod assets;
+mod control;
+mod guard;
+mod html;
+mod incidents;
+mod markup;
+mod now;
+mod page;
+mod pulse;
+mod readings;
+mod session;
+mod sources;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::{Deserialize, Deserializer, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::board::Board;
+use crate::canary::{self, Canary};
+use crate::changes::Order;
+use crate::metrics::Metrics;
+use crate::pipeline::Status;
+use crate::problem::Problem;
+use crate::tokens::{Tokens, TokensError};
+use crate::traces::Traces;
+use page::Page;
+use session::Sessions;
+
+/// What `/healthz` says; `doctor` knows a running daemon by it.
+pub const ALIVE: &str = "temp-ingest is alive\n";
+
+const INDEX: &str = "temp-ingest
+
+/         the page: what runs now, in a browser
+/metrics  what is counted and measured, for Prometheus
+/healthz  200 while the process is alive
+/readyz   200 while readings are accepted, else 503 and why not
+/canary   POST sends one reading of our own: 200 once the sink has it, else 503 and why not
+";
+
+/// The content type of Prometheus' text format.
+/// <https://prometheus.io/docs/instrumenting/exposition_formats/>
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// More than any form of the page holds.
+const MAX_BODY: usize = 256 << 10;
+
+/// The `[admin]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The address and port of `/metrics`, `/healthz`, `/readyz` and the page. Port 0 takes any free one.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+    /// A file of tokens, one a line: whoever knows one may change what runs. Without it the page only shows.
+    pub token_file: Option<PathBuf>,
+    /// Names the page may be asked by, beside localhost and addresses.
+    pub hosts: Vec<String>,
+}
+
+/// What the endpoint shows.
+#[derive(Clone)]
+pub struct Shown {
+    /// What `/metrics` renders.
+    pub metrics: Arc<Metrics>,
+    /// Whether readings are accepted; else why not.
+    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Sends a reading of our own.
+    pub canary: Arc<Canary>,
+    /// The last readings of sensors, while somebody looks on.
+    pub traces: Arc<Traces>,
+    /// The daemon as it is now.
+    pub board: watch::Receiver<Board>,
+    /// How it goes.
+    pub status: watch::Receiver<Status>,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    sessions: Sessions,
+    hosts: Vec<String>,
+}
+
+/// The port could not be bound, or nobody could be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The port.
+    #[error("admin.listen: binding {address}: {}", remedy(.source))]
+    Listen {
+        /// What is set.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The tokens.
+    #[error("admin.token_file: {0}")]
+    Tokens(#[from] TokensError),
+}
+
+impl Server {
+    /// Binds the port; what connects waits for [`Server::serve`].
+    pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
+        let failed = |source| BindError::Listen {
+            address: settings.listen,
+            source,
+        };
+        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self {
+            listener,
+            address,
+            sessions: Sessions::open(settings.token_file.clone(), address.port())?,
+            hosts: settings.hosts.clone(),
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is done and the requests under way are answered. It shows what `shown` holds at the time; what
+    /// people want changed goes to `orders`.
+    pub async fn serve(
+        self,
+        shown: watch::Receiver<Shown>,
+        orders: mpsc::Sender<Order>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let page = Arc::new(Page::new(shown, orders, self.address, self.sessions, self.hosts));
+        let counting = tokio::spawn(page.clone().count());
+        let served = axum::serve(self.listener, router(page))
+            .with_graceful_shutdown(stop)
+            .await;
+        counting.abort();
+        served
+    }
+}
+
+impl Settings {
+    /// All that is wrong with them.
+    pub fn check(&self, problems: &mut Vec<Problem>) {
+        if let Some(file) = &self.token_file
+            && let Err(error) = Tokens::read(file)
+        {
+            let value = format!("{:?}", file.display().to_string());
+            problems.push(Problem::new("admin.token_file", value, error.to_string()));
+        }
+        for host in &self.hosts {
+            let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+            if host.is_empty() || !host.chars().all(is_name) {
+                let remedy = "is no name of a host: write it as browsers show it, without a port";
+                problems.push(Problem::new("admin.hosts", format!("{host:?}"), remedy));
+            }
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 9184).into(),
+            token_file: None,
+            hosts: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shown")
+            .field("ready", &(self.ready)())
+            .finish_non_exhaustive()
+    }
+}
+
+fn router(page: Arc<Page>) -> Router {
+    let people = Router::new()
+        .route("/", get(page::show))
+        .route("/readings", get(page::readings))
+        .route("/assets/{name}", get(asset))
+        .route("/log-in", get(page::log_in).post(control::log_in))
+        .route("/log-out", post(control::log_out))
+        .route("/incident", post(control::incident))
+        .route("/source", post(control::source))
+        .route("/stream", post(control::stream))
+        .layer(from_fn_with_state(page.clone(), guarded));
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || ALIVE))
+        .route("/readyz", get(ready))
+        .route(canary::PATH, post(send_canary))
+        .merge(people)
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(page)
+}
+
+/// Answers what people ask only by names of ours, and what changes something only from our own page.
+async fn guarded(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let safe = request.method().is_safe();
+    let checked = guard::check_host(headers, page.hosts()).and_then(|()| match safe {
+        true => Ok(()),
+        false => guard::check_origin(headers),
+    });
+    guard::guarded(match checked {
+        Ok(()) => next.run(request).await,
+        Err(refused) => (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response(),
+    })
+}
+
+async fn asset(uri: Uri) -> Response {
+    match assets::find(uri.path()) {
+        Some(asset) => asset,
+        None => unknown(uri).await,
+    }
+}
+
+async fn metrics(State(page): State<Arc<Page>>) -> Response {
+    ([(CONTENT_TYPE, PROMETHEUS_TEXT)], page.shown().metrics.render()).into_response()
+}
+
+async fn ready(State(page): State<Arc<Page>>) -> Response {
+    match (page.shown().ready)() {
+        Ok(()) => "ready: readings are accepted\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+    }
+}
+
+async fn send_canary(State(page): State<Arc<Page>>, headers: HeaderMap) -> Response {
+    if let Err(refused) = guard::check_origin(&headers) {
+        return (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response();
+    }
+    let canary = page.shown().canary;
+    match canary.send().await {
+        Ok(arrived) => format!("{arrived}\n").into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn wrong_method(uri: Uri) -> Response {
+    let asked = [canary::PATH, "/log-out", "/incident", "/source", "/stream"];
+    let method = if asked.contains(&uri.path()) { "POST" } else { "GET" };
+    (StatusCode::METHOD_NOT_ALLOWED, format!("this is asked with {method}\n")).into_response()
+}
+
+async fn unknown(uri: Uri) -> Response {
+    (StatusCode::NOT_FOUND, format!("there is no {}\n\n{INDEX}", uri.path())).into_response()
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!(
+            "{text:?} is not an address with a port; write one such as \"127.0.0.1:9184\", \
+             or \"0.0.0.0:9184\" to be reached from other machines"
+        ))
+    })
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has that port, perhaps another temp-ingest; stop it, or set admin.listen to another port"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root; set admin.listen to a higher one",
+        _ => "set admin.listen to an address of this machine, such as \"127.0.0.1:9184\"",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What the running daemon tells of itself, beside its metrics: its sources and where readings go.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::settings;
+use crate::source::Settings;
+
+/// The daemon as it is now. Published anew at each change.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// Where records go.
+    pub sink: settings::Sink,
+    /// The stream's name or ARN, where the sink is Kinesis.
+    pub stream: Option<String>,
+    /// Where the embedded sink keeps incidents.
+    pub store: Option<PathBuf>,
+    /// A score at or above it is an anomaly; known where readings are judged here.
+    pub threshold: Option<f64>,
+    /// Every source, running or not, by name.
+    pub sources: Vec<Row>,
+}
+
+/// A source.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// What is set of it now.
+    pub settings: Settings,
+    /// True where that is not what the configuration says.
+    pub changed: bool,
+    /// Whether it runs.
+    pub state: State,
+    /// Readings it has handed over since the start of the daemon.
+    pub produced: Produced,
+}
+
+/// Whether a source runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It hands readings over.
+    Running,
+    /// It was asked to stop, and has not ended yet; what takes its place waits for that.
+    Stopping,
+    /// It does not run.
+    Stopped,
+}
+
+/// How many readings a source has handed over.
+#[derive(Clone, Debug, Default)]
+pub struct Produced(Arc<AtomicU64>);
+
+impl Produced {
+    /// So many more.
+    pub fn add(&self, readings: u64) {
+        self.0.fetch_add(readings, Ordering::Relaxed);
+    }
+
+    /// How many by now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl State {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}

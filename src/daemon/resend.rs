@@ -1,0 +1,80 @@
+//! What was given up, sent again: a daemon of its own takes it, as it takes readings of sources.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use tracing::warn;
+use wire::Reading;
+
+use super::{Daemon, sink_name};
+use crate::changes::Changes;
+use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
+use crate::front::Front;
+use crate::settings::Loaded;
+use crate::source::{Batch, Output};
+
+/// Dead letters are sent so many at a time.
+const DEAD_LETTER_BATCH: usize = 256;
+
+/// Sends dead letters again, under new identities. Says how many readings went, and which files they were in.
+pub async fn send_dead_letters(loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
+    let settings = &loaded.settings;
+    let replay = DeadLetters::open(&settings.state_dir()?, &sink_name(settings))?.replay()?;
+    let (replay, readings) = send(loaded, replay).await?;
+    Ok((readings, replay.finish()?))
+}
+
+/// Sends what Lambda gave up again, under new identities. Says how many readings went, and of how much it had to be said that
+/// it could not.
+pub async fn send_given_up(loaded: Loaded, paths: &[PathBuf]) -> anyhow::Result<(u64, u64)> {
+    let (redrive, readings) = send(loaded, Redrive::open(paths)?).await?;
+    Ok((readings, redrive.problems()))
+}
+
+/// Sends readings through a daemon of their own that may run beside the real one.
+async fn send<R>(mut loaded: Loaded, readings: R) -> anyhow::Result<(R, u64)>
+where
+    R: Iterator<Item = Result<Reading, DeadLetterError>> + Send + 'static,
+{
+    let settings = &mut loaded.settings;
+    settings.spool.dir = Some(settings.state_dir()?.join("dead-letter-spool"));
+    settings.source.clear();
+    settings.admin.listen.set_port(0);
+    let front = Front::bind(&loaded.settings).await?;
+    let mut daemon = Daemon::start(loaded, front, Changes::default()).await?;
+    let output = daemon.sources.as_ref().expect("just started").output();
+    let feeding = tokio::spawn(feed(readings, output));
+    let ended = daemon.watch().await;
+    let (drained, _) = daemon.drain(ended.is_err(), false).await;
+    ended?;
+    drained?;
+    feeding.await.context("reading what is to be sent again")?
+}
+
+async fn feed<R>(mut replay: R, output: Output) -> anyhow::Result<(R, u64)>
+where
+    R: Iterator<Item = Result<Reading, DeadLetterError>>,
+{
+    let mut sent = 0;
+    loop {
+        let mut readings = Vec::with_capacity(DEAD_LETTER_BATCH);
+        while readings.len() < DEAD_LETTER_BATCH
+            && let Some(reading) = replay.next()
+        {
+            match reading {
+                Ok(reading) => readings.push(reading),
+                Err(error) => warn!("not sent, and left where it is: {:#}", anyhow!(error)),
+            }
+        }
+        if readings.is_empty() {
+            return Ok((replay, sent));
+        }
+        sent += readings.len() as u64;
+        output
+            .send(Batch {
+                readings,
+                receipt: None,
+            })
+            .await?;
+    }
+}
