@@ -1,5 +1,5 @@
-// The page in a real browser: node browse.mjs MODULES ADDRESS TOKEN [FOLDER for screenshots]
-// Every step throws where the page is not as it should be.
+// The page in a real browser: node browse.mjs house|stream MODULES ADDRESS TOKEN [FOLDER for screenshots]
+// The first says what the daemon there does. Every step throws where the page is not as it should be.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-const [modules, address, token, shots] = process.argv.slice(2);
+const [daemon, modules, address, token, shots] = process.argv.slice(2);
 const require = createRequire(resolve(modules, "node_modules", "x"));
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -71,7 +71,8 @@ const badge = (page, name, state) => card(page, name).locator(".badge").filter({
 const said = (page, hasText) => page.locator("#said").filter({ hasText }).waitFor(WAIT);
 const drawn = (page) => page.locator("#plot[data-points]:not([data-points='0'])").waitFor(WAIT);
 
-const steps = {
+// A daemon that judges the readings of a house itself.
+const house = {
   async "everybody sees what runs, live, and can change nothing"() {
     const page = await open();
     await page.goto(home);
@@ -168,21 +169,21 @@ const steps = {
   async "sources stop, start, and give normal and anomaly data at a rate"() {
     const page = await open();
     await logIn(page);
-    const house = card(page, "house");
-    await house.getByRole("button", { name: "Stop" }).click();
+    const source = card(page, "house");
+    await source.getByRole("button", { name: "Stop" }).click();
     await said(page, "house stops");
     await badge(page, "house", "stopped").waitFor(WAIT);
-    await house.getByRole("button", { name: "Start normal data" }).click();
+    await source.getByRole("button", { name: "Start normal data" }).click();
     await said(page, "house gives normal data");
     await badge(page, "house", "running").waitFor(WAIT);
-    await house.getByRole("button", { name: "Start anomaly data" }).click();
+    await source.getByRole("button", { name: "Start anomaly data" }).click();
     await said(page, "house gives anomaly data");
-    await house.getByText("with faults").waitFor(WAIT);
-    await house.getByLabel("Readings a second").fill("40");
-    await house.getByRole("button", { name: "Set" }).click();
+    await source.getByText("with faults").waitFor(WAIT);
+    await source.getByLabel("Readings a second").fill("40");
+    await source.getByRole("button", { name: "Set" }).click();
     await said(page, "house gives 40 readings a second");
-    await house.getByLabel("Readings a second").fill("99999999");
-    await house.getByRole("button", { name: "Set" }).click();
+    await source.getByLabel("Readings a second").fill("99999999");
+    await source.getByRole("button", { name: "Set" }).click();
     await page.getByRole("alert").filter({ hasText: "cannot give" }).waitFor(WAIT);
     await shoot(page, "refused");
     await accessible(page, "refused");
@@ -250,8 +251,41 @@ const steps = {
   },
 };
 
+// A daemon that puts readings of a wind farm into a stream.
+const stream = {
+  async "a stream is named, and normal and then anomaly data goes there, in three clicks"() {
+    const page = await open();
+    await logIn(page);
+    const arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/readings";
+    await page.getByLabel("Stream, by name or ARN").fill(arn);
+    await page.getByRole("button", { name: "Use this stream" }).click();
+    await said(page, "starting again with the stream");
+    await page.locator("#sink").filter({ hasText: arn }).waitFor(WAIT);
+    await page.getByRole("button", { name: "Start normal data" }).click();
+    await said(page, "farm gives normal data");
+    await page.getByRole("button", { name: "Start anomaly data" }).click();
+    await said(page, "farm gives anomaly data");
+    await badge(page, "farm", "running").waitFor(WAIT);
+    await card(page, "farm").getByText("with faults").waitFor(WAIT);
+    await page.waitForFunction(() => !/^0(\.0)?$/.test(document.querySelector("#now-delivered .figure").textContent), null, WAIT);
+    await page.context().close();
+  },
+
+  async "without scores it shows values, and says why"() {
+    const page = await open({ colorScheme: "dark" });
+    await page.goto(home);
+    await drawn(page);
+    assert.equal(await page.locator("#plot canvas").count(), 1);
+    await page.getByText("are made behind the stream").waitFor(WAIT);
+    await page.getByText("temp-ingest incidents list --table NAME").waitFor(WAIT);
+    await accessible(page, "stream");
+    await shoot(page, "stream");
+    await page.context().close();
+  },
+};
+
 try {
-  for (const [name, step] of Object.entries(steps)) {
+  for (const [name, step] of Object.entries({ house, stream }[daemon])) {
     const began = Date.now();
     await step();
     console.log(`ok ${name} (${Date.now() - began} ms)`);

@@ -19,17 +19,15 @@ const HOUSE: &str = "sink = \"embedded\"\nlinger = \"20ms\"\n[source.house]\nkin
     sensors = 10\nspeed = 60\nfaults = 288\nseed = 22\n[source.posts]\nkind = \"http\"\nlisten = \"127.0.0.1:0\"\n";
 
 /// A daemon whose page knows the token.
-fn daemon(dir: &Path, config: &str) -> Daemon {
+fn daemon(dir: &Path, config: &str, endpoint: Option<&str>) -> Daemon {
     let tokens = dir.join("tokens");
     std::fs::write(&tokens, format!("{TOKEN}\n")).unwrap();
     let config = format!("{config}[admin]\ntoken_file = {tokens:?}\n");
-    Daemon::start(dir, &config, None, &[])
+    Daemon::start(dir, &config, endpoint, &[])
 }
 
-#[test]
-fn people_look_on_and_change_what_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut daemon = daemon(dir.path(), HOUSE);
+/// Goes through the steps for such a daemon in a browser.
+fn browse(steps: &str, daemon: &mut Daemon) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = std::env::var_os("PAGE_TOOLS").map_or_else(|| root.join("target/tools/page"), Into::into);
     assert!(
@@ -39,13 +37,33 @@ fn people_look_on_and_change_what_runs() {
     );
     let status = Command::new("node")
         .arg(root.join("tests/page/browse.mjs"))
-        .args([modules.as_os_str(), daemon.address().as_ref(), TOKEN.as_ref()])
+        .args([
+            steps.as_ref(),
+            modules.as_os_str(),
+            daemon.address().as_ref(),
+            TOKEN.as_ref(),
+        ])
         .args(std::env::var_os("PAGE_SHOTS"))
         .status()
         .unwrap();
     assert!(status.success());
     daemon.signal("TERM");
-    assert!(daemon.ended().success());
+    assert!(daemon.ended().success(), "{}", daemon.log.join("\n"));
+}
+
+#[test]
+fn people_look_on_and_change_what_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    browse("house", &mut daemon(dir.path(), HOUSE, None));
+}
+
+#[test]
+fn people_name_a_stream_and_send_data_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start(Config::default()).unwrap();
+    let config = "sink = \"kinesis\"\nlinger = \"20ms\"\n[kinesis]\nstream = \"readings\"\n[source.farm]\nkind = \"simulate\"\n\
+                  profile = \"wind\"\nsensors = 5\ninterval = \"100ms\"\n";
+    browse("stream", &mut daemon(dir.path(), config, Some(&endpoint.url())));
 }
 
 /// What a program sends with a token: the status and what it is told.
@@ -78,13 +96,11 @@ async fn another_stream_is_taken_up_and_nothing_is_lost() {
         ..Config::default()
     })
     .unwrap();
-    let tokens = dir.path().join("tokens");
-    std::fs::write(&tokens, TOKEN).unwrap();
     let config = format!(
         "sink = \"kinesis\"\nlinger = \"20ms\"\n[kinesis]\nstream = \"readings\"\ntarget_bytes = 2048\n\
-         [source.file]\nkind = \"replay\"\npath = {readings:?}\nspeed = \"max\"\n[admin]\ntoken_file = {tokens:?}\n"
+         [source.file]\nkind = \"replay\"\npath = {readings:?}\nspeed = \"max\"\n"
     );
-    let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
+    let mut daemon = daemon(dir.path(), &config, Some(&endpoint.url()));
     let address = daemon.address();
     endpoint.until(|counters| counters.accepted >= 200).await;
     let (status, said) = post(&address, "/stream", TOKEN, "stream=no+stream");

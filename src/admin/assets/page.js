@@ -55,7 +55,7 @@
       const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
       // UTC, as the words beside it.
       const times = (_, ticks, __, ___, step) =>
-        ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, step < 60 ? 19 : 16));
+        ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, step < 1 ? 21 : step < 60 ? 19 : 16));
       return [{ ...axis, space: 70, values: times }, { ...axis, size: 56, label: unit, labelSize: 20 }];
     }
 
@@ -69,7 +69,7 @@
         points: { show: true, size: 9, fill: colour("--bad"), stroke: colour("--card") },
       };
       const values = new uPlot({
-        width, height: 240, cursor, axes: this.axes(series.unit ?? " "),
+        width, height: 240, padding: [12, 28, 0, 0], cursor, axes: this.axes(series.unit ?? " "),
         legend: { show: false },
         scales: { x: { time: true } },
         series: [
@@ -86,7 +86,7 @@
       this.charts = [values];
       if (this.scored) {
         this.charts.push(new uPlot({
-          width, height: 140, cursor, axes: this.axes("score"),
+          width, height: 140, padding: [12, 28, 0, 0], cursor, axes: this.axes("score"),
           legend: { show: false },
           scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(most, series.threshold) * 1.1] } },
           series: [
