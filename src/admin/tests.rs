@@ -7,26 +7,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::*;
 
 async fn ask(address: SocketAddr, request: &str) -> String {
+    send(address, request, "Host: test", "").await
+}
+
+async fn send(address: SocketAddr, request: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let length = body.len();
+    let request =
+        format!("{request} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     answer
 }
 
-#[tokio::test]
-async fn operators_are_answered_until_the_stop() {
-    let free = Settings {
-        listen: (Ipv4Addr::LOCALHOST, 0).into(),
-        ..Settings::default()
-    };
-    let server = Server::bind(&free).await.unwrap();
-    let address = server.address();
-    let (say, known) = watch::channel(Ok(()));
-    let ready = Arc::new(move || known.borrow().clone());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shown = Shown {
+fn shown(ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>) -> Shown {
+    Shown {
         metrics: Arc::new(Metrics::new(Arc::default())),
         ready,
         canary: Arc::new(Canary::new(
@@ -38,8 +34,20 @@ async fn operators_are_answered_until_the_stop() {
         traces: Arc::default(),
         board: watch::channel(Board::default()).1,
         status: watch::channel(Status::default()).1,
+    }
+}
+
+#[tokio::test]
+async fn operators_are_answered_until_the_stop() {
+    let free = Settings {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        ..Settings::default()
     };
-    let (_showing, shown) = watch::channel(shown);
+    let server = Server::bind(&free).await.unwrap();
+    let address = server.address();
+    let (say, known) = watch::channel(Ok(()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (_showing, shown) = watch::channel(shown(Arc::new(move || known.borrow().clone())));
     let serving = tokio::spawn(server.serve(shown, mpsc::channel(1).0, async {
         let _ = stopped.await;
     }));
@@ -92,4 +100,86 @@ async fn a_port_in_use_is_named_with_the_key_to_change() {
     let error = Server::bind(&settings).await.unwrap_err().to_string();
     assert!(error.contains(&format!("binding {}", settings.listen)), "{error}");
     assert!(error.contains("set admin.listen to another port"), "{error}");
+}
+
+/// As if it were bound to an address that others can reach.
+async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch::Sender<Shown>) {
+    let settings = Settings {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        token_file,
+        ..Settings::default()
+    };
+    let mut server = Server::bind(&settings).await.unwrap();
+    let address = server.address();
+    server.address.set_ip([192, 0, 2, 1].into());
+    let (showing, shown) = watch::channel(shown(Arc::new(|| Ok(()))));
+    tokio::spawn(server.serve(shown, mpsc::channel(1).0, std::future::pending()));
+    (address, showing)
+}
+
+const HOST: &str = "Host: 192.0.2.1";
+
+#[tokio::test]
+async fn beyond_this_machine_nobody_looks_without_a_token() {
+    let (address, _showing) = beyond_this_machine(None).await;
+    for path in ["/", "/readings?sensor=a"] {
+        let closed = send(address, &format!("GET {path}"), HOST, "").await;
+        assert!(
+            closed.starts_with("HTTP/1.1 403 ") && closed.contains("This page is closed"),
+            "{closed}"
+        );
+    }
+    assert!(ask(address, "GET /metrics").await.starts_with("HTTP/1.1 200 "));
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "the-token\n").unwrap();
+    let (address, _showing) = beyond_this_machine(Some(file)).await;
+    let sent_away = send(address, "GET /", HOST, "").await;
+    assert!(
+        sent_away.starts_with("HTTP/1.1 303 ") && sent_away.contains("location: /log-in\r\n"),
+        "{sent_away}"
+    );
+    let bearer = format!("{HOST}\r\nAuthorization: Bearer the-token");
+    assert!(send(address, "GET /", &bearer, "").await.starts_with("HTTP/1.1 200 "));
+    let wrong = send(address, "POST /log-in", HOST, "token=the-toke").await;
+    assert!(
+        wrong.starts_with("HTTP/1.1 403 ") && !wrong.contains("set-cookie"),
+        "{wrong}"
+    );
+    let right = send(address, "POST /log-in", HOST, "token=the-token").await;
+    let cookie = right.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+    let session = format!("{HOST}\r\nCookie: {cookie}");
+    let page = send(address, "GET /", &session, "").await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    for header in [
+        "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; ",
+        "x-content-type-options: nosniff\r\n",
+        "cache-control: no-store\r\n",
+    ] {
+        assert!(page.contains(header), "{header} in {page}");
+    }
+    let by_form = send(address, "POST /source", &session, "name=house&do=stop").await;
+    assert!(
+        by_form.starts_with("HTTP/1.1 403 "),
+        "without the session's own word: {by_form}"
+    );
+}
+
+#[tokio::test]
+async fn another_sites_page_sends_no_canary() {
+    let (address, _showing) = beyond_this_machine(None).await;
+    let foreign = send(
+        address,
+        "POST /canary",
+        "Host: 192.0.2.1\r\nOrigin: http://evil.example",
+        "",
+    )
+    .await;
+    assert!(foreign.starts_with("HTTP/1.1 403 "), "{foreign}");
+    let own = send(address, "POST /canary", "Host: any", "").await;
+    assert!(
+        own.starts_with("HTTP/1.1 503 "),
+        "as `temp-ingest canary` asks, of a daemon that drains: {own}"
+    );
 }
