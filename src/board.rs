@@ -14,6 +14,8 @@ pub struct Board {
     pub sink: settings::Sink,
     /// The stream's name or ARN, where the sink is Kinesis.
     pub stream: Option<String>,
+    /// Where the daemon keeps what outlives it.
+    pub state_dir: PathBuf,
     /// Where the embedded sink keeps incidents.
     pub store: Option<PathBuf>,
     /// A score at or above it is an anomaly; known where readings are judged here.

@@ -2,9 +2,12 @@
 //! reloads too. Pure: who asks and who does it stand elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use tokio::sync::oneshot;
 
+use crate::profile::template::Rate;
+use crate::profile::{Choice, Name};
 use crate::source::number::{Amount, Interval, Speed};
 use crate::source::settings::Kind;
 use crate::source::{Settings, Sources};
@@ -34,6 +37,8 @@ pub enum Change {
     Anomalies(String),
     /// A simulated source gives so many readings a second, a replay runs at so many times real time.
     Rate(String, f64),
+    /// A simulated source makes events of this template.
+    Template(String, PathBuf),
     /// Records go to another stream.
     Stream(String),
 }
@@ -50,9 +55,12 @@ impl Change {
     /// The source that it is about.
     pub fn source(&self) -> Option<&str> {
         match self {
-            Self::Start(name) | Self::Stop(name) | Self::Normal(name) | Self::Anomalies(name) | Self::Rate(name, _) => {
-                Some(name)
-            }
+            Self::Start(name)
+            | Self::Stop(name)
+            | Self::Normal(name)
+            | Self::Anomalies(name)
+            | Self::Rate(name, _)
+            | Self::Template(name, _) => Some(name),
             Self::Stream(_) => None,
         }
     }
@@ -103,6 +111,13 @@ impl Changes {
                 format!("{name} gives anomaly data: each sensor fails about once a minute")
             }
             Change::Rate(_, rate) => at_rate(name, &mut settings, *rate)?,
+            Change::Template(_, file) => {
+                if !has_template(&settings) {
+                    return Err(format!("{name} makes no events of a template"));
+                }
+                settings.profile = Some(Choice::File(file.clone()));
+                format!("{name} starts with the template")
+            }
             Change::Stream(_) => unreachable!("it names no source"),
         };
         let mut problems = Vec::new();
@@ -127,7 +142,15 @@ impl Changes {
     }
 }
 
-/// Readings a second of a simulated source, times real time of a replay; `None` where it has no rate of its own.
+/// True where a source makes events of a template.
+pub fn has_template(settings: &Settings) -> bool {
+    matches!(
+        settings.profile,
+        Some(Choice::File(_) | Choice::BuiltIn(Name::Clickstream))
+    )
+}
+
+/// Readings a second of a simulated source, times real time of a replay; `None` where it is not set, or nobody can.
 pub fn rate(settings: &Settings) -> Option<f64> {
     let speed = match settings.speed.unwrap_or(Speed::REAL) {
         Speed::Factor(factor) => factor,
@@ -136,6 +159,9 @@ pub fn rate(settings: &Settings) -> Option<f64> {
     match settings.kind? {
         Kind::Simulate => {
             let sensors = f64::from(settings.sensors.map_or(1, u32::from));
+            if has_template(settings) {
+                return settings.rate.map(|rate| sensors * speed * rate.get());
+            }
             let interval = settings.interval.unwrap_or(Interval::from_millis(1_000)).get();
             Some(sensors * speed / interval.as_secs_f64())
         }
@@ -152,6 +178,11 @@ fn at_rate(name: &str, settings: &mut Settings, rate: f64) -> Result<String, Str
                 Some(Speed::Max) | None => 1.0,
             };
             let sensors = f64::from(settings.sensors.map_or(1, u32::from));
+            if has_template(settings) {
+                settings.rate = Some(Rate::try_from(rate / sensors / speed)?);
+                settings.speed = settings.speed.filter(|speed| *speed != Speed::Max);
+                return Ok(format!("{name} gives {rate} events a second"));
+            }
             let millis = (sensors * speed / rate * 1e3).round();
             let (least, most) = (Interval::LEAST.as_millis() as f64, Interval::MOST.as_millis() as f64);
             if !(least..=most).contains(&millis) {
@@ -241,6 +272,33 @@ mod tests {
             assert!(refused.contains("is not simulated"), "{refused}");
         }
         assert!(changes.apply(&configured, &Change::Start("attic".to_owned())).is_err());
+    }
+
+    #[test]
+    fn events_have_a_template_and_a_rate_of_their_own() {
+        let mut changes = Changes::default();
+        let text = "[clicks]\nkind = \"simulate\"\nprofile = \"clickstream\"\nsensors = 4\n";
+        let configured: Sources = toml::from_str(text).unwrap();
+        changes
+            .apply(&configured, &Change::Rate("clicks".to_owned(), 200.0))
+            .unwrap();
+        assert_eq!(rate(&changes.all(&configured)["clicks"]), Some(200.0));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("t.toml");
+        std::fs::write(&file, "rate = 1\n[event]\nsite = { sensor = true }\n").unwrap();
+        changes
+            .apply(&configured, &Change::Template("clicks".to_owned(), file.clone()))
+            .unwrap();
+        assert_eq!(changes.wanted(&configured)["clicks"].profile, Some(Choice::File(file)));
+        let missing = dir.path().join("missing.toml");
+        assert!(
+            changes
+                .apply(&configured, &Change::Template("clicks".to_owned(), missing))
+                .is_err()
+        );
+        let house = self::configured();
+        let refused = changes.apply(&house, &Change::Template("house".to_owned(), "t.toml".into()));
+        assert!(refused.unwrap_err().contains("no events of a template"));
     }
 
     #[test]

@@ -427,6 +427,7 @@ fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Cha
     Board {
         sink: settings.sink,
         stream: settings.kinesis.stream.clone(),
+        state_dir: state_dir.to_owned(),
         store: embedded.then(|| state_dir.to_owned()),
         threshold: embedded.then(|| settings.detect.threshold.get()),
         sources: sources.rows(&settings.source, changes),

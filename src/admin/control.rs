@@ -18,10 +18,10 @@ use crate::duration::Within;
 use crate::{clock, incidents};
 
 /// A form that was sent.
-struct Form(Vec<(String, String)>);
+pub(super) struct Form(Vec<(String, String)>);
 
 /// Who wants something changed.
-enum Asker {
+pub(super) enum Asker {
     /// A person, by the page.
     Person { name: String },
     /// A program, with a token.
@@ -29,17 +29,17 @@ enum Asker {
 }
 
 /// Why nothing was changed.
-struct Refusal(StatusCode, &'static str);
+pub(super) struct Refusal(StatusCode, &'static str);
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
 
 impl Form {
-    fn read(body: &Bytes) -> Self {
+    pub(super) fn read(body: &Bytes) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    fn field(&self, name: &str) -> &str {
+    pub(super) fn field(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value.trim())
     }
@@ -168,7 +168,7 @@ fn about_source(form: &Form) -> Result<Change, String> {
 }
 
 /// Has the daemon do it, and says what that says.
-async fn ordered(page: &Page, change: Change) -> Result<String, String> {
+pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, String> {
     let (done, answer) = oneshot::channel();
     let order = Order { change, done };
     let ending = "the daemon is ending, or starting again: nothing was changed";
@@ -177,7 +177,7 @@ async fn ordered(page: &Page, change: Change) -> Result<String, String> {
 }
 
 /// Who this is, where they may change something.
-fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
+pub(super) fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
     if page.sessions.knows_token(headers) {
         return Ok(Asker::Program);
     }
@@ -196,7 +196,7 @@ fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal
 }
 
 /// Tells a program at once, and a person on the page they are sent back to.
-fn answer(
+pub(super) fn answer(
     page: &Page,
     headers: &HeaderMap,
     asker: &Asker,

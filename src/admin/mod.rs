@@ -12,6 +12,7 @@ mod pulse;
 mod readings;
 mod session;
 mod sources;
+mod template;
 
 use std::fmt;
 use std::future::Future;
@@ -203,6 +204,7 @@ fn router(page: Arc<Page>) -> Router {
         .route("/incident", post(control::incident))
         .route("/source", post(control::source))
         .route("/stream", post(control::stream))
+        .route("/template", get(template::edit).post(template::take))
         .layer(from_fn_with_state(page.clone(), guarded));
     Router::new()
         .route("/metrics", get(metrics))

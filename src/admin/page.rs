@@ -237,7 +237,7 @@ fn closed() -> String {
     )
 }
 
-fn bare_header() -> Html {
+pub(super) fn bare_header() -> Html {
     tag("header").class("top").of(tag("h1").of("temp-ingest"))
 }
 
@@ -295,7 +295,8 @@ pub(super) fn hidden(name: &str, value: &str) -> Html {
     input.with("name", name).with("value", value).void()
 }
 
-fn query(uri: &Uri, name: &str) -> Option<String> {
+/// A word of the address.
+pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -8,7 +8,7 @@ use super::page::{Control, hidden, how_to_turn_on, post, token};
 use super::pulse::Rates;
 use super::session::Visitor;
 use crate::board::{Board, Row, State};
-use crate::changes::rate as rate_of;
+use crate::changes::{has_template, rate as rate_of};
 use crate::settings::Sink;
 use crate::source::Settings;
 use crate::source::settings::Kind;
@@ -121,7 +121,8 @@ fn controls(row: &Row, visitor: &Visitor) -> Html {
     });
     let stop = (row.state == State::Running).then(|| button("stop", "quiet", "Stop"));
     let about = || (token(visitor), hidden("name", name));
-    let rate = rate_of(&row.settings).map(|rate| {
+    let has_rate = simulated || row.settings.kind == Some(Kind::Replay);
+    let rate = has_rate.then(|| {
         let id = format!("rate-{name}");
         let label = if simulated {
             "Readings a second"
@@ -132,16 +133,20 @@ fn controls(row: &Row, visitor: &Visitor) -> Html {
         let input = tag("input")
             .id(&id)
             .with("name", "rate")
-            .with("value", plain(rate))
+            .with("value", rate_of(&row.settings).map(plain).unwrap_or_default())
             .with("inputmode", "decimal");
         let input = input.class("short").flag("required", true).with("autocomplete", "off");
         let label = tag("label").with("for", &id).of(label);
         post("/source").of((about(), label, input.void(), button("rate", "quiet", "Set")))
     });
+    let template = has_template(&row.settings).then(|| {
+        let of = aside(format!(" of {name}"));
+        link(&super::template::path(name), ("Edit the template", of))
+    });
     let buttons = post("/source").class("actions").of((about(), start, data, stop));
     tag("div")
         .class("stack")
-        .of((buttons, tag("div").class("actions").of(rate)))
+        .of((buttons, tag("div").class("actions").of((rate, template))))
 }
 
 /// A number without the digits that only the computer's arithmetic makes.

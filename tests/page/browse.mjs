@@ -193,6 +193,28 @@ const house = {
     await page.context().close();
   },
 
+  async "a template is edited, and used only where it holds"() {
+    const page = await open();
+    await logIn(page);
+    await card(page, "clicks").getByRole("link", { name: "Edit the template" }).click();
+    const text = page.getByLabel("Template of clicks");
+    const before = await text.inputValue();
+    assert.match(before, /browseraction/);
+    await text.fill(before.replace(/^rate = .*$/m, "rate = -1"));
+    await page.getByRole("button", { name: "Use this template" }).click();
+    await page.getByRole("alert").filter({ hasText: "use a number from" }).waitFor(WAIT);
+    assert.match(await text.inputValue(), /^rate = -1$/m, "what was written is still there");
+    await shoot(page, "template");
+    await accessible(page, "template");
+    await text.fill(before.replace(/^rate = .*$/m, "rate = 7"));
+    await page.getByRole("button", { name: "Use this template" }).click();
+    await said(page, "clicks starts with the template");
+    await badge(page, "clicks", "running").waitFor(WAIT);
+    await card(page, "clicks").getByRole("link", { name: "Edit the template" }).click();
+    assert.match(await page.getByLabel("Template of clicks").inputValue(), /^rate = 7$/m);
+    await page.context().close();
+  },
+
   async "what a person types is not taken away while the page goes on"() {
     const page = await open();
     await logIn(page);

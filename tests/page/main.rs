@@ -16,7 +16,8 @@ const TOKEN: &str = "a-token-of-the-test";
 
 /// Ten sensors at sixty times real time: about two fail a second.
 const HOUSE: &str = "sink = \"embedded\"\nlinger = \"20ms\"\n[source.house]\nkind = \"simulate\"\nprofile = \"temperature\"\n\
-    sensors = 10\nspeed = 60\nfaults = 288\nseed = 22\n[source.posts]\nkind = \"http\"\nlisten = \"127.0.0.1:0\"\n";
+    sensors = 10\nspeed = 60\nfaults = 288\nseed = 22\n[source.posts]\nkind = \"http\"\nlisten = \"127.0.0.1:0\"\n\
+    [source.clicks]\nkind = \"simulate\"\nprofile = \"clickstream\"\n";
 
 /// A daemon whose page knows the token.
 fn daemon(dir: &Path, config: &str, endpoint: Option<&str>) -> Daemon {
