@@ -116,7 +116,11 @@ impl Detector for Score {
         let capacity = Capacity::from(context.settings.memory);
         let number = match numbers {
             [number] => number.clamp(-LARGEST, LARGEST),
-            _ => self.vector.get_or_insert_default().distance(numbers, capacity),
+            _ => match self.vector.get_or_insert_default().distance(numbers, capacity) {
+                Some(distance) => distance,
+                // The first distance after many that nobody knows would be new as nothing else is.
+                None => return Finding::default(),
+            },
         };
         let (parts, foretold) = self.look(context, number, capacity);
         let square: f64 = parts.iter().map(|part| part.min(MAX_SCORE).powi(2)).sum();

@@ -29,8 +29,8 @@ impl Vector {
     /// Longer vectors are folded to so many parts, each number added to one of them.
     pub const MOST: usize = 16;
 
-    /// The distance in standard deviations, by the vectors before it; 0 while it warms up. Then learns from it.
-    pub fn distance(&mut self, numbers: &[f64], capacity: Capacity) -> f64 {
+    /// The distance in standard deviations, by the vectors before it; none while it warms up. Then learns from it.
+    pub fn distance(&mut self, numbers: &[f64], capacity: Capacity) -> Option<f64> {
         let parts = numbers.len().min(capacity.parts());
         let mut folded = [0.0; Self::MOST];
         for (at, number) in numbers.iter().enumerate() {
@@ -45,12 +45,12 @@ impl Vector {
             self.length = numbers.len() as u32;
             self.means = residual.to_vec();
             self.factor = vec![0.0; triangle];
-            return 0.0;
+            return None;
         }
         for (part, mean) in residual.iter_mut().zip(&self.means) {
             *part -= mean;
         }
-        let distance = if self.seen < WARM_UP { 0.0 } else { self.solve(residual) };
+        let distance = (self.seen >= WARM_UP).then(|| self.solve(residual));
         self.learn(residual);
         distance
     }
@@ -128,19 +128,22 @@ mod tests {
         ((mixed ^ mixed >> 31) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
+    /// Of a vector that it is not warm for: 0.
+    fn distance(vector: &mut Vector, numbers: &[f64]) -> f64 {
+        vector.distance(numbers, Capacity::Full).unwrap_or_default()
+    }
+
     #[test]
     fn parts_that_move_together_are_far_when_they_part() {
         let (mut vector, mut state) = (Vector::default(), 1);
         let mut usual = 0.0f64;
         for _ in 0..3000 {
             let (load, own) = (uniform(&mut state), 0.01 * uniform(&mut state));
-            usual = usual.max(vector.distance(
-                &[100.0 + 10.0 * load, 5.0 * load + own, uniform(&mut state)],
-                Capacity::Full,
-            ));
+            let numbers = [100.0 + 10.0 * load, 5.0 * load + own, uniform(&mut state)];
+            usual = usual.max(distance(&mut vector, &numbers));
         }
         // Each number is well inside its own range; together they never were there.
-        let parted = vector.distance(&[105.0, -2.5, 0.0], Capacity::Full);
+        let parted = distance(&mut vector, &[105.0, -2.5, 0.0]);
         assert!(usual < 3.0 && parted > 100.0, "{usual} {parted}");
     }
 
@@ -148,10 +151,10 @@ mod tests {
     fn independent_parts_have_the_distance_of_their_deviations() {
         let (mut vector, mut state) = (Vector::default(), 2);
         for _ in 0..20_000 {
-            vector.distance(&[uniform(&mut state), 1e6 * uniform(&mut state)], Capacity::Full);
+            distance(&mut vector, &[uniform(&mut state), 1e6 * uniform(&mut state)]);
         }
         // A uniform distribution from -1 to 1 has the standard deviation 1/√3.
-        let distance = vector.distance(&[10.0 / 3f64.sqrt(), 0.0], Capacity::Full);
+        let distance = distance(&mut vector, &[10.0 / 3f64.sqrt(), 0.0]);
         assert!((distance / (10.0 / 2f64.sqrt()) - 1.0).abs() < 0.1, "{distance}");
     }
 
@@ -161,20 +164,20 @@ mod tests {
         let mut numbers = [0.0; 40];
         for _ in 0..3000 {
             numbers.fill_with(|| uniform(&mut state));
-            vector.distance(&numbers, Capacity::Full);
+            distance(&mut vector, &numbers);
         }
-        let usual = vector.distance(&numbers, Capacity::Full);
+        let usual = distance(&mut vector, &numbers);
         numbers[39] = 50.0;
-        assert!(vector.distance(&numbers, Capacity::Full) > 5.0 * usual);
+        assert!(distance(&mut vector, &numbers) > 5.0 * usual);
     }
 
     #[test]
     fn a_constant_part_that_changes_is_as_far_as_can_be() {
         let mut vector = Vector::default();
         for reading in 0..100 {
-            vector.distance(&[f64::from(reading % 2), 7.0], Capacity::Full);
+            distance(&mut vector, &[f64::from(reading % 2), 7.0]);
         }
-        assert!(vector.distance(&[1.0, 8.0], Capacity::Full) > 100.0);
-        assert!(vector.distance(&[1.0, 8.0], Capacity::Full).is_finite());
+        assert!(distance(&mut vector, &[1.0, 8.0]) > 100.0);
+        assert!(distance(&mut vector, &[1.0, 8.0]).is_finite());
     }
 }
