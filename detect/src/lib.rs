@@ -5,6 +5,8 @@
 pub mod derived;
 /// What a fold tells the world.
 pub mod event;
+/// What a reading would come to that nobody has sent.
+pub mod foresight;
 /// What was folded, to be replayed.
 pub mod journal;
 /// What is wrong with a reading or a sensor.
@@ -29,6 +31,7 @@ mod version_1;
 mod version_2;
 
 pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
+pub use foresight::Foresight;
 pub use journal::Journal;
 pub use kinds::Kinds;
 pub use page::{Derived, Disposition, Folded, Page};

@@ -15,7 +15,7 @@ use crate::journal::{self, Operation, Operations};
 use crate::producers::Producers;
 use crate::state::{self, StateError};
 use crate::track::{Due, Track};
-use crate::{Advance, Event, Journal, Kinds, Settings, version_1, version_2};
+use crate::{Advance, Event, Foresight, Journal, Kinds, Settings, version_1, version_2};
 
 const WHAT: &str = "page";
 const VERSION: u8 = 3;
@@ -161,6 +161,12 @@ impl Page {
         self.apply(index, reading.time(), reading.value(), events)
     }
 
+    /// What is known of a sensor that was heard.
+    pub fn foresight(&self, sensor: &str) -> Option<Foresight<'_>> {
+        let index = *self.index.get(sensor)?;
+        Foresight::of(self.state.tracks[index as usize].as_ref()?, &self.state.settings)
+    }
+
     /// What followed from events when the latest reading was folded, its own or others', in order.
     pub fn derived(&self) -> &[Derived] {
         &self.derived
@@ -174,7 +180,7 @@ impl Page {
         journal: &mut Journal,
         events: &mut Vec<Event>,
     ) -> Folded {
-        if settings.rates.is_empty() {
+        if !derived::concerns(settings, reading.sensor()) {
             return Folded::unjudged(Disposition::Event, None);
         }
         self.obey(settings, journal);

@@ -158,6 +158,15 @@ impl Track {
         finding
     }
 
+    /// What its next reading would come to with this value, the usual time after the latest one.
+    pub fn foretell(&mut self, value: &Value, settings: &Settings) -> Finding {
+        let usual = self.detectors.pace.usual();
+        let (time, now) = self.last.as_ref().map_or((Timestamp::default(), 0), |last| {
+            (last.time.saturating_add_micros(usual), last.now.saturating_add(usual))
+        });
+        self.observe(time, value, now, settings, &mut Vec::new())
+    }
+
     /// When something is due next, by the page's clock. The sensor that speaks now is neither silent nor gone.
     pub fn deadline(&self, settings: &Settings, speaking: bool) -> i64 {
         self.due(settings, speaking).map_or(NEVER, |(deadline, _)| deadline)

@@ -9,10 +9,14 @@ use wire::{Fields, Sensor, Value};
 
 use crate::Settings;
 
+/// Features of log lines.
+pub mod lines;
+
 mod pattern;
 mod rate;
 mod windows;
 
+use self::lines::{Lines, LogLines};
 pub use self::pattern::Pattern;
 pub use self::rate::{MAX_RATES, MAX_WAITING, Rate, RateError, Rates};
 use self::windows::Windows;
@@ -26,8 +30,8 @@ pub(crate) trait Derivation {
     /// Appends what matters of an event, at least one number; nothing, where the event is none of its concern.
     fn digest(&self, sensor: &Sensor, event: &Fields, digest: &mut Vec<u64>);
 
-    /// True where an event of that time comes too late to count.
-    fn misses(&self, kept: &Kept, time: i64, now: i64) -> bool;
+    /// True where an event of that time and digest comes too late to count, or came before.
+    fn misses(&self, kept: &Kept, time: i64, digest: &[u64], now: i64) -> bool;
 
     /// Takes an event in by its digest, and gives what that yields at once, in order of time.
     fn take(&self, kept: &mut Kept, time: i64, digest: &[u64], yields: &mut Yields);
@@ -46,6 +50,8 @@ pub(crate) trait Derivation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Kept {
     Windows(Windows),
+    /// None before the first line.
+    Lines(Option<Box<Lines>>),
 }
 
 /// A reading to be.
@@ -95,10 +101,16 @@ pub(crate) struct Parent {
 
 /// All that settings want to be derived, by name.
 fn derivations(settings: &Settings) -> impl Iterator<Item = (&str, &dyn Derivation)> {
-    settings
+    let rates = settings
         .rates
         .iter()
-        .map(|(name, rate)| (name, rate as &dyn Derivation))
+        .map(|(name, rate)| (name, rate as &dyn Derivation));
+    rates.chain([(lines::NAME, &LogLines as &dyn Derivation)])
+}
+
+/// False where nothing follows from any event of this sensor.
+pub(crate) fn concerns(settings: &Settings, sensor: &Sensor) -> bool {
+    !settings.rates.is_empty() || sensor.kind() == lines::KIND
 }
 
 /// True where both settings want the same under this name.
@@ -137,6 +149,8 @@ pub(crate) fn digest(
     digest: &mut Vec<u64>,
 ) -> Concern {
     let mut concern = Concern::default();
+    // What comes after the last that takes it in says nothing.
+    let mut end = digest.len();
     for (place, (_, derivation)) in derivations(settings).enumerate() {
         let at = digest.len();
         digest.push(0);
@@ -146,14 +160,16 @@ pub(crate) fn digest(
             continue;
         }
         let kept = parent.and_then(|parent| Some((parent.kept.get(place)?, parent.time_at(now))));
-        if kept.is_some_and(|(kept, now)| derivation.misses(kept, time, now)) {
+        if kept.is_some_and(|(kept, now)| derivation.misses(kept, time, &digest[at + 1..], now)) {
             digest.truncate(at + 1);
             concern.late = true;
         } else {
             digest[at] = numbers as u64;
             concern.taken = true;
+            end = digest.len();
         }
     }
+    digest.truncate(end);
     concern
 }
 

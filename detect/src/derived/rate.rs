@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use wire::sensor::MAX_NAME_BYTES;
 
+use super::lines;
 use super::pattern::Pattern;
 use crate::settings::Period;
 
@@ -59,6 +60,9 @@ pub enum RateError {
     /// The name becomes part of a sensor's id, and its kind.
     #[error("{0:?} cannot name a rate: use 1 to {MAX_NAME} letters, digits, - and _")]
     Name(String),
+    /// What something else is called.
+    #[error("{0:?} is what follows from log lines: choose another name for the rate")]
+    Taken(String),
     /// More than [`MAX_RATES`].
     #[error("there are {0} rates: use at most {MAX_RATES}")]
     TooMany(usize),
@@ -116,6 +120,7 @@ impl TryFrom<BTreeMap<String, Rate>> for Rates {
         let usable = |name: &&String| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain);
         match rates.keys().find(|name| !usable(name)) {
             Some(name) => Err(RateError::Name(name.clone())),
+            None if rates.contains_key(lines::NAME) => Err(RateError::Taken(lines::NAME.to_owned())),
             None if rates.len() > MAX_RATES => Err(RateError::TooMany(rates.len())),
             None => Ok(Self(Arc::new(rates))),
         }

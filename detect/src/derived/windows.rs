@@ -52,14 +52,14 @@ impl Derivation for Rate {
         digest.push(counted | if per { PER } else { 0 });
     }
 
-    fn misses(&self, kept: &Kept, time: i64, now: i64) -> bool {
-        let Kept::Windows(kept) = kept;
+    fn misses(&self, kept: &Kept, time: i64, _digest: &[u64], now: i64) -> bool {
+        let Kept::Windows(kept) = kept else { return false };
         let start = self.start(time);
         start < kept.closed || self.closes(start) <= now
     }
 
     fn take(&self, kept: &mut Kept, time: i64, digest: &[u64], _: &mut Yields) {
-        let Kept::Windows(kept) = kept;
+        let Kept::Windows(kept) = kept else { return };
         let start = self.start(time);
         // Nearly always the newest.
         let place = kept.open.iter().rposition(|window| window.start <= start);
@@ -79,12 +79,12 @@ impl Derivation for Rate {
     }
 
     fn due(&self, kept: &Kept) -> Option<i64> {
-        let Kept::Windows(kept) = kept;
+        let Kept::Windows(kept) = kept else { return None };
         kept.open.first().map(|window| self.closes(window.start))
     }
 
     fn pass(&self, kept: &mut Kept, now: i64, yields: &mut Yields) {
-        let Kept::Windows(kept) = kept;
+        let Kept::Windows(kept) = kept else { return };
         let due = kept.open.iter().take_while(|window| self.closes(window.start) <= now);
         for window in kept.open.drain(..due.count()) {
             kept.closed = window.start.saturating_add(self.window());

@@ -18,4 +18,9 @@ impl Pace {
         self.0 = usual.saturating_add((step - usual).clamp(-part, part)).max(1);
         Some(usual)
     }
+
+    /// The usual time between readings so far, at least 1 µs.
+    pub fn usual(&self) -> i64 {
+        self.0.max(1)
+    }
 }
