@@ -6,6 +6,7 @@ use wire::aggregate::{AggregateError, Deaggregated, deaggregate};
 use wire::json::{DecodeError, Decoder};
 use wire::{Identity, Reading};
 
+use crate::envelope::{self, is_packed};
 use crate::page_name::PageName;
 use crate::record::{KinesisRecord, SequenceNumber};
 
@@ -72,6 +73,20 @@ impl<'a> Batch<'a> {
                         );
                     }),
                 },
+                Err(AggregateError::NotAggregated) if is_packed(record.data) => {
+                    let mut wrong = Vec::new();
+                    let opened = envelope::open(
+                        record.data,
+                        |reading| {
+                            let page = PageName::of_series(reading.sensor().id());
+                            sorted.push(page, record, Content::Foreign(reading));
+                        },
+                        |error| wrong.push(error),
+                    );
+                    for error in wrong.into_iter().chain(opened.err()) {
+                        spoilt.count(error.kind(), &error);
+                    }
+                }
                 Err(AggregateError::NotAggregated) => match decoder.decode(record.data) {
                     Ok(decoded) => match decoded.identity {
                         Some(identity) => sorted.push(

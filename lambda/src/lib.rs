@@ -5,6 +5,8 @@
 pub mod alert;
 /// What moves a page: entries and checkpoints.
 pub mod entry;
+/// What a CloudWatch Logs subscription puts into a stream.
+pub mod envelope;
 /// What fails together is one message.
 pub mod group;
 /// From records to pages: decode, contain poison, fold, append.
@@ -25,6 +27,8 @@ pub mod page_name;
 pub mod pages;
 /// What an event source hands over: one record of one shard.
 pub mod record;
+/// What a series or a vector would score, for whoever asks.
+pub mod score;
 /// Where the score of every reading goes.
 pub mod scores;
 /// Why state or events could not be read or written.

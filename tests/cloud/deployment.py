@@ -37,11 +37,14 @@ class Deployment:
     # Parameters over the templates' defaults.
     data: dict[str, str] = field(default_factory=dict)
     detect: dict[str, str] = field(default_factory=dict)
+    # With these there is also the stack of log groups, which have to exist.
+    logs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict, init=False)
     # The functions' names by their handler, "detect" and "alert".
     functions: dict[str, str] = field(default_factory=dict, init=False)
 
     DATA_STACK = "temp-ingest-data"
+    LOGS_STACK = "temp-ingest-logs"
     DETECT_STACK = "temp-ingest-detect"
 
     def deploy(self) -> Deployment:
@@ -51,6 +54,9 @@ class Deployment:
         bucket = self.outputs["CodeBucketName"]
         self.standin.client("s3").upload_file(str(self.code), bucket, self.code.name)
         code = {"DataStack": self.DATA_STACK, "CodeBucket": bucket, "CodeKey": self.code.name}
+        if self.logs:
+            self.stack(self.LOGS_STACK, "logs.yaml", self.logs)
+            code["LogsStack"] = self.LOGS_STACK
         self.stack(self.DETECT_STACK, "detect.yaml", code | self.detect)
         api = self.standin.client("lambda")
         for function in self.resources(self.DETECT_STACK, "AWS::Lambda::Function"):
@@ -112,10 +118,12 @@ class Deployment:
         self.standin.client("lambda").update_function_configuration(
             FunctionName=self.functions[handler], Environment={"Variables": variables})
 
-    def mapping(self, handler: str, **changes) -> Mapping:
-        """The model over the mapping that is deployed for a function; `changes` are settings other than deployed."""
+    def mapping(self, handler: str, source: str | None = None, **changes) -> Mapping:
+        """The model over the mapping that is deployed for a function and, where it has several, the ARN of a source;
+        `changes` are settings other than deployed."""
         api = self.standin.client("lambda")
         listed = api.list_event_source_mappings(FunctionName=self.functions[handler])["EventSourceMappings"]
+        listed = [one for one in listed if source in (None, one["EventSourceArn"])]
         if len(listed) != 1:
             raise AssertionError(f"{self.functions[handler]} has {len(listed)} event source mappings, not one")
         settings = Settings.of(listed[0] | changes)

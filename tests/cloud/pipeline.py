@@ -22,7 +22,7 @@ class Pipeline:
     def __init__(self, standin: Standin, deployment: Deployment):
         self.standin = standin
         self.deployment = deployment
-        self.detect = deployment.mapping("detect")
+        self.detect = deployment.mapping("detect", deployment.outputs["StreamArn"])
         self.alert = deployment.mapping("alert")
         self.stream = self.detect.settings.source
         alert = deployment.variables("alert")

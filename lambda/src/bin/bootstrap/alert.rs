@@ -33,6 +33,8 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
 }
 
 impl Invoke<TableEvent> for Alert {
+    type Answer = Answer;
+
     async fn invoke(&mut self, event: TableEvent) -> Result<Answer, lambda_runtime::Error> {
         let mut entries = Vec::with_capacity(event.records.len());
         let mut failed = None;

@@ -51,6 +51,8 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
 }
 
 impl Invoke<StreamEvent> for Detect {
+    type Answer = Answer;
+
     async fn invoke(&mut self, event: StreamEvent) -> Result<Answer, lambda_runtime::Error> {
         let settings = self.parameter.settings().await;
         let settings = settings.map_err(|error| format!("{error:#}"))?;

@@ -1,15 +1,17 @@
-//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the pages' table.
-//! The function's property `Handler` says which one it is.
+//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the pages' table,
+//! `score` behind a REST API. The function's property `Handler` says which one it is.
 
 // Futures of the SDK nest deeply.
 #![recursion_limit = "256"]
 
 mod alert;
+mod api;
 mod detect;
 mod event;
 mod metrics;
 mod output;
 mod parameter;
+mod score;
 mod scores;
 mod topic;
 
@@ -43,7 +45,8 @@ async fn run() -> anyhow::Result<()> {
     match required("_HANDLER", "the function's property Handler")?.as_str() {
         "detect" => detect::run(&sdk).await,
         "alert" => alert::run(&sdk).await,
-        other => bail!("no handler is called {other:?}: set the function's property Handler to detect or alert"),
+        "score" => score::run(&sdk).await,
+        other => bail!("no handler is called {other:?}: set the function's property Handler to detect, alert or score"),
     }
 }
 
@@ -92,6 +95,9 @@ where
 
 /// Answers one event after the other.
 trait Invoke<E> {
-    /// Which records failed, or why all of them did.
-    fn invoke(&mut self, event: E) -> impl Future<Output = Result<event::Answer, lambda_runtime::Error>>;
+    /// What is given back.
+    type Answer: serde::Serialize;
+
+    /// The answer, or why there is none.
+    fn invoke(&mut self, event: E) -> impl Future<Output = Result<Self::Answer, lambda_runtime::Error>>;
 }

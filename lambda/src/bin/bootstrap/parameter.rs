@@ -89,7 +89,8 @@ impl Parameter {
     }
 }
 
-fn parse(text: &str) -> anyhow::Result<detect::Settings> {
+/// The settings of a text that is a `[detect]` table.
+pub fn parse(text: &str) -> anyhow::Result<detect::Settings> {
     Ok(toml::from_str::<Document>(text)?.detect)
 }
 

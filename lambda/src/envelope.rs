@@ -1,0 +1,260 @@
+//! What a CloudWatch Logs subscription puts into a stream: gzip of one JSON object, with log events of one log stream.
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wire::fields::{FieldsError, FieldsWriter};
+use wire::{Reading, Sensor, Timestamp, Value};
+
+/// How gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The most bytes an envelope may have unpacked. A record has 10 MiB at most, and gzip packs a thousand to one at best:
+/// this bounds what a record that means harm takes of a function's memory.
+pub const MAX_UNPACKED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Of a message, so many bytes are kept: escaped at worst it still fits an event with all else.
+pub const MAX_MESSAGE_BYTES: usize = 2 * 1024;
+
+/// The kind of the sensor that a log group is.
+pub const KIND: &str = "log";
+
+/// What cannot be read of an envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// It is no gzip.
+    #[error("an envelope that cannot be unpacked: {0}")]
+    Packed(io::Error),
+    /// More than [`MAX_UNPACKED_BYTES`].
+    #[error("an envelope of more than {MAX_UNPACKED_BYTES} bytes")]
+    TooLarge,
+    /// Not the JSON of a subscription.
+    #[error("an envelope that is none of CloudWatch Logs: {0}")]
+    Malformed(serde_json::Error),
+    /// A type that is not known.
+    #[error("an envelope of type {0:?}, which is neither DATA_MESSAGE nor CONTROL_MESSAGE")]
+    Type(String),
+    /// A log group that cannot name a sensor.
+    #[error("log group {0:?}: {1}")]
+    LogGroup(String, wire::sensor::SensorError),
+    /// One of its log events.
+    #[error("log event {0}: {1}")]
+    LogEvent(usize, serde_json::Error),
+    /// The instant of one of its log events.
+    #[error("log event {0}: {1} ms since 1970 is beyond the calendar")]
+    Time(usize, i64),
+    /// What one of its log events says.
+    #[error("log event {0}: {1}")]
+    Fields(usize, FieldsError),
+}
+
+impl EnvelopeError {
+    /// A word of a closed set.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "envelope_too_large",
+            Self::Packed(_) | Self::Malformed(_) | Self::Type(_) | Self::LogGroup(..) => "malformed_envelope",
+            Self::LogEvent(..) | Self::Time(..) | Self::Fields(..) => "malformed_log_event",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    message_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    log_group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    log_stream: Cow<'a, str>,
+    #[serde(borrow, default)]
+    log_events: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct LogEvent<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    /// Milliseconds since 1970.
+    timestamp: i64,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
+
+/// True where a record can be an envelope: no reading in JSON and no aggregate begins like this.
+pub fn is_packed(data: &[u8]) -> bool {
+    data.starts_with(&GZIP)
+}
+
+/// Opens an envelope: hands over each log event as an event of the sensor that its log group is, and what is wrong with
+/// each that cannot be read. A control message, by which CloudWatch Logs sees whether the stream takes anything, has none.
+pub fn open(
+    data: &[u8],
+    mut take: impl FnMut(Reading),
+    mut spoilt: impl FnMut(EnvelopeError),
+) -> Result<(), EnvelopeError> {
+    let unpacked = unpack(data)?;
+    let envelope: Envelope<'_> = serde_json::from_slice(&unpacked).map_err(EnvelopeError::Malformed)?;
+    match &*envelope.message_type {
+        "DATA_MESSAGE" => {}
+        "CONTROL_MESSAGE" => return Ok(()),
+        other => return Err(EnvelopeError::Type(other.to_owned())),
+    }
+    let sensor = Sensor::new(&envelope.log_group, KIND);
+    if let Err(error) = sensor.check() {
+        return Err(EnvelopeError::LogGroup(envelope.log_group.into_owned(), error));
+    }
+    let sensor = Arc::new(sensor);
+    let mut writer = FieldsWriter::new();
+    for (place, raw) in envelope.log_events.iter().enumerate() {
+        match read(place, raw, &envelope.log_stream, &mut writer) {
+            Ok((time, event)) => {
+                // Only a number can be refused here.
+                if let Ok(reading) = Reading::new(sensor.clone(), time, event) {
+                    take(reading);
+                }
+            }
+            Err(error) => spoilt(error),
+        }
+    }
+    Ok(())
+}
+
+fn unpack(data: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
+    let mut unpacked = Vec::new();
+    let mut limited = GzDecoder::new(data).take(MAX_UNPACKED_BYTES as u64 + 1);
+    limited.read_to_end(&mut unpacked).map_err(EnvelopeError::Packed)?;
+    match unpacked.len() {
+        0..=MAX_UNPACKED_BYTES => Ok(unpacked),
+        _ => Err(EnvelopeError::TooLarge),
+    }
+}
+
+fn read(
+    place: usize,
+    raw: &RawValue,
+    log_stream: &str,
+    writer: &mut FieldsWriter,
+) -> Result<(Timestamp, Value), EnvelopeError> {
+    let event: LogEvent<'_> = serde_json::from_str(raw.get()).map_err(|error| EnvelopeError::LogEvent(place, error))?;
+    let time = event.timestamp.checked_mul(1_000).and_then(Timestamp::from_micros);
+    let time = time.ok_or(EnvelopeError::Time(place, event.timestamp))?;
+    let kept = &event.message[..event.message.floor_char_boundary(MAX_MESSAGE_BYTES)];
+    writer.text("message", kept).whole("length", event.message.len() as i64);
+    writer.text("log_stream", log_stream).text("id", &event.id);
+    let fields = writer.finish().map_err(|error| EnvelopeError::Fields(place, error))?;
+    Ok((time, Value::Event(fields)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::{Value as Json, json};
+    use wire::FieldValue;
+
+    use super::*;
+
+    fn packed(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The readings, and the kinds of what is wrong.
+    fn opened(envelope: &Json) -> (Vec<Reading>, Vec<&'static str>) {
+        let (mut readings, mut wrong) = (Vec::new(), Vec::new());
+        let data = packed(envelope.to_string().as_bytes());
+        assert!(is_packed(&data));
+        let result = open(
+            &data,
+            |reading| readings.push(reading),
+            |error| wrong.push(error.kind()),
+        );
+        wrong.extend(result.err().map(|error| error.kind()));
+        (readings, wrong)
+    }
+
+    fn envelope(events: &Json) -> Json {
+        json!({"messageType": "DATA_MESSAGE", "owner": "123456789123", "logGroup": "/app/house", "logStream": "i-1",
+            "subscriptionFilters": ["all"], "logEvents": events})
+    }
+
+    #[test]
+    fn each_log_event_is_an_event_of_its_group() {
+        let (readings, wrong) = opened(&envelope(&json!([
+            {"id": "31953", "timestamp": 1_432_826_855_000_i64, "message": "GET /a took 3 ms"},
+            {"id": "31954", "timestamp": 1_432_826_855_000_i64, "message": "ü".repeat(5_000)},
+        ])));
+        assert_eq!((readings.len(), wrong.len()), (2, 0));
+        let Value::Event(fields) = readings[0].value() else {
+            panic!("no event")
+        };
+        assert_eq!(
+            (readings[0].sensor().id(), readings[0].sensor().kind()),
+            ("/app/house", "log")
+        );
+        assert_eq!(readings[0].time().to_string(), "2015-05-28T15:27:35.000000Z");
+        assert_eq!(fields.get("message"), Some(FieldValue::Text("GET /a took 3 ms".into())));
+        assert_eq!(fields.get("log_stream"), Some(FieldValue::Text("i-1".into())));
+        assert_eq!(fields.get("id"), Some(FieldValue::Text("31953".into())));
+        let Value::Event(long) = readings[1].value() else {
+            panic!("no event")
+        };
+        assert_eq!(long.get("length"), Some(FieldValue::Number(10_000.0)));
+        assert_eq!(long.get("message"), Some(FieldValue::Text("ü".repeat(1_024).into())));
+    }
+
+    #[test]
+    fn the_largest_event_that_can_be_fits() {
+        let events = json!([{"id": "7".repeat(64), "timestamp": 0, "message": "\u{1}".repeat(MAX_MESSAGE_BYTES)}]);
+        let mut largest = envelope(&events);
+        largest["logStream"] = "\u{1}".repeat(512).into();
+        assert_eq!(opened(&largest).0.len(), 1);
+    }
+
+    #[test]
+    fn a_control_message_is_passed_over() {
+        let control = json!({"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "",
+            "logStream": "", "subscriptionFilters": [], "logEvents": [{"id": "", "timestamp": 1,
+            "message": "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."}]});
+        assert_eq!(opened(&control), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_spoils_nothing_else() {
+        let good = json!({"id": "1", "timestamp": 5, "message": "m"});
+        let (readings, wrong) = opened(&envelope(&json!([
+            {"id": "1", "message": "no time"}, good, {"id": "2", "timestamp": i64::MAX, "message": "m"}, 7,
+        ])));
+        assert_eq!((readings.len(), wrong), (1, vec!["malformed_log_event"; 3]));
+        let mut nobody = envelope(&json!([good]));
+        nobody["logGroup"] = "".into();
+        let mut other = envelope(&json!([good]));
+        other["messageType"] = "OTHER".into();
+        for wrong in [nobody, other, json!({"values": [1]}), json!([1])] {
+            assert_eq!(opened(&wrong), (Vec::new(), vec!["malformed_envelope"]), "{wrong}");
+        }
+        let mut torn = packed(envelope(&json!([good])).to_string().as_bytes());
+        torn.truncate(torn.len() - 9);
+        let error = open(&torn, |_| panic!("torn"), |_| panic!("torn")).unwrap_err();
+        assert_eq!(error.kind(), "malformed_envelope");
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let bomb = packed(&vec![b' '; MAX_UNPACKED_BYTES + 1]);
+        assert!(bomb.len() < 20_000);
+        let error = open(&bomb, |_| panic!("bomb"), |_| panic!("bomb")).unwrap_err();
+        assert_eq!(error.kind(), "envelope_too_large");
+    }
+}
