@@ -20,7 +20,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order they need each other.
-STACKS = ("network", "data", "detect", "alarms", "ingest", "observe")
+STACKS = ("network", "data", "logs", "detect", "api", "alarms", "balance", "ingest", "observe")
+# Those that are there only where WITH names them, or did once.
+OPTIONAL = ("logs", "api", "balance")
 DEPLOYMENT_SECONDS = 1800
 # Over the longest drain that ingest.yaml allows by default.
 DRAIN_SECONDS = 130 * 60
@@ -37,6 +39,7 @@ class Account:
     poll_seconds: float
     # Answers to the questions of the templates: one is given to every template that asks.
     answers: dict[str, str] = field(default_factory=dict)
+    wanted: tuple[str, ...] = ()
     _now: dict[str, dict] = field(default_factory=dict, init=False)
 
     def stack(self, name: str) -> str:
@@ -73,6 +76,10 @@ class Account:
     def is_there(self, name: str) -> bool:
         """A dry run goes through all of them."""
         return self.dry_run or self.stack(name) in self.found
+
+    def wants(self, name: str) -> bool:
+        """Whether a stack is to be deployed: one that is optional, where it is there is kept up to date."""
+        return name not in OPTIONAL or name in self.wanted or self.stack(name) in self.found
 
     def has_come_to_be(self, name: str) -> bool:
         """A stack whose creation failed has rolled back what it made, and has no outputs."""
@@ -116,19 +123,24 @@ def deploy(account: Account, functions: Path, revision: Path) -> None:
     deploy_stack(account, "data")
     bucket = account.output("data", "CodeBucketName")
     code, bundle = upload(account, functions, bucket, "functions"), upload(account, revision, bucket, "revisions")
-    deploy_stack(account, "detect", CodeBucket=bucket, CodeKey=code)
-    for name in ("alarms", "ingest", "observe"):
-        deploy_stack(account, name)
+    for name in filter(account.wants, STACKS[2:]):
+        deploy_stack(account, name, CodeBucket=bucket, CodeKey=code)
     undo_drain(account)
     deploy_revision(account, bucket, bundle)
     print(f"""
 {"Nothing was done." if account.dry_run else "Deployed."} An address that is told of incidents has to confirm: look for a message from AWS Notifications.
   dashboard   {account.output("observe", "DashboardName")} in CloudWatch
-  an instance aws ssm start-session --target INSTANCE, then: systemctl status temp-ingest
+{score_line(account)}  an instance aws ssm start-session --target INSTANCE, then: systemctl status temp-ingest
   away again  make destroy{"" if account.prefix == "temp-ingest" else f" PREFIX={account.prefix}"}""")
 
 
+def score_line(account: Account) -> str:
+    return f"  scores      POST {account.output('api', 'ScoreUrl')}\n" if account.wants("api") else ""
+
+
 def check_answers(account: Account) -> None:
+    if unknown := sorted(set(account.wanted) - set(OPTIONAL)):
+        raise Failed(f"there is no optional stack {', '.join(unknown)}; WITH takes {', '.join(OPTIONAL)}")
     asked = set().union(*(questions(REPOSITORY / f"cfn/{name}.yaml") for name in STACKS))
     if unknown := sorted(set(account.answers) - asked):
         raise Failed(f"no template asks for {', '.join(unknown)}; cfn/*.yaml have the parameters")
@@ -141,7 +153,8 @@ def deploy_stack(account: Account, name: str, **given: str) -> None:
         delete_stack(account, name)
     template = REPOSITORY / f"cfn/{name}.yaml"
     asked = questions(template)
-    given |= {f"{one.title()}Stack": account.stack(one) for one in STACKS} | account.answers
+    there = [one for one in STACKS if account.wants(one)]
+    given |= {f"{one.title()}Stack": account.stack(one) for one in there} | account.answers
     answers = [f"{key}={value}" for key, value in sorted(given.items()) if key in asked]
     command = ["cloudformation", "deploy", "--stack-name", account.stack(name), "--template-file", str(template),
                "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset"]
@@ -236,8 +249,9 @@ def destroy(account: Account) -> None:
     drain(account)
     delete_stack(account, "ingest")
     delete_instance_alarms(account)
-    delete_stack(account, "alarms")
-    delete_stack(account, "detect")
+    for name in ("balance", "alarms", "api", "detect", "logs"):
+        if name not in OPTIONAL or account.is_there(name):
+            delete_stack(account, name)
     if not protected:
         if account.has_come_to_be("data"):
             for bucket in ("CodeBucketName", "FailureBucketName"):
@@ -336,7 +350,8 @@ def main(arguments: list[str]) -> int:
     environment = dict(os.environ)
     try:
         account = Account(environment.get("PREFIX") or "temp-ingest", environment.get("DRY_RUN") == "1",
-                          float(environment.get("POLL_SECONDS", "5")), answers_of(environment))
+                          float(environment.get("POLL_SECONDS", "5")), answers_of(environment),
+                          tuple(environment.get("WITH", "").split()))
         match arguments:
             case ["deploy"]:
                 target = REPOSITORY / "target"

@@ -30,6 +30,9 @@ sys.path.insert(0, str(REPOSITORY / "scripts"))
 import account  # noqa: E402
 
 UNKNOWN = {"network.yaml": ["FlowLog"], "ingest.yaml": ["Application", "DeploymentGroup"]}
+# What the optional stacks ask for.
+OPTIONS = ("LogGroup1=/app/house ClientCidr=203.0.113.0/24 "
+           "CertificateArn=arn:aws:acm:eu-central-1:000000000000:certificate/0")
 
 
 class CodeDeploy(ThreadingHTTPServer):
@@ -155,8 +158,10 @@ class AccountTest(unittest.TestCase):
         return [one["StackName"] for one in sorted(found, key=lambda one: one["CreationTime"])]
 
     def test_there_and_back_twice(self):
-        said = self.run_well("deploy", EMAIL="somebody@example.com")
-        expected = [f"temp-ingest-{name}" for name in ("network", "data", "detect", "alarms", "ingest", "observe")]
+        self.standin.client("logs").create_log_group(logGroupName="/app/house")
+        said = self.run_well("deploy", EMAIL="somebody@example.com", WITH="api logs balance", SET=OPTIONS)
+        names = ["network", "data", "logs", "detect", "api", "alarms", "balance", "ingest", "observe"]
+        expected = [f"temp-ingest-{name}" for name in names]
         self.assertEqual(self.stacks(), expected)
         for stack in expected:
             for one in self.cloudformation.describe_stack_resources(StackName=stack)["StackResources"]:
@@ -170,7 +175,7 @@ class AccountTest(unittest.TestCase):
         self.assertEqual(self.standin.client("s3").list_buckets()["Buckets"], [])
         self.assertIn("temp-ingest-data is not there", self.run_well("destroy", YES="1"))
         self.run_well("deploy")
-        self.assertEqual(self.stacks(), expected)
+        self.assertEqual(self.stacks(), [stack for stack in expected if stack.split("-")[-1] not in account.OPTIONAL])
         self.run_well("destroy", YES="1")
 
     def check_failure(self) -> None:
@@ -237,6 +242,18 @@ class DryRunTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertIn("nothing was done", run.stdout.lower())
         return [line[2:] for line in run.stdout.splitlines() if line.startswith("+ ")]
+
+    def test_a_stack_that_is_optional_comes_where_it_is_named(self):
+        commands = self.commands("deploy")
+        self.assertFalse(any("-api " in one or "temp-ingest-logs" in one for one in commands))
+        commands = self.commands("deploy", WITH="balance api logs", SET=OPTIONS)
+        deployed = [re.search(r"--stack-name temp-ingest-(\S+)", one) for one in commands]
+        self.assertEqual([one[1] for one in deployed if one],
+                         list(account.STACKS))
+        told = [one for one in commands if "LogsStack=temp-ingest-logs" in one]
+        self.assertEqual(len(told), 2)
+        run = Checkout(self, {"DRY_RUN": "1"}).run("deploy", WITH="apis")
+        self.assertIn("there is no optional stack apis; WITH takes logs, api, balance", run.stderr)
 
     def test_deploy_prints_every_command_in_order(self):
         commands = self.commands("deploy")

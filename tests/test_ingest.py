@@ -21,7 +21,8 @@ from moto_stacks import CFN, Account
 
 NETWORK = (CFN / "network.yaml").read_text()
 INGEST = cfn_yaml.load(str(CFN / "ingest.yaml"))
-UNKNOWN = ("AWS::CloudWatch::Alarm", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup")
+UNKNOWN = ("AWS::CloudWatch::Alarm", "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup",
+           "AWS::AutoScaling::ScalingPolicy")
 # What ingest.yaml imports from data.yaml.
 DATA = {"Resources": {"Stream": {"Type": "AWS::Kinesis::Stream", "Properties": {"ShardCount": 1}},
                       "Bucket": {"Type": "AWS::S3::Bucket"}},
