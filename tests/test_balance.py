@@ -71,7 +71,8 @@ class BalanceTest(unittest.TestCase):
     def test_nobody_but_the_load_balancer_reaches_an_instance(self):
         opened, = self.entries("SecurityGroup")
         self.assertEqual((opened["FromPort"], opened["ToPort"], opened["IpRanges"]), (9999, 9999, []))
-        self.assertEqual([one["GroupId"] for one in opened["UserIdGroupPairs"]], [self.here.made["BalancerSecurityGroup"]])
+        let_in = [one["GroupId"] for one in opened["UserIdGroupPairs"]]
+        self.assertEqual(let_in, [self.here.made["BalancerSecurityGroup"]])
         opened, = self.entries("BalancerSecurityGroup")
         self.assertEqual((opened["FromPort"], [one["CidrIp"] for one in opened["IpRanges"]]), (443, ["203.0.113.0/24"]))
 
