@@ -101,7 +101,7 @@ pub(super) struct Canary {
 
 #[derive(Debug, Args)]
 pub(super) struct Simulate {
-    /// What is simulated: temperature, wind, clickstream, or a profile file
+    /// What is simulated: temperature, wind, clickstream, app_log, or a profile file
     #[arg(long, value_name = "NAME")]
     pub(super) profile: profile::Choice,
     /// How many sensors

@@ -14,6 +14,8 @@ pub enum Name {
     Wind,
     /// Visitors of web sites.
     Clickstream,
+    /// Lines of an application's log.
+    AppLog,
 }
 
 /// A profile as settings and the command line choose it.
@@ -28,7 +30,7 @@ pub enum Choice {
 
 impl Name {
     /// Every profile.
-    pub const ALL: [Self; 3] = [Self::Temperature, Self::Wind, Self::Clickstream];
+    pub const ALL: [Self; 4] = [Self::Temperature, Self::Wind, Self::Clickstream, Self::AppLog];
 
     /// As settings and the command line write it.
     pub fn as_str(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Name {
             Self::Temperature => "temperature",
             Self::Wind => "wind",
             Self::Clickstream => "clickstream",
+            Self::AppLog => "app_log",
         }
     }
 }
@@ -118,7 +121,7 @@ mod tests {
         let error = "tide".parse::<Name>().err();
         assert_eq!(
             error.as_deref(),
-            Some("profile \"tide\" is not known: use one of temperature, wind, clickstream")
+            Some("profile \"tide\" is not known: use one of temperature, wind, clickstream, app_log")
         );
     }
 }

@@ -116,7 +116,9 @@ impl Settings {
         };
         let device = self.form == Some(Form::Device);
         let (profile, own, defaults) = match choice {
-            Choice::BuiltIn(Name::Clickstream) | Choice::File(_) => return self.events(name, choice, problems),
+            Choice::BuiltIn(Name::Clickstream | Name::AppLog) | Choice::File(_) => {
+                return self.events(name, choice, problems);
+            }
             Choice::BuiltIn(Name::Temperature) if device => {
                 (self.temperature(Temperature::DEVICE), TEMPERATURE, &DEVICE)
             }

@@ -22,6 +22,8 @@ use field::Field;
 
 /// The profile of that name, for a person to begin with.
 pub const CLICKSTREAM: &str = include_str!("clickstream.toml");
+/// Another.
+pub const APP_LOG: &str = include_str!("app_log.toml");
 
 /// How events are made, checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -107,6 +109,7 @@ impl Template {
     pub fn built_in(name: Name) -> Result<Self, Vec<String>> {
         match name {
             Name::Clickstream => Self::parse("clickstream", CLICKSTREAM),
+            Name::AppLog => Self::parse("app_log", APP_LOG),
             Name::Temperature | Name::Wind => Err(vec![format!("{name} measures: it is no template of events")]),
         }
     }
