@@ -58,7 +58,7 @@ cloud: lambda $(PYTHON) ## Build and start the same on a stand-in for AWS on thi
 	$(PYTHON) scripts/cloud.py
 
 .PHONY: deploy
-deploy: $(if $(DRY_RUN),,lambda bundle) ## Everything into your AWS account: EMAIL=you@example.com (WITH="api logs balance", SET, PARAMETERS, PREFIX, DRY_RUN=1)
+deploy: $(if $(DRY_RUN),,lambda bundle) ## Everything into your AWS account: EMAIL=you@example.com (WITH="api archive logs balance", SET, PARAMETERS, PREFIX, DRY_RUN=1)
 	@EMAIL="$(EMAIL)" WITH="$(WITH)" SET="$(SET)" PARAMETERS="$(PARAMETERS)" PREFIX="$(PREFIX)" DRY_RUN="$(DRY_RUN)" \
 		python3 scripts/account.py deploy
 

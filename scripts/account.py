@@ -20,9 +20,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # In the order they need each other.
-STACKS = ("network", "data", "logs", "detect", "api", "alarms", "balance", "ingest", "observe")
+STACKS = ("network", "data", "archive", "logs", "detect", "api", "alarms", "balance", "ingest", "observe")
 # Those that are there only where WITH names them, or did once.
-OPTIONAL = ("logs", "api", "balance")
+OPTIONAL = ("archive", "logs", "api", "balance")
 DEPLOYMENT_SECONDS = 1800
 # Over the longest drain that ingest.yaml allows by default.
 DRAIN_SECONDS = 130 * 60
@@ -253,12 +253,20 @@ def destroy(account: Account) -> None:
         if name not in OPTIONAL or account.is_there(name):
             delete_stack(account, name)
     if not protected:
-        if account.has_come_to_be("data"):
-            for bucket in ("CodeBucketName", "FailureBucketName"):
-                account.aws("s3", "rm", "--only-show-errors", "--recursive", f"s3://{account.output('data', bucket)}")
+        if account.is_there("archive"):
+            empty_buckets(account, "archive", "ArchiveBucketName")
+            delete_stack(account, "archive")
+        empty_buckets(account, "data", "CodeBucketName", "FailureBucketName")
         delete_stack(account, "data")
     delete_stack(account, "network")
     say_what_is_left(account, protected)
+
+
+def empty_buckets(account: Account, name: str, *buckets: str) -> None:
+    """S3 deletes no bucket that holds something."""
+    if account.has_come_to_be(name):
+        for bucket in buckets:
+            account.aws("s3", "rm", "--only-show-errors", "--recursive", f"s3://{account.output(name, bucket)}")
 
 
 def has_protection(data: dict) -> bool:

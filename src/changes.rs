@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 
 use crate::profile::template::Rate;
-use crate::profile::{Choice, Name};
+use crate::profile::{Choice, Template};
 use crate::source::number::{Amount, Interval, Speed};
 use crate::source::settings::Kind;
 use crate::source::{Settings, Sources};
@@ -144,10 +144,11 @@ impl Changes {
 
 /// True where a source makes events of a template.
 pub fn has_template(settings: &Settings) -> bool {
-    matches!(
-        settings.profile,
-        Some(Choice::File(_) | Choice::BuiltIn(Name::Clickstream))
-    )
+    match &settings.profile {
+        Some(Choice::File(_)) => true,
+        Some(Choice::BuiltIn(name)) => Template::text(*name).is_some(),
+        None => false,
+    }
 }
 
 /// Readings a second of a simulated source, times real time of a replay; `None` where it is not set, or nobody can.

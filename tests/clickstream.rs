@@ -4,7 +4,8 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use temp_ingest::profile::template::{CLICKSTREAM, Events, Plan, Template};
+use temp_ingest::profile::Name;
+use temp_ingest::profile::template::{Events, Plan, Template};
 use wire::Timestamp;
 
 const START: &str = "2024-01-01T00:00:00Z";
@@ -14,7 +15,7 @@ const COUNT: usize = 40_800;
 /// What the source below simulates, but for its faults' truth, which the daemon does not tell.
 fn plan() -> Plan {
     Plan {
-        template: Arc::new(Template::parse("clickstream", CLICKSTREAM).unwrap()),
+        template: Arc::new(Template::built_in(Name::Clickstream).unwrap()),
         sensors: 1,
         rate: 8.0,
         seed: 42,

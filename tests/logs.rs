@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use serde_json::json;
-use temp_ingest::profile::template::{APP_LOG, Events, Plan, Template};
+use temp_ingest::profile::Name;
+use temp_ingest::profile::template::{Events, Plan, Template};
 use wire::Timestamp;
 
 const JOURNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/journal.toml");
@@ -81,7 +82,7 @@ fn a_line_never_seen_is_stored_and_told() {
 /// What the source simulates, but for its faults' truth, which the daemon does not tell.
 fn plan() -> Plan {
     Plan {
-        template: Arc::new(Template::parse("app_log", APP_LOG).unwrap()),
+        template: Arc::new(Template::built_in(Name::AppLog).unwrap()),
         sensors: 1,
         rate: 5.0,
         seed: 42,

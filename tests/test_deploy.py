@@ -159,8 +159,8 @@ class AccountTest(unittest.TestCase):
 
     def test_there_and_back_twice(self):
         self.standin.client("logs").create_log_group(logGroupName="/app/house")
-        said = self.run_well("deploy", EMAIL="somebody@example.com", WITH="api logs balance", SET=OPTIONS)
-        names = ["network", "data", "logs", "detect", "api", "alarms", "balance", "ingest", "observe"]
+        said = self.run_well("deploy", EMAIL="somebody@example.com", WITH="api logs balance archive", SET=OPTIONS)
+        names = ["network", "data", "archive", "logs", "detect", "api", "alarms", "balance", "ingest", "observe"]
         expected = [f"temp-ingest-{name}" for name in names]
         self.assertEqual(self.stacks(), expected)
         for stack in expected:
@@ -246,14 +246,14 @@ class DryRunTest(unittest.TestCase):
     def test_a_stack_that_is_optional_comes_where_it_is_named(self):
         commands = self.commands("deploy")
         self.assertFalse(any("-api " in one or "temp-ingest-logs" in one for one in commands))
-        commands = self.commands("deploy", WITH="balance api logs", SET=OPTIONS)
+        commands = self.commands("deploy", WITH="balance api logs archive", SET=OPTIONS)
         deployed = [re.search(r"--stack-name temp-ingest-(\S+)", one) for one in commands]
         self.assertEqual([one[1] for one in deployed if one],
                          list(account.STACKS))
         told = [one for one in commands if "LogsStack=temp-ingest-logs" in one]
         self.assertEqual(len(told), 2)
         run = Checkout(self, {"DRY_RUN": "1"}).run("deploy", WITH="apis")
-        self.assertIn("there is no optional stack apis; WITH takes logs, api, balance", run.stderr)
+        self.assertIn("there is no optional stack apis; WITH takes archive, logs, api, balance", run.stderr)
 
     def test_deploy_prints_every_command_in_order(self):
         commands = self.commands("deploy")
@@ -268,7 +268,7 @@ class DryRunTest(unittest.TestCase):
         deleted = [one.split()[-1] for one in commands if " delete-stack " in one]
         self.assertEqual(deleted, [f"temp-ingest-{name}" for name in reversed(account.STACKS)])
         emptied = [commands.index(one) for one in commands if " s3 rm " in one and " --recursive " in one]
-        self.assertEqual(len(emptied), 2)
+        self.assertEqual(len(emptied), 3)
         self.assertLess(max(emptied), commands.index("aws cloudformation delete-stack --stack-name temp-ingest-data"))
         drained = next(number for number, one in enumerate(commands) if "--desired-capacity 0" in one)
         self.assertLess(drained, commands.index("aws cloudformation delete-stack --stack-name temp-ingest-ingest"))

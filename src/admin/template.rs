@@ -17,8 +17,7 @@ use super::markup::{Html, each, tag};
 use super::page::{Control, Page, bare_header, hidden, post, query, token};
 use super::session::Visitor;
 use crate::changes::Change;
-use crate::profile::template::CLICKSTREAM;
-use crate::profile::{Choice, Name, Template};
+use crate::profile::{Choice, Template};
 
 /// Where templates are kept that were edited here, in the folder of the daemon's state.
 const FOLDER: &str = "templates";
@@ -72,13 +71,15 @@ fn text_of(page: &Page, source: &str) -> Result<String, String> {
     let shown = page.shown();
     let board = shown.board.borrow();
     let row = board.sources.iter().find(|row| row.name == source);
-    match row.and_then(|row| row.settings.profile.as_ref()) {
-        Some(Choice::BuiltIn(Name::Clickstream)) => Ok(CLICKSTREAM.to_owned()),
+    let text = match row.and_then(|row| row.settings.profile.as_ref()) {
+        Some(Choice::BuiltIn(name)) => Template::text(*name).map(str::to_owned),
         Some(Choice::File(file)) => {
-            fs::read_to_string(file).map_err(|error| format!("reading {}: {error}", file.display()))
+            let read = fs::read_to_string(file).map_err(|error| format!("reading {}: {error}", file.display()));
+            Some(read?)
         }
-        _ => Err(format!("there is no source {source:?} with a template")),
-    }
+        None => None,
+    };
+    text.ok_or_else(|| format!("there is no source {source:?} with a template"))
 }
 
 /// Each text has a file of its own: what runs by an older one is not changed under its feet.

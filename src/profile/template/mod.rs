@@ -20,10 +20,8 @@ mod field;
 pub use events::{Events, Plan};
 use field::Field;
 
-/// The profile of that name, for a person to begin with.
-pub const CLICKSTREAM: &str = include_str!("clickstream.toml");
-/// Another.
-pub const APP_LOG: &str = include_str!("app_log.toml");
+const CLICKSTREAM: &str = include_str!("clickstream.toml");
+const APP_LOG: &str = include_str!("app_log.toml");
 
 /// How events are made, checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -107,10 +105,18 @@ impl Template {
     ///
     /// A profile that measures has none.
     pub fn built_in(name: Name) -> Result<Self, Vec<String>> {
+        match Self::text(name) {
+            Some(text) => Self::parse(name.as_str(), text),
+            None => Err(vec![format!("{name} measures: it is no template of events")]),
+        }
+    }
+
+    /// The text of the template that is built in by this name; `None` where it measures.
+    pub fn text(name: Name) -> Option<&'static str> {
         match name {
-            Name::Clickstream => Self::parse("clickstream", CLICKSTREAM),
-            Name::AppLog => Self::parse("app_log", APP_LOG),
-            Name::Temperature | Name::Wind => Err(vec![format!("{name} measures: it is no template of events")]),
+            Name::Clickstream => Some(CLICKSTREAM),
+            Name::AppLog => Some(APP_LOG),
+            Name::Temperature | Name::Wind => None,
         }
     }
 
