@@ -4,7 +4,7 @@ use wire::{Timestamp, Value};
 
 use crate::Settings;
 use crate::detector::Finding;
-use crate::page::{Disposition, Folded};
+use crate::folded::{Disposition, Folded};
 use crate::track::Track;
 
 /// What a page knows of one sensor.

@@ -5,6 +5,8 @@
 pub mod derived;
 /// What a fold tells the world.
 pub mod event;
+/// What a page says of each reading.
+pub mod folded;
 /// What a reading would come to that nobody has sent.
 pub mod foresight;
 /// What was folded, to be replayed.
@@ -31,10 +33,11 @@ mod version_1;
 mod version_2;
 
 pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
+pub use folded::{Derived, Disposition, Folded};
 pub use foresight::Foresight;
 pub use journal::Journal;
 pub use kinds::Kinds;
-pub use page::{Derived, Disposition, Folded, Page};
+pub use page::Page;
 pub use producers::Advance;
 pub use settings::Settings;
 pub use state::StateError;

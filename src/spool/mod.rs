@@ -39,6 +39,7 @@ use wire::Timestamp;
 use self::command::{Command, Reader};
 pub use self::error::SpoolError;
 pub use self::settings::{Settings, WhenFull};
+use self::store::Live;
 use self::worker::Worker;
 use crate::byte_size::ByteSize;
 use crate::record::{LaneKey, Record};
@@ -278,6 +279,16 @@ struct Gauges {
     readings: AtomicU64,
     /// Microseconds; `i64::MIN`, which is no time, where the spool is empty.
     oldest_since: AtomicI64,
+}
+
+impl Gauges {
+    fn show(&self, live: &Live, oldest_since: Option<i64>) {
+        self.bytes.store(live.bytes, Ordering::Relaxed);
+        self.records.store(live.records, Ordering::Relaxed);
+        self.readings.store(live.readings, Ordering::Relaxed);
+        self.oldest_since
+            .store(oldest_since.unwrap_or(i64::MIN), Ordering::Relaxed);
+    }
 }
 
 impl Default for Gauges {

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
@@ -495,11 +494,6 @@ impl Worker {
             .store
             .as_ref()
             .and_then(|store| store.oldest_since().ok().flatten());
-        self.gauges.bytes.store(self.live.bytes, Ordering::Relaxed);
-        self.gauges.records.store(self.live.records, Ordering::Relaxed);
-        self.gauges.readings.store(self.live.readings, Ordering::Relaxed);
-        self.gauges
-            .oldest_since
-            .store(oldest.unwrap_or(i64::MIN), Ordering::Relaxed);
+        self.gauges.show(&self.live, oldest);
     }
 }
