@@ -140,6 +140,7 @@ mod tests {
 
     #[test]
     fn slices_hold_one_another() {
+        assert_eq!(names(LaneName::all(4)), ["4/0", "4/1", "4/2", "4/3"]);
         assert_eq!(names(name("16/11").enclosing()), ["8/5", "4/2", "2/1", "1/0"]);
         assert_eq!(names(name("1/0").enclosing()), [""; 0]);
         assert_eq!(names(name("4/2").enclosed(16)), ["16/08", "16/09", "16/10", "16/11"]);

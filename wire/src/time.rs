@@ -274,6 +274,11 @@ mod tests {
         assert_eq!(Timestamp::from_micros(Timestamp::MAX.as_micros() + 1), None);
         assert_eq!(Timestamp::MAX.saturating_add_micros(1), Timestamp::MAX);
         assert_eq!(&*Timestamp::default().zoneless(), "1970-01-01 00:00:00.000000");
+        // The calendar repeats after 400 years, and this is the last day of them.
+        for day in ["0000-02-29", "2000-02-29", "2400-02-29"] {
+            let time: Timestamp = format!("{day}T00:00:00Z").parse().unwrap();
+            assert_eq!(&time.to_string()[..10], day);
+        }
     }
 
     proptest! {

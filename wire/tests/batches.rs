@@ -96,7 +96,10 @@ proptest! {
                     prop_assert!(wrong.is_empty());
                     prop_assert_eq!(&taken, &readings);
                 }
-                Err(BatchError::Wrong { first, more }) => {
+                Err(error @ BatchError::Wrong { .. }) => {
+                    let told = error.to_string();
+                    let BatchError::Wrong { first, more } = error else { unreachable!() };
+                    prop_assert_eq!(told.contains(&format!("and {more} more")), more > 0, "{}", told);
                     prop_assert_eq!(first.len() + more, wrong.len());
                     for (misread, index) in first.iter().zip(&wrong) {
                         let place = match layout {
