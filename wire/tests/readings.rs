@@ -35,6 +35,17 @@ fn reading(sensor: Sensor, value: Value) -> Reading {
 }
 
 #[test]
+fn an_event_is_put_together_field_by_field() {
+    let mut writer = FieldsWriter::new();
+    writer.text("site", "a \"b\"").whole("bytes", i64::MIN);
+    writer.number("seconds", 0.25).boolean("ok", true);
+    let event = writer.finish().unwrap();
+    let json = r#"{"site":"a \"b\"","bytes":-9223372036854775808,"seconds":0.25,"ok":true}"#;
+    assert_eq!(event.as_json(), json);
+    assert!(writer.finish().is_err(), "the next one begins anew");
+}
+
+#[test]
 fn seed_a_is_read_and_written_field_for_field() {
     let sensor = Sensor::new("DHT_001", "Temperature")
         .with_form(Form::Device)
