@@ -129,8 +129,8 @@ mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-m
 	mkdir -p target/mutants/wire target/mutants/daemon
 	$(if $(filter src/%,$(FILE)),,PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --no-config --package temp-ingest-wire \
 		--file '$(or $(FILE),wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
-	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(addprefix --file ,$(FILE)) $(SHARD:%=--shard %) \
-		--output target/mutants/daemon)
+	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --file '$(FILE)') $(SHARD:%=--shard %) \
+		--output target/mutants/daemon $(if $(FILE),-- --lib))
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder of outside bytes for ten minutes each (SECONDS=60; needs nightly and cargo-fuzz)
