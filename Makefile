@@ -132,8 +132,9 @@ mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-m
 	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --file '$(FILE)') $(SHARD:%=--shard %) \
 		--output target/mutants/daemon $(if $(FILE),-- --lib))
 
+# SQLite's C is one file that names a table twice, which is no fault of ours.
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder of outside bytes for ten minutes each (SECONDS=60; needs nightly and cargo-fuzz)
 	for target in $$(cd fuzz && cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),600) || exit 1; \
+		ASAN_OPTIONS=detect_odr_violation=0 cargo +nightly fuzz run "$$target" -- -max_total_time=$(or $(SECONDS),600) || exit 1; \
 	done
