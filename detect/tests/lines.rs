@@ -117,6 +117,9 @@ fn a_vector_says_how_long_after_which_how_long_from_where_and_how_rare() {
         "{features:?}"
     );
     assert!(near(features[1], [0.0, 14f64.ln(), 102f64.ln(), 51.0]), "{features:?}");
+    let read = lines::Line::of(derived[1].reading.sensor(), derived[1].reading.value()).unwrap();
+    let read = [read.gap_ms, read.bytes, read.lines_a_stream, read.lines_a_template];
+    assert!(near(&read, [0.0, 13.0, 102.0, 51.0]), "{read:?}");
     let times: Vec<i64> = derived
         .iter()
         .map(|one| one.reading.time().as_micros() - START)

@@ -1,5 +1,6 @@
 //! What is wrong, in words a person can act on.
 
+use detect::derived::lines::Line;
 use detect::{Change, Kinds, Lasting, Transition};
 use wire::{Sensor, Value};
 
@@ -93,9 +94,25 @@ fn words(moment: &Moment<'_>) -> Vec<String> {
     let known = WORDS.iter().filter(|(kind, _)| moment.kinds.contains(*kind));
     let mut all: Vec<String> = known.map(|(_, words)| words(moment)).collect();
     if all.is_empty() {
-        all.push(moment.unlike("reads", "unlike anything before"));
+        all.push(match Line::of(moment.sensor, moment.value) {
+            Some(line) => unlike_the_lines(&line),
+            None => moment.unlike("reads", "unlike anything before"),
+        });
     }
     all
+}
+
+/// What there is to say of a log line whose text is not kept.
+fn unlike_the_lines(line: &Line) -> String {
+    let rare = |lines: f64| lines.round().max(1.0);
+    format!(
+        "a line unlike those before: 1 in {} has its template, 1 in {} is of its log stream; {} bytes, {} after the \
+         newest",
+        rare(line.lines_a_template),
+        rare(line.lines_a_stream),
+        line.bytes.round(),
+        span((line.gap_ms * 1e3) as i64),
+    )
 }
 
 impl Moment<'_> {
@@ -239,6 +256,29 @@ mod tests {
             };
             assert_eq!(super::words(&moment), [words]);
         }
+    }
+
+    #[test]
+    fn a_log_line_is_told_by_what_is_rare_in_it() {
+        let say = |id: &str, features: [f64; 4]| {
+            words(&Moment {
+                sensor: &Sensor::new(id, "lines"),
+                kinds: Kinds::NOVEL,
+                value: &Value::Vector(features.into()),
+                expected: None,
+                lasting: None,
+            })
+        };
+        let features = [201_f64.ln(), 45_f64.ln(), 3_f64.ln(), 2_001.0];
+        let told = "a line unlike those before: 1 in 2001 has its template, 1 in 3 is of its log stream; 44 bytes, \
+                    200ms after the newest";
+        assert_eq!(say("/app/house/lines", features), [told]);
+        assert_eq!(
+            say("lines", features),
+            ["reads [5.303, 3.807, 1.099, 2001], unlike anything before"]
+        );
+        // Numbers that no line gives are told as well.
+        say("/app/house/lines", [f64::MAX, -f64::MAX, f64::MAX, -1.0]);
     }
 
     #[test]

@@ -34,6 +34,45 @@ const STREAMS: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogLines;
 
+/// A log line by what is unusual in it, as its vector says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// Since the newest line of its group, ms.
+    pub gap_ms: f64,
+    /// Of its message.
+    pub bytes: f64,
+    /// So many lines there were for each of its log stream.
+    pub lines_a_stream: f64,
+    /// So many lines there were for each of its template.
+    pub lines_a_template: f64,
+}
+
+impl Line {
+    /// The line a vector was made of; `None` for other sensors.
+    pub fn of(sensor: &Sensor, value: &Value) -> Option<Self> {
+        let Value::Vector(features) = value else { return None };
+        let &[gap, bytes, stream, template] = &**features else {
+            return None;
+        };
+        let derived = sensor.kind() == NAME && sensor.id().strip_suffix(NAME)?.ends_with('/');
+        derived.then(|| Self {
+            gap_ms: libm::expm1(gap),
+            bytes: libm::expm1(bytes),
+            lines_a_stream: libm::exp(stream),
+            lines_a_template: template,
+        })
+    }
+
+    fn features(&self) -> [f64; 4] {
+        [
+            libm::log1p(self.gap_ms),
+            libm::log1p(self.bytes),
+            libm::log(self.lines_a_stream),
+            self.lines_a_template,
+        ]
+    }
+}
+
 /// What is kept of a log group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Lines {
@@ -137,14 +176,14 @@ impl Derivation for LogLines {
         let gap = time.saturating_sub(newest).max(0) as f64 / 1e3;
         lines.newest = Some(newest.max(time));
         lines.latest = time.max(lines.latest.saturating_add(1));
-        let features = [
-            libm::log1p(gap),
-            libm::log1p(length as f64),
-            libm::log(lines.streams.rarity(stream)),
-            lines.templates.rarity(template),
-        ];
+        let line = Line {
+            gap_ms: gap,
+            bytes: length as f64,
+            lines_a_stream: lines.streams.rarity(stream),
+            lines_a_template: lines.templates.rarity(template),
+        };
         if lines.templates.total() > LEARNT {
-            yields.push(lines.latest, Value::Vector(features.into()));
+            yields.push(lines.latest, Value::Vector(line.features().into()));
         }
     }
 
