@@ -39,6 +39,8 @@ pub enum Unit {
 pub struct Pattern {
     text: String,
     utc: bool,
+    /// The ASCII characters that every text of it has, a bit each: most formats are ruled out by these.
+    literals: u128,
 }
 
 /// What a text says of an instant.
@@ -168,16 +170,40 @@ fn signed(negative: bool, micros: i128) -> Option<Timestamp> {
     Timestamp::from_micros(i64::try_from(if negative { -micros } else { micros }).ok()?)
 }
 
+/// Of a set of characters that stand for themselves; white space matches none as well.
+fn bit(byte: u8) -> u128 {
+    match byte.is_ascii() && !byte.is_ascii_whitespace() {
+        true => 1 << byte,
+        false => 0,
+    }
+}
+
 impl Pattern {
     /// These directives, not checked.
     pub(super) fn new(text: &str) -> Self {
         let utc = ["UTC", "GMT", "Z"]
             .iter()
             .any(|end| text.strip_suffix(end).is_some_and(|rest| !rest.ends_with(['%', ':'])));
-        Self { text: text.into(), utc }
+        let (mut bytes, mut literals) = (text.bytes(), 0);
+        while let Some(byte) = bytes.next() {
+            match byte {
+                // Flags, a width, colons, or the dot of a fraction come before a directive's letter.
+                b'%' => drop(bytes.find(|byte| byte.is_ascii_alphabetic() || *byte == b'%')),
+                _ => literals |= bit(byte),
+            }
+        }
+        Self {
+            text: text.into(),
+            utc,
+            literals,
+        }
     }
 
     fn read(&self, text: &str) -> Option<Written> {
+        let there = text.bytes().fold(0, |there, byte| there | bit(byte));
+        if self.literals & !there != 0 {
+            return None;
+        }
         let time = strtime::parse(&self.text, text).ok()?;
         // "24" is a year in the first century to a directive that wants four digits.
         if time.year().is_some_and(|year| year < 1_000) {

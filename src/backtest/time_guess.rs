@@ -25,7 +25,7 @@ pub(super) struct Ambiguity {
     pub readings: [(TimeFormat, Option<Timestamp>); 2],
 }
 
-/// So many texts are tried with every format; those that read none of them are passed over.
+/// So many texts, each with a digit, are tried with every format; formats that read none of them are passed over.
 const PROBES: usize = 20;
 /// Numbers between these are taken for Unix times: the years 1990 to 2100, in seconds.
 const PLAUSIBLE: std::ops::Range<f64> = 631_152_000.0..4_102_444_800.0;
@@ -106,7 +106,8 @@ const DIGITS: usize = 2 + WHOLE.len();
 /// The format of these texts; empty ones say nothing.
 pub(super) fn guess<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Guess {
     let texts = texts.filter(|text| !text.is_empty());
-    let probes: Vec<&str> = texts.clone().take(PROBES).collect();
+    let dated = |text: &&str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let probes: Vec<&str> = texts.clone().filter(dated).take(PROBES).collect();
     let digits = probes.iter().all(|probe| probe.parse::<f64>().is_ok());
     let plain = &PLAIN[..if digits { DIGITS } else { PLAIN.len() }];
     let three_letters = |probe: &&str| {
