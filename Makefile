@@ -129,8 +129,8 @@ mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-m
 	mkdir -p target/mutants/wire target/mutants/daemon
 	$(if $(filter src/%,$(FILE)),,PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --no-config --package temp-ingest-wire \
 		--file '$(or $(FILE),wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
-	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --file '$(FILE)') $(SHARD:%=--shard %) \
-		--output target/mutants/daemon $(if $(FILE),-- --lib))
+	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --cargo-arg=--lib --file '$(FILE)') \
+		$(SHARD:%=--shard %) --output target/mutants/daemon)
 
 # SQLite's C is one file that names a table twice, which is no fault of ours.
 .PHONY: fuzz

@@ -63,3 +63,69 @@ impl Request {
         self.records.iter().map(|record| u64::from(record.readings)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use wire::{Identity, ProducerId, Timestamp};
+
+    use super::*;
+    use crate::record::LaneKey;
+
+    /// A record of so many bytes, one of them its partition key, with as many readings as its number.
+    fn record(number: u64, bytes: usize) -> Arc<Record> {
+        Arc::new(Record {
+            lane: Arc::new(LaneKey {
+                name: "k".into(),
+                slice: 0..=0,
+            }),
+            identity: Identity {
+                producer: ProducerId(1),
+                number,
+            },
+            readings: number as u32,
+            since: Timestamp::from_micros(0).unwrap(),
+            data: vec![0; bytes - 1],
+            receipts: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn it_is_filled_to_its_bytes_and_not_beyond() {
+        let mut request = Request::new();
+        assert!(request.take(3, &record(1, MAX_BYTES - 10), MAX_RECORDS));
+        assert!(!request.take(4, &record(2, 11), MAX_RECORDS));
+        assert!(request.take(5, &record(3, 10), MAX_RECORDS));
+        assert_eq!((request.bytes(), request.readings()), (MAX_BYTES, 4));
+        assert_eq!(request.lanes, [3, 5]);
+        request.leave();
+        assert_eq!((request.bytes(), request.lanes.as_slice()), (MAX_BYTES - 10, &[3][..]));
+        assert!(request.take(4, &record(2, 10), MAX_RECORDS));
+    }
+
+    #[test]
+    fn a_record_larger_than_all_bytes_goes_alone() {
+        let mut request = Request::new();
+        assert!(request.take(0, &record(1, MAX_BYTES + 1), MAX_RECORDS));
+        assert!(!request.take(1, &record(2, 2), MAX_RECORDS));
+    }
+
+    #[test]
+    fn it_holds_as_many_records_as_the_service_takes() {
+        let mut request = Request::new();
+        let taken = (0..600).filter(|lane| request.take(*lane, &record(1, 10), usize::MAX));
+        assert_eq!(taken.count(), MAX_RECORDS);
+        assert_eq!(request.bytes(), MAX_RECORDS * 10);
+    }
+
+    #[test]
+    fn the_shyest_record_says_how_many_travel_together() {
+        let mut request = Request::new();
+        assert!(request.take(0, &record(1, 10), 5));
+        assert!(request.take(1, &record(1, 10), 3));
+        assert!(!request.take(2, &record(1, 10), 2));
+        assert!(request.take(2, &record(1, 10), 9));
+        assert!(!request.take(3, &record(1, 10), 9));
+    }
+}
