@@ -43,7 +43,27 @@ def run(standin: Standin, stream: str, sources: str, folder: Path) -> str:
     """Runs it until its sources are spent and everything is delivered; returns its log."""
     file = folder / "config.toml"
     file.write_text(configuration(stream, sources, folder))
-    run = subprocess.run([binary(), "run", "--config", file], env=environment(standin, folder), text=True, cwd=folder,
+    return finish(file, environment(standin, folder), folder)
+
+
+def run_example(standin: Standin, stream: str, name: str, folder: Path, **changes: str) -> str:
+    """Runs an example configuration as it is shipped until its sources are spent; returns its log."""
+    folder.mkdir()
+    return finish(example(name), example_environment(standin, stream, folder, **changes), folder)
+
+
+def example(name: str) -> Path:
+    return REPOSITORY / "config" / f"{name}.toml"
+
+
+def example_environment(standin: Standin, stream: str, folder: Path, **changes: str) -> dict[str, str]:
+    """What an example is told beside its file: the stream, and keys such as SOURCE__FARM__COUNT."""
+    keys = {"SINK": "kinesis", "KINESIS__STREAM": stream, "ADMIN__LISTEN": "127.0.0.1:0", "LINGER": "100ms"} | changes
+    return environment(standin, folder) | {f"TEMP_INGEST__{key}": value for key, value in keys.items()}
+
+
+def finish(file: Path, variables: dict[str, str], folder: Path) -> str:
+    run = subprocess.run([binary(), "run", "--config", file], env=variables, text=True, cwd=folder,
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
     if run.returncode != 0:
         raise AssertionError(f"temp-ingest ended with {run.returncode}:\n{run.stdout}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from aws_kinesis_agg.deaggregator import deaggregate_records
 from boto3.dynamodb.types import TypeDeserializer
 
 from . import daemon
@@ -79,15 +81,27 @@ class Pipeline:
         records = self.standin.client("kinesis").get_records(ShardIterator=place)["Records"]
         return [json.loads(line) for record in records for line in record["Data"].splitlines()]
 
+    def sent_since(self, invocations: int) -> list[dict]:
+        """The readings that the function was given from an invocation on, unpacked by the format's own library."""
+        events = [record.event for one in self.detect.invocations[invocations:] for record in one.records]
+        return [json.loads(base64.b64decode(one["kinesis"]["data"])) for one in deaggregate_records(events)]
+
+    def reading_items(self, prefix: str) -> list[dict]:
+        """The items in the table of readings of the sensors whose ids begin so."""
+        items = self.items(self.deployment.variables("detect")["READINGS_TABLE"])
+        return [item for item in items if item["sensor"].startswith(prefix)]
+
+    def scored_readings(self, prefix: str) -> dict[tuple[str, datetime], tuple[Decimal | str, Decimal | None]]:
+        """Value and score in the table of readings, by sensor and time, of the sensors whose ids begin so."""
+        return {
+            (item["sensor"], datetime.fromisoformat(f"{item['time']}Z") + timedelta(microseconds=int(offset))):
+            (value, score)
+            for item in self.reading_items(prefix)
+            for offset, value, score in zip(item["offsets_us"], item["values"], item["scores"], strict=True)}
+
     def readings(self, prefix: str) -> dict[tuple[str, str], Decimal]:
         """The values in the table of readings, by sensor and time, of the sensors whose ids begin so."""
-        found = {}
-        for item in self.items(self.deployment.variables("detect")["READINGS_TABLE"]):
-            first = datetime.fromisoformat(item["time"])
-            if item["sensor"].startswith(prefix):
-                for offset, value in zip(item["offsets_us"], item["values"], strict=True):
-                    found[item["sensor"], stamp(first + timedelta(microseconds=int(offset)))] = value
-        return found
+        return {(sensor, stamp(time)): value for (sensor, time), (value, _) in self.scored_readings(prefix).items()}
 
     def messages(self, prefix: str) -> list[Message]:
         """What came to the queue since the last time about the sensors whose ids begin so."""
