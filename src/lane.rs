@@ -212,6 +212,7 @@ impl Lane {
                 receipts: Vec::new(),
             });
         }
+        let target = self.target(packing);
         let Some(open) = &mut self.open else {
             return Err(TooLarge);
         };
@@ -228,7 +229,11 @@ impl Lane {
                 _ => open.receipts.push((receipt.clone(), 1)),
             }
         }
-        if matches!(open.body, Body::Plain(_)) {
+        let alone = match &open.body {
+            Body::Aggregate(aggregate) => aggregate.len() > target,
+            Body::Plain(_) => true,
+        };
+        if alone {
             self.seal(packing.producer);
         }
         Ok(opened && self.open.is_some())
@@ -245,9 +250,8 @@ impl Lane {
                 Err(TooLarge)
             };
         }
-        let target = packing.target_bytes.saturating_sub(key.name.len()).min(most);
         let start = *key.slice.start();
-        [target, most]
+        [self.target(packing).min(most), most]
             .into_iter()
             .map(|limit| Aggregate::new(&key.name, start, limit, self.identity(packing.producer)))
             .find(|aggregate| aggregate.fits(json.len()))
@@ -256,6 +260,11 @@ impl Lane {
                 Body::Aggregate(aggregate)
             })
             .ok_or(TooLarge)
+    }
+
+    /// Bytes of a full aggregate.
+    fn target(&self, packing: &Packing) -> usize {
+        packing.target_bytes.saturating_sub(self.key.name.len())
     }
 
     /// Closes the open record and puts it in line; true where there was one.
@@ -390,3 +399,7 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;

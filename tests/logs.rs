@@ -73,7 +73,12 @@ fn a_line_never_seen_is_stored_and_told() {
         String::from_utf8_lossy(&told.stderr)
     );
     assert!(told.status.success(), "{said}");
-    assert_eq!(said.matches("house  Novel  a line unlike those before: 1 in 2001 has its template").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("house  Novel  a line unlike those before: 1 in 2001 has its template")
+            .count(),
+        1,
+        "{said}"
+    );
     let listed = run(dir.path(), JOURNAL, &["incidents", "list", "--json"], "");
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(listed.matches("\"house/lines\"").count(), 1, "{listed}");
