@@ -64,6 +64,7 @@ descriptions! {
     BROKER_RECONNECTS = Counter "temp_ingest_mqtt_reconnects_total" ["source"] "Connections of a source of kind mqtt after the first";
     BROKER_MESSAGES = Counter "temp_ingest_mqtt_messages_total" ["source", "outcome"] "Messages of a source of kind mqtt, by what they came to";
     HTTP_REQUESTS = Counter "temp_ingest_http_requests_total" ["source", "status"] "Requests to a source of kind http, by the status of their answer";
+    PAGE_TOKENS = Counter "temp_ingest_page_tokens_refused_total" ["reason"] "Tokens shown to the page that let nobody in";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
     PUT_DURATION = Histogram "temp_ingest_put_duration_seconds" [] "Time from sending a request to the sink's answer";
     RECORDS_DELIVERED = Counter "temp_ingest_records_delivered_total" [] "Records the sink accepted";
@@ -79,6 +80,9 @@ const PUT_SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0
 
 /// What became of a request that was answered; one that was not is counted under its failure's kind.
 const OUTCOMES: [&str; 3] = ["accepted", "partial", "refused"];
+
+/// Why a token shown to the page lets nobody in.
+const TOKEN_REFUSALS: [&str; 2] = ["wrong", "limit"];
 
 /// The histogram keeps each sample until it is folded into its buckets; without scrapes they would add up.
 const PUTS_BETWEEN_UPKEEP: u64 = 1024;
@@ -137,6 +141,9 @@ impl Metrics {
         gauge(&recorder, BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0);
         for outcome in OUTCOMES {
             counter(&recorder, REQUESTS, &[outcome]).absolute(0);
+        }
+        for reason in TOKEN_REFUSALS {
+            counter(&recorder, PAGE_TOKENS, &[reason]).absolute(0);
         }
         counter(&recorder, REFUSALS, &["ProvisionedThroughputExceededException"]).absolute(0);
         let oldest_unsent = gauge(&recorder, OLDEST_UNSENT, &[]);
@@ -280,6 +287,11 @@ impl Metrics {
     /// A source of kind http answered a request with this status.
     pub fn http_answered(&self, source: &str, status: u16) {
         counter(&self.recorder, HTTP_REQUESTS, &[source, &status.to_string()]).increment(1);
+    }
+
+    /// A token shown to the page let nobody in, for this reason.
+    pub fn page_token_refused(&self, reason: &str) {
+        counter(&self.recorder, PAGE_TOKENS, &[reason]).increment(1);
     }
 
     /// So many lines or messages of this source were no reading, since the start.

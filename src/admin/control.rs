@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tracing::{info, warn};
+use tracing::info;
 
+use super::guesses::Denied;
 use super::page::{Page, log_in_form};
-use super::session::Said;
+use super::session::{Said, Visitor};
 use crate::changes::{Change, Order};
 use crate::duration::Within;
 use crate::{clock, incidents};
@@ -29,7 +30,12 @@ pub(super) enum Asker {
 }
 
 /// Why nothing was changed.
-pub(super) struct Refusal(StatusCode, &'static str);
+pub(super) enum Refusal {
+    /// Their token is not let in.
+    Token(Denied),
+    /// Nobody is logged in who sent this, as it says.
+    Session(&'static str),
+}
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
@@ -48,8 +54,8 @@ impl Form {
 /// Begins a session where the token is right.
 pub(super) async fn log_in(State(page): State<Arc<Page>>, body: Bytes) -> Response {
     let form = Form::read(&body);
-    match page.sessions.log_in(form.field("token"), form.field("name")) {
-        Some(cookie) => {
+    match page.begin_session(form.field("token"), form.field("name")) {
+        Ok(cookie) => {
             info!(name = form.field("name"), "somebody has logged in to the page");
             (
                 StatusCode::SEE_OTHER,
@@ -57,11 +63,9 @@ pub(super) async fn log_in(State(page): State<Arc<Page>>, body: Bytes) -> Respon
             )
                 .into_response()
         }
-        None => {
-            warn!("somebody tried to log in to the page with a wrong token");
-            let wrong = "This token is not known. Tokens are lines of the file that admin.token_file names.";
-            let again = log_in_form(&page, Some(wrong));
-            (StatusCode::FORBIDDEN, Html(again)).into_response()
+        Err(denied) => {
+            let wrong = format!("Not logged in: {denied}.");
+            denied.answer(Html(log_in_form(&page, Some(&wrong))))
         }
     }
 }
@@ -178,21 +182,18 @@ pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, Strin
 
 /// Who this is, where they may change something.
 pub(super) fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
-    if page.sessions.knows_token(headers) {
-        return Ok(Asker::Program);
+    let visitor = page.sessions.visitor(headers);
+    if let Some(Visitor { name, .. }) = visitor.clone().filter(|visitor| visitor.sent(form.field("form"))) {
+        return Ok(Asker::Person { name });
     }
-    let Some(visitor) = page.sessions.visitor(headers) else {
-        let how = match page.sessions.are_possible() {
-            true => "log in first, or send a token: Authorization: Bearer TOKEN\n",
-            false => "nothing can be changed here: set admin.token_file to a file of tokens, and start again\n",
-        };
-        return Err(Refusal(StatusCode::FORBIDDEN, how));
-    };
-    if !visitor.sent(form.field("form")) {
-        let why = "this is not a form of your session: nothing was changed; open the page again\n";
-        return Err(Refusal(StatusCode::FORBIDDEN, why));
+    if let Some(token) = page.token(headers) {
+        return token.map(|()| Asker::Program).map_err(Refusal::Token);
     }
-    Ok(Asker::Person { name: visitor.name })
+    Err(Refusal::Session(match visitor {
+        Some(_) => "this is not a form of your session: nothing was changed; open the page again\n",
+        None if page.sessions.are_possible() => "log in first, or send a token: Authorization: Bearer TOKEN\n",
+        None => "nothing can be changed here: set admin.token_file to a file of tokens, and start again\n",
+    }))
 }
 
 /// Tells a program at once, and a person on the page they are sent back to.
@@ -232,6 +233,9 @@ impl Asker {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        match self {
+            Self::Token(denied) => denied.into_response(),
+            Self::Session(why) => (StatusCode::FORBIDDEN, why).into_response(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod assets;
 mod control;
 mod guard;
+mod guesses;
 mod html;
 mod incidents;
 mod markup;

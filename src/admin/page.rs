@@ -9,7 +9,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{self, IntoResponse, Redirect, Response};
 use tokio::sync::{mpsc, watch};
+use tracing::warn;
 
+use super::guesses::Denied;
 use super::html::{badge, document, link, section};
 use super::incidents::{self, Store};
 use super::markup::{Html, Tag, each, tag};
@@ -96,12 +98,37 @@ impl Page {
         }
     }
 
+    /// Begins a session; what the browser is to keep.
+    pub(super) fn begin_session(&self, token: &str, name: &str) -> Result<String, Denied> {
+        self.sessions
+            .log_in(token, name)
+            .inspect_err(|denied| self.count_denied(*denied))
+    }
+
+    /// Whether the token of the request itself is let in; `None` where it has none, or there are none at all.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<(), Denied>> {
+        let token = self.sessions.token(headers)?;
+        Some(token.inspect_err(|denied| self.count_denied(*denied)))
+    }
+
+    fn count_denied(&self, denied: Denied) {
+        self.shown.borrow().metrics.page_token_refused(denied.reason());
+        // What follows is counted only: whoever goes on must not fill the log.
+        if denied == Denied::Wrong {
+            warn!("somebody tried a wrong token on the page");
+        }
+    }
+
     /// Whether this person may see it: on this machine everybody, from others who knows a token.
     fn refused(&self, headers: &HeaderMap) -> Option<Response> {
-        if self.address.ip().is_loopback() || self.sessions.knows_token(headers) {
+        let control = self.control(headers);
+        if self.address.ip().is_loopback() || matches!(control, Control::On(_)) {
             return None;
         }
-        match self.control(headers) {
+        if let Some(token) = self.token(headers) {
+            return token.err().map(IntoResponse::into_response);
+        }
+        match control {
             Control::On(_) => None,
             Control::LoggedOut => Some(Redirect::to("/log-in").into_response()),
             Control::Off => Some((StatusCode::FORBIDDEN, response::Html(closed())).into_response()),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 
+use super::guesses::{Denied, Guesses};
 use crate::credential::{self, Stamp};
 use crate::tokens::{Tokens, TokensError};
 
@@ -35,6 +36,7 @@ pub(super) struct Sessions {
 struct Held {
     tokens: Tokens,
     stamp: Stamp,
+    guesses: Guesses,
     sessions: Vec<Session>,
 }
 
@@ -79,6 +81,7 @@ impl Sessions {
             held: Mutex::new(Held {
                 tokens,
                 stamp,
+                guesses: Guesses::default(),
                 sessions: Vec::new(),
             }),
         })
@@ -89,12 +92,10 @@ impl Sessions {
         self.file.is_some()
     }
 
-    /// Begins a session; what the browser is to keep, or `None` where the token is wrong.
-    pub(super) fn log_in(&self, token: &str, name: &str) -> Option<String> {
+    /// Begins a session; what the browser is to keep.
+    pub(super) fn log_in(&self, token: &str, name: &str) -> Result<String, Denied> {
         let mut held = self.held();
-        if !held.tokens.admit(Some(format!("Bearer {token}").as_bytes())) {
-            return None;
-        }
+        held.look(format!("Bearer {token}").as_bytes())?;
         let id = secret();
         let (now, cookie) = (Instant::now(), &self.cookie);
         if held.sessions.len() >= SESSIONS {
@@ -115,7 +116,7 @@ impl Sessions {
             said: None,
         });
         let seconds = LONGEST.as_secs();
-        Some(format!(
+        Ok(format!(
             "{cookie}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}"
         ))
     }
@@ -125,10 +126,12 @@ impl Sessions {
         self.with_session(headers, |session| session.visitor.clone())
     }
 
-    /// True where the request itself has a token.
-    pub(super) fn knows_token(&self, headers: &HeaderMap) -> bool {
-        let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        authorization.is_some() && self.held().tokens.admit(authorization)
+    /// Whether the token of the request itself is let in; `None` where it has none, or there are none at all.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<(), Denied>> {
+        let authorization = headers.get(AUTHORIZATION)?.as_bytes();
+        // What a proxy asks for in another scheme is its own matter.
+        let is_token = authorization.get(..7)?.eq_ignore_ascii_case(b"bearer ");
+        (is_token && self.are_possible()).then(|| self.held().look(authorization))
     }
 
     /// Ends a session; what the browser is to keep from now on.
@@ -192,6 +195,13 @@ impl Sessions {
     }
 }
 
+impl Held {
+    fn look(&mut self, authorization: &[u8]) -> Result<(), Denied> {
+        let tokens = &self.tokens;
+        self.guesses.look(|| tokens.admit(Some(authorization)))
+    }
+}
+
 impl Session {
     fn is(&self, id: &[u8; 32]) -> bool {
         self.id.ct_eq(id).into()
@@ -248,8 +258,8 @@ mod tests {
     fn a_session_is_its_own_until_it_is_ended() {
         let dir = tempfile::tempdir().unwrap();
         let sessions = sessions(&dir);
-        assert_eq!(sessions.log_in("wrong", "a"), None);
-        assert_eq!(sessions.log_in("", "a"), None);
+        assert_eq!(sessions.log_in("wrong", "a"), Err(Denied::Wrong));
+        assert_eq!(sessions.log_in("", "a"), Err(Denied::Wrong));
         let one = sessions.log_in("first-token", " Ada\n ").unwrap();
         let other = sessions.log_in("second-token", "").unwrap();
         assert!(one.contains("; HttpOnly; SameSite=Strict;"), "{one}");
@@ -297,22 +307,21 @@ mod tests {
         assert!(sessions.visitor(&session).is_some(), "a damaged file changes nothing");
         fs::write(&file, "third-token\n").unwrap();
         assert_eq!(sessions.visitor(&session), None);
-        assert_eq!(sessions.log_in("first-token", ""), None);
+        assert_eq!(sessions.log_in("first-token", ""), Err(Denied::Wrong));
         let bearer = |token: &str| {
             let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-            sessions.knows_token(&HeaderMap::from_iter([(AUTHORIZATION, value)]))
+            sessions.token(&HeaderMap::from_iter([(AUTHORIZATION, value)]))
         };
-        assert!(bearer("third-token") && !bearer("second-token"));
+        assert_eq!(bearer("third-token"), Some(Ok(())));
+        assert_eq!(bearer("second-token"), Some(Err(Denied::Wrong)));
     }
 
     #[test]
     fn without_tokens_nobody_is_let_in() {
         let sessions = Sessions::open(None, 9184).unwrap();
         assert!(!sessions.are_possible());
-        assert_eq!(sessions.log_in("", ""), None);
-        assert!(!sessions.knows_token(&HeaderMap::from_iter([(
-            AUTHORIZATION,
-            HeaderValue::from_static("Bearer ")
-        )])));
+        assert_eq!(sessions.log_in("", ""), Err(Denied::Wrong));
+        let bearer = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer "))]);
+        assert_eq!(sessions.token(&bearer), None);
     }
 }

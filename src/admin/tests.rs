@@ -167,6 +167,75 @@ async fn beyond_this_machine_nobody_looks_without_a_token() {
 }
 
 #[tokio::test]
+async fn who_guesses_is_stopped_and_who_is_logged_in_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "the-token\n").unwrap();
+    let (address, _showing) = beyond_this_machine(Some(file)).await;
+    let bearer = |token: &str| format!("{HOST}\r\nAuthorization: Bearer {token}");
+    let right = send(address, "POST /log-in", HOST, "token=the-token").await;
+    let cookie = right.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+    let session = format!("{HOST}\r\nCookie: {cookie}");
+
+    // Each of the ways a token is shown counts.
+    for (request, headers, body) in [
+        ("GET /", bearer("wrong"), ""),
+        ("GET /readings?sensor=a", bearer("wrong"), ""),
+        ("POST /source", bearer("wrong"), "name=house&do=stop"),
+        ("POST /stream", bearer("wrong"), "stream=other"),
+        ("POST /incident", bearer("wrong"), "id=a&do=acknowledge"),
+        ("POST /template", bearer("wrong"), "name=house&text=a"),
+        ("POST /log-out", bearer("wrong"), ""),
+        ("POST /log-in", HOST.to_owned(), "token=wrong"),
+        ("POST /log-in", HOST.to_owned(), "token="),
+        ("POST /log-in", HOST.to_owned(), "token=the-toke"),
+    ] {
+        // What a proxy or a session says is no token, and does not count.
+        let basic = format!("{HOST}\r\nAuthorization: Basic dTpw");
+        let other = send(address, "POST /source", &basic, "name=house&do=stop").await;
+        assert!(other.ends_with("Authorization: Bearer TOKEN\n"), "{other}");
+        let with_session = format!("{session}\r\nAuthorization: Bearer of-a-proxy");
+        assert!(
+            send(address, "GET /", &with_session, "")
+                .await
+                .starts_with("HTTP/1.1 200 ")
+        );
+        let wrong = send(address, request, &headers, body).await;
+        assert!(
+            wrong.starts_with("HTTP/1.1 403 ") && wrong.contains("this token is not known"),
+            "{request}: {wrong}"
+        );
+    }
+    for (request, headers, body) in [
+        ("GET /", bearer("the-token"), ""),
+        ("POST /source", bearer("the-token"), "name=house&do=stop"),
+        ("POST /log-in", HOST.to_owned(), "token=the-token"),
+    ] {
+        let closed = send(address, request, &headers, body).await;
+        assert!(
+            closed.starts_with("HTTP/1.1 429 ") && closed.contains("retry-after: ") && closed.contains("try again in "),
+            "{request}: {closed}"
+        );
+    }
+    assert!(send(address, "GET /", &session, "").await.starts_with("HTTP/1.1 200 "));
+    let metrics = ask(address, "GET /metrics").await;
+    for counted in ["{reason=\"wrong\"} 10\n", "{reason=\"limit\"} 3\n"] {
+        assert!(
+            metrics.contains(&format!("temp_ingest_page_tokens_refused_total{counted}")),
+            "{metrics}"
+        );
+    }
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert!(
+        send(address, "GET /", &bearer("the-token"), "")
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
+}
+
+#[tokio::test]
 async fn another_sites_page_sends_no_canary() {
     let (address, _showing) = beyond_this_machine(None).await;
     let foreign = send(
