@@ -32,16 +32,22 @@ impl<'a> Document<'a> {
                 .map(|error| self.problem(error.span(), None, error.message()))
                 .collect());
         }
-        let mut mistakes = Vec::new();
+        let (mut mistakes, mut taken) = (Vec::new(), Vec::new());
         loop {
             match T::deserialize(Deserializer::from(root.clone())) {
                 Ok(value) if mistakes.is_empty() => return Ok(value),
                 Ok(_) => break,
                 Err(error) => {
                     let at = error.span();
-                    let key = at.as_ref().and_then(|at| take_out(root.get_mut(), at.start));
+                    // What the whole text lacks is said of all of it, and no entry of it is wrong.
+                    let entry = at.as_ref().filter(|at| **at != root.span());
+                    let key = entry.and_then(|at| take_out(root.get_mut(), at.start));
+                    let missing = missing(error.message(), key.as_deref());
+                    taken.extend(key.clone());
                     let found = key.is_some();
-                    mistakes.push((at, key, error.message().to_owned()));
+                    if !missing.is_some_and(|missing| taken.contains(&missing)) {
+                        mistakes.push((at, key, error.message().to_owned()));
+                    }
                     if !found {
                         break;
                     }
@@ -99,6 +105,12 @@ impl<'a> Document<'a> {
         );
         problem
     }
+}
+
+/// The key whose lack in this table, the whole text where there is none, serde says: it may have been taken out.
+fn missing(message: &str, table: Option<&str>) -> Option<String> {
+    let field = message.strip_prefix("missing field `")?.strip_suffix('`')?;
+    Some(table.map_or_else(|| field.to_owned(), |table| format!("{table}.{field}")))
 }
 
 /// Takes the innermost entry at this place of the text out of the table and says its key.

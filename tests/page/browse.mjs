@@ -203,6 +203,7 @@ const house = {
     await text.fill(before.replace(/^rate = .*$/m, "rate = -1"));
     await page.getByRole("button", { name: "Use this template" }).click();
     await page.getByRole("alert").filter({ hasText: "use a number from" }).waitFor(WAIT);
+    assert.equal(await page.locator("#wrong pre").count(), 1, "one mistake is told once");
     assert.match(await text.inputValue(), /^rate = -1$/m, "what was written is still there");
     await shoot(page, "template");
     await accessible(page, "template");

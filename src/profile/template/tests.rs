@@ -249,6 +249,37 @@ fn what_is_wrong_names_file_line_and_remedy() {
     let long: String = (0..9).map(|at| format!("f{at} = \"{}\"\n", "x".repeat(400))).collect();
     let wrong = Template::parse("p.toml", &format!("rate = 1.0\n[event]\n{long}")).unwrap_err();
     assert!(wrong[0].contains("use less text"), "{wrong:?}");
-    let two = Template::parse("p.toml", "rate = -1.0\n[event]\na = {}").unwrap_err();
-    assert!(two.len() >= 2, "{two:?}");
+}
+#[test]
+fn each_mistake_is_told_once_and_at_its_place() {
+    for (text, told) in [
+        (
+            "rate = -1.0\n[event]\na = {}",
+            &[":1:8: rate: -1 ", ":3:5: event.a: it draws 0 "][..],
+        ),
+        ("[event]\na = 1", &[":1:1: missing field `rate`"]),
+        ("rate = 1.0\nevent = 1\n", &[":2:9: event: invalid type"]),
+        (
+            "kind = 1\n[event]\na = 1\n[anomaly]\nlasts = \"x\"\nevent = { a = 1 }",
+            &[":1:1: missing field `rate`", ":1:8: kind: ", ":5:9: anomaly.lasts: "],
+        ),
+        (
+            "rate = 0\nanomaly = { lasts = \"x\", event = 1 }\nevent = { a = 1 }",
+            &[":1:8: rate: 0 ", ":2:21: anomaly.lasts: ", ":2:34: anomaly.event: "],
+        ),
+        (
+            "rate = 1\n[event]\na = 1\n[anomaly]\nfoo = 1",
+            &[
+                ":4:1: anomaly: missing field `lasts`",
+                ":5:1: anomaly.foo: unknown field",
+            ],
+        ),
+    ] {
+        let wrong = Template::parse("p.toml", text).unwrap_err();
+        let as_told = wrong
+            .iter()
+            .zip(told)
+            .all(|(wrong, told)| wrong.starts_with(&format!("p.toml{told}")));
+        assert!(wrong.len() == told.len() && as_told, "{text}\n{}", wrong.join("\n"));
+    }
 }
