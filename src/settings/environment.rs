@@ -66,22 +66,87 @@ impl Variables {
     }
 
     /// Lays the variables over a text that is valid by itself. What fails now is a variable's fault, and each is tried
-    /// alone, so that all that are wrong are named.
+    /// alone, so that all that are wrong are named. A key that takes no text may take a list.
     pub(super) fn overlay(&self, text: &str) -> Result<Settings, Vec<String>> {
-        let problems: Vec<_> = self
-            .0
-            .iter()
-            .filter_map(|(name, value)| {
-                let error = layered(text, [(name.clone(), value.clone())].into()).err()?;
-                Some(format!("{name}: {}", in_words(&error)))
-            })
-            .collect();
+        let (mut given, mut problems) = (Given::default(), Vec::new());
+        for (name, value) in &self.0 {
+            let alone = Given::text(name, value);
+            let tried = match (alone.over(text), list(value)) {
+                (Err(_), Some(list)) => {
+                    let alone = Given::list(name, list);
+                    alone.over(text).map(|_| alone)
+                }
+                (result, _) => result.map(|_| alone),
+            };
+            match tried {
+                Ok(alone) => given.add(alone),
+                Err(error) => problems.push(format!("{name}: {}", in_words(&error))),
+            }
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
-        layered(text, self.0.clone().into_iter().collect())
+        given
+            .over(text)
             .map_err(|error| vec![format!("{PREFIX}{SEPARATOR}*: {}", in_words(&error))])
     }
+}
+
+/// Variables as they are taken.
+#[derive(Default)]
+struct Given {
+    texts: Map<String, String>,
+    /// By key.
+    lists: Map<String, Vec<String>>,
+}
+
+impl Given {
+    fn text(name: &str, value: &str) -> Self {
+        let texts = [(name.to_owned(), value.to_owned())].into();
+        Self {
+            texts,
+            ..Self::default()
+        }
+    }
+
+    fn list(name: &str, list: Vec<String>) -> Self {
+        let key = name
+            .split(SEPARATOR)
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(".")
+            .to_lowercase();
+        Self {
+            lists: [(key, list)].into(),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.texts.extend(more.texts);
+        self.lists.extend(more.lists);
+    }
+
+    fn over(&self, text: &str) -> Result<Settings, config::ConfigError> {
+        let environment = Environment::with_prefix(PREFIX)
+            .prefix_separator(SEPARATOR)
+            .separator(SEPARATOR)
+            .source(Some(self.texts.clone()));
+        let mut builder = Config::builder()
+            .add_source(File::from_str(text, FileFormat::Toml))
+            .add_source(environment);
+        for (key, list) in &self.lists {
+            builder = builder.set_override(key, list.clone())?;
+        }
+        builder.build()?.try_deserialize()
+    }
+}
+
+/// A list of texts, written as in the file.
+fn list(value: &str) -> Option<Vec<String>> {
+    let value: toml::Value = value.parse().ok()?;
+    let texts = value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned));
+    texts.collect()
 }
 
 /// What is wrong with the variables that name an endpoint of AWS: the SDK ends the process over one that is no URL.
@@ -103,23 +168,20 @@ fn is_url(text: &str) -> bool {
     url.is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
 }
 
-fn layered(text: &str, variables: Map<String, String>) -> Result<Settings, config::ConfigError> {
-    let environment = Environment::with_prefix(PREFIX)
-        .prefix_separator(SEPARATOR)
-        .separator(SEPARATOR)
-        .source(Some(variables));
-    Config::builder()
-        .add_source(File::from_str(text, FileFormat::Toml))
-        .add_source(environment)
-        .build()?
-        .try_deserialize()
-}
-
 /// The message without the key, which the variable's name says already.
 fn in_words(error: &config::ConfigError) -> String {
     match error {
         config::ConfigError::At { error, .. } => in_words(error),
-        error => error.to_string(),
+        error => {
+            let message = error.to_string();
+            let remedy = r#"; write a list as in the file: ["one", "two"]"#;
+            let remedy = if message.ends_with("expected a sequence") {
+                remedy
+            } else {
+                ""
+            };
+            message + remedy
+        }
     }
 }
 

@@ -90,6 +90,28 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
+fn a_variable_may_be_a_list() {
+    let file = "[source.house]\nkind = \"mqtt\"\nservers = [\"tcp://a\"]\ndevices = \"tasmota\"\n";
+    let servers = |value: &str| {
+        let variables = [
+            ("TEMP_INGEST__SOURCE__HOUSE__SERVERS", value),
+            // A text stays one.
+            ("TEMP_INGEST__SPOOL__DIR", "[\"x\"]"),
+        ];
+        let settings = read_text(file, &variables)?;
+        assert_eq!(settings.spool.dir.as_deref(), Some("[\"x\"]".as_ref()));
+        Ok::<_, Vec<String>>(settings.source["house"].servers.clone().unwrap())
+    };
+    assert_eq!(servers("[\"tcp://b\", \"tcp://c\"]").unwrap(), ["tcp://b", "tcp://c"]);
+    for value in ["tcp://b", "[1]", "[\"tcp://b\""] {
+        let problems = servers(value).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = &problems[0];
+        assert!(problem.starts_with("TEMP_INGEST__SOURCE__HOUSE__SERVERS: ") && problem.contains(r#"["one", "two"]"#));
+    }
+}
+
+#[test]
 fn each_wrong_variable_is_named() {
     let problems = read_text(
         "",
