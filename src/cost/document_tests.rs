@@ -123,6 +123,26 @@ fn the_knobs_cost_what_the_document_says() {
 }
 
 #[test]
+fn what_a_house_keeps_costs_what_its_document_says() {
+    let document = include_str!("../../docs/smart_home.md");
+    for window in [1, 60] {
+        let house = Load {
+            rate: 10.0,
+            size: 120,
+            sensors: Some(10),
+            readings_days: 90,
+            batch_window: window,
+            ..Load::default()
+        };
+        let estimate = estimate(&house).unwrap();
+        let column = column(&estimate, Way::Aggregated, Mode::Provisioned);
+        let units = grouped(column.quantities.write_units / 1e6, 2);
+        let row = format!("| {window} | {units} | {} |", grouped(column.dollars.dynamodb, 2));
+        assert!(document.contains(&row), "docs/smart_home.md should have: {row}");
+    }
+}
+
+#[test]
 fn what_a_moment_takes_is_what_is_counted() {
     let sentence = work::moment_units().replacen('a', "A", 1) + ".";
     assert!(

@@ -179,7 +179,7 @@ fn every_reading_in_a_table_is_paid_for() {
     near(with(30).write_units - with(0).write_units, 10.0 * 2_628_000.0);
     near(
         with(30).table_gb - with(0).table_gb,
-        10.0 * 226.0 * 30.0 * 86_400.0 / 1024f64.powi(3),
+        10.0 * (130.0 + 15.0 + 100.0) * 30.0 * 86_400.0 / 1024f64.powi(3),
     );
 }
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from .deployment import REPOSITORY
-from .standin import Standin
+from .standin import Standin, free_port
 
 SECONDS = 120
 
@@ -60,6 +63,47 @@ def example_environment(standin: Standin, stream: str, folder: Path, **changes: 
     """What an example is told beside its file: the stream, and keys such as SOURCE__FARM__COUNT."""
     keys = {"SINK": "kinesis", "KINESIS__STREAM": stream, "ADMIN__LISTEN": "127.0.0.1:0", "LINGER": "100ms"} | changes
     return environment(standin, folder) | {f"TEMP_INGEST__{key}": value for key, value in keys.items()}
+
+
+class Running:
+    """An example configuration that goes on until it is told to end, as this is left."""
+
+    def __init__(self, standin: Standin, stream: str, name: str, folder: Path, **changes: str):
+        self._folder, self._file = folder, example(name)
+        self._admin = f"127.0.0.1:{free_port()}"
+        self._variables = example_environment(standin, stream, folder, ADMIN__LISTEN=self._admin, **changes)
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def __enter__(self) -> Running:
+        self._folder.mkdir()
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen([binary(), "run", "--config", self._file], env=self._variables,
+                                             cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.terminate()
+        if self._process.wait(SECONDS) != 0:
+            raise AssertionError(f"temp-ingest ended with {self._process.returncode}:\n{self._log()}")
+
+    def await_metric(self, name: str, least: int) -> None:
+        end = time.monotonic() + SECONDS
+        while (value := self._metric(name)) < least:
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise AssertionError(f"{name} is {value}, not {least}:\n{self._log()}")
+            time.sleep(0.02)
+
+    def _metric(self, name: str) -> int:
+        """The sum over all its labels."""
+        try:
+            with self._direct.open(f"http://{self._admin}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except urllib.error.URLError:
+            return 0  # It does not listen yet.
+        return sum(int(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+    def _log(self) -> str:
+        return (self._folder / "log").read_text()
 
 
 def finish(file: Path, variables: dict[str, str], folder: Path) -> str:

@@ -55,7 +55,7 @@ class Queue:
 
 
 class Server:
-    """An HTTP server of the test's own. `answer` gets each body and returns status, content type and body."""
+    """An HTTP server of the test's own. `answer` gets each body and its headers, returns status, content type and body."""
 
     def __init__(self, answer):
         class Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ class Server:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, kind, out = answer(body)
+                status, kind, out = answer(body, self.headers)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(out)))
@@ -103,7 +103,7 @@ class WebInbox(Server):
         self._sns.subscribe(TopicArn=self._topic, Protocol="http", Endpoint=self.url)
         return self
 
-    def _answer(self, body: bytes):
+    def _answer(self, body: bytes, _):
         notice = json.loads(body)
         if notice["Type"] == "SubscriptionConfirmation":
             self._sns.confirm_subscription(TopicArn=self._topic, Token=notice["Token"])
@@ -129,7 +129,7 @@ class TopicDouble(Server):
         self.lose_answers = 0
         super().__init__(self._answer)
 
-    def _answer(self, body: bytes):
+    def _answer(self, body: bytes, _):
         fields = {name: values[0] for name, values in parse_qs(body.decode(), keep_blank_values=True).items()}
         self.published.append(fields)
         if self.lose_answers > 0:

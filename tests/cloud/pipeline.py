@@ -30,6 +30,7 @@ class Pipeline:
         alert = deployment.variables("alert")
         self.anomalies_table = alert["ANOMALIES_TABLE"]
         self.incidents_table = alert["INCIDENTS_TABLE"]
+        self.readings_table = deployment.variables("detect").get("READINGS_TABLE")
         self.topic = alert["TOPIC_ARN"]
         self.inbox = Queue(standin, self.topic)
         self._runs = 0
@@ -88,8 +89,7 @@ class Pipeline:
 
     def reading_items(self, prefix: str) -> list[dict]:
         """The items in the table of readings of the sensors whose ids begin so."""
-        items = self.items(self.deployment.variables("detect")["READINGS_TABLE"])
-        return [item for item in items if item["sensor"].startswith(prefix)]
+        return [item for item in self.items(self.readings_table) if item["sensor"].startswith(prefix)]
 
     def scored_readings(self, prefix: str) -> dict[tuple[str, datetime], tuple[Decimal | str, Decimal | None]]:
         """Value and score in the table of readings, by sensor and time, of the sensors whose ids begin so."""
