@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::settings;
+use crate::sink::kinesis::Target;
 use crate::source::Settings;
 
 /// The daemon as it is now. Published anew at each change.
@@ -16,12 +17,29 @@ pub struct Board {
     pub stream: Option<String>,
     /// Where the daemon keeps what outlives it.
     pub state_dir: PathBuf,
-    /// Where the embedded sink keeps incidents.
-    pub store: Option<PathBuf>,
+    /// Where incidents are kept.
+    pub incidents: Keeper,
     /// A score at or above it is an anomaly; known where readings are judged here.
     pub threshold: Option<f64>,
     /// Every source, running or not, by name.
     pub sources: Vec<Row>,
+}
+
+/// Where incidents are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keeper {
+    /// It is not known.
+    #[default]
+    Nowhere,
+    /// In the store of the embedded sink, in this folder.
+    Folder(PathBuf),
+    /// In a table that the functions behind the stream keep.
+    Table {
+        /// Its name.
+        name: String,
+        /// The stream: the table is in its region, and reached in the same way, in our own name.
+        beside: Target,
+    },
 }
 
 /// A source.

@@ -20,7 +20,7 @@ use wire::ProducerId;
 
 use crate::admin::Shown;
 use crate::backoff::Backoff;
-use crate::board::Board;
+use crate::board::{Board, Keeper};
 use crate::canary::Canary;
 use crate::changes::Changes;
 use crate::dead_letter::DeadLetters;
@@ -428,7 +428,14 @@ fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Cha
         sink: settings.sink,
         stream: settings.kinesis.stream.clone(),
         state_dir: state_dir.to_owned(),
-        store: embedded.then(|| state_dir.to_owned()),
+        incidents: match (settings.sink, &settings.admin.incidents_table) {
+            (settings::Sink::Embedded, _) => Keeper::Folder(state_dir.to_owned()),
+            (settings::Sink::Kinesis, Some(name)) => Keeper::Table {
+                name: name.clone(),
+                beside: settings.kinesis.target(),
+            },
+            _ => Keeper::Nowhere,
+        },
         threshold: embedded.then(|| settings.detect.threshold.get()),
         sources: sources.rows(&settings.source, changes),
     }

@@ -25,9 +25,16 @@ UNKNOWN = ("AWS::CloudWatch::Alarm", "AWS::CodeDeploy::Application", "AWS::CodeD
            "AWS::AutoScaling::ScalingPolicy")
 # What ingest.yaml imports from data.yaml.
 DATA = {"Resources": {"Stream": {"Type": "AWS::Kinesis::Stream", "Properties": {"ShardCount": 1}},
-                      "Bucket": {"Type": "AWS::S3::Bucket"}},
+                      "Bucket": {"Type": "AWS::S3::Bucket"},
+                      "Incidents": {"Type": "AWS::DynamoDB::Table", "Properties": {
+                          "TableName": "incidents", "BillingMode": "PAY_PER_REQUEST",
+                          "KeySchema": [{"AttributeName": "sensor", "KeyType": "HASH"}],
+                          "AttributeDefinitions": [{"AttributeName": "sensor", "AttributeType": "S"}]}}},
         "Outputs": {"Stream": {"Value": {"Fn::GetAtt": ["Stream", "Arn"]}, "Export": {"Name": "data-StreamArn"}},
-                    "Bucket": {"Value": {"Ref": "Bucket"}, "Export": {"Name": "data-CodeBucketName"}}}}
+                    "Bucket": {"Value": {"Ref": "Bucket"}, "Export": {"Name": "data-CodeBucketName"}},
+                    "Name": {"Value": {"Ref": "Incidents"}, "Export": {"Name": "data-IncidentsTableName"}},
+                    "Arn": {"Value": {"Fn::GetAtt": ["Incidents", "Arn"]},
+                            "Export": {"Name": "data-IncidentsTableArn"}}}}
 
 
 def known() -> str:
@@ -92,13 +99,28 @@ class StackTest(unittest.TestCase):
         self.assertIn(f'[kinesis]\nstream = "{stream}"\nrole_arn = "{role}"\nexternal_id = "agreed-word"\n[log]\n', told)
         self.assertEqual(self.allowed()["sts:AssumeRole"], role)
 
-    def allowed(self) -> dict[str, object]:
-        """What the instances may do, and to what; of statements with one action."""
+    def test_they_are_told_the_table_of_incidents_where_the_page_shows_them(self):
+        made = self.deploy(PageIncidents="yes")
+        version, = self.ec2.describe_launch_template_versions(
+            LaunchTemplateId=made["LaunchTemplate"])["LaunchTemplateVersions"]
+        told = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
+        self.assertIn("\n[Service]\nEnvironment=TEMP_INGEST__ADMIN__INCIDENTS_TABLE=incidents\n", told)
+        resources = {one["Sid"]: one["Resource"] for one in self.statements()}
+        table = "arn:aws:dynamodb:eu-central-1:123456789012:table/incidents"
+        self.assertEqual([resources["ShowIncidents"], resources["ListIncidents"], resources["FindIncidents"]],
+                         [table, f"{table}/index/by_state", f"{table}/index/by_id"])
+
+    def statements(self) -> list[dict]:
+        """What the instances may do, and to what."""
         iam = self.account.client("iam")
         role, = [role["RoleName"] for role in iam.list_roles()["Roles"] if "InstanceRole" in role["RoleName"]]
         # moto keeps a document with an AWS::NoValue in it as Python writes it.
         policy = ast.literal_eval(str(iam.get_role_policy(RoleName=role, PolicyName="ingest")["PolicyDocument"]))
-        allowed = [one for one in policy["Statement"] if one and isinstance(one["Action"], str)]
+        return [one for one in policy["Statement"] if one]
+
+    def allowed(self) -> dict[str, object]:
+        """What the instances may do, and to what; of statements with one action."""
+        allowed = [one for one in self.statements() if isinstance(one["Action"], str)]
         return {one["Action"]: one["Resource"] for one in allowed}
 
 

@@ -46,10 +46,10 @@ class NetworkTest(unittest.TestCase):
         self.assertLessEqual({"kinesis-streams", "ssm", "ssmmessages", "codedeploy", "codedeploy-commands-secure",
                               "autoscaling", "cloudformation", "logs", "monitoring", "sts"}, names)
 
-    def test_without_endpoints_only_the_one_that_is_free_is_left(self):
+    def test_without_endpoints_only_those_that_are_free_are_left(self):
         made = self.account.deploy("network", TEMPLATE, WithEndpoints="no")
         left = self.ec2.describe_vpc_endpoints()["VpcEndpoints"]
-        self.assertEqual([one["VpcEndpointType"] for one in left], ["Gateway"])
+        self.assertEqual([one["VpcEndpointType"] for one in left], ["Gateway", "Gateway"])
         self.assertNotIn("EndpointSecurityGroup", made)
 
     def test_connections_are_logged_for_as_long_as_asked(self):

@@ -39,6 +39,7 @@ BREAKS = [
     ("resources_are_exact", ROLE, "0/Resource", "*"),
     ("resources_are_exact", ROLE, "0/Resource", ["*"]),
     ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": "arn:${AWS::Partition}:kinesis:*:*:stream/*"}),
+    ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": ["${Table}/*", {"Table": {"Ref": "Pages"}}]}),
     ("resources_are_exact", ROLE, "4/Resource", "*"),
     ("resources_are_exact", ROLE, "7/Fn::If/1/Resource", "*"),
     ("roles_have_no_policies_from_elsewhere", ("detect.yaml", "Resources/AlertRole/Properties"), "ManagedPolicyArns",

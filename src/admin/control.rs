@@ -7,16 +7,15 @@ use axum::extract::State;
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::info;
 
 use super::guesses::Denied;
+use super::keepers::Deed;
 use super::page::{Page, log_in_form};
 use super::session::{Said, Visitor};
 use crate::changes::{Change, Order};
 use crate::duration::Within;
-use crate::{clock, incidents};
 
 /// A form that was sent.
 pub(super) struct Form(Vec<(String, String)>);
@@ -95,14 +94,11 @@ pub(super) async fn incident(State(page): State<Arc<Page>>, headers: HeaderMap, 
 }
 
 async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<String, String> {
-    let dir = page.shown().board.borrow().store.clone();
-    let dir = dir.ok_or("incidents are not kept here: use `temp-ingest incidents` with --table")?;
     let id = form.field("id").to_owned();
     if id.is_empty() {
         return Err("name an incident: id=ID".to_owned());
     }
-    let by = asker.name().to_owned();
-    let muted = match form.field("do") {
+    let mute = match form.field("do") {
         "acknowledge" => None,
         "mute" => Some(
             form.field("for")
@@ -112,16 +108,14 @@ async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<Strin
         ),
         other => return Err(format!("do={other:?} is not known: use acknowledge or mute")),
     };
-    let done = page.store.with(dir, move |store| {
-        let (mut said, now) = (Vec::new(), clock::now());
-        let runtime = Handle::current();
-        match muted {
-            None => runtime.block_on(incidents::acknowledge(store, &id, &by, now, &mut said))?,
-            Some(duration) => runtime.block_on(incidents::mute(store, &id, duration, now, &mut said))?,
+    let by = asker.name().to_owned();
+    let keeper = page.shown().board.borrow().incidents.clone();
+    match page.keepers.perform(&keeper, Deed { id, by, mute }).await {
+        Some(done) => done,
+        None => {
+            Err("nobody keeps incidents here: set admin.incidents_table, or use `temp-ingest incidents`".to_owned())
         }
-        Ok(String::from_utf8_lossy(&said).trim_end().to_owned())
-    });
-    done.await.map_err(|error| error.to_string())
+    }
 }
 
 /// Starts, stops and changes a source.

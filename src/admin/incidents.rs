@@ -1,27 +1,22 @@
-//! Incidents of the embedded store: open ones first.
+//! Incidents as cards: open ones first.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use lambda::embedded::EmbeddedIncidents;
-use lambda::incidents::{Incident, Incidents};
+use lambda::incidents::Incident;
 use lambda::text::{printable, utc};
 use lambda::words;
-use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
 
 use super::html::{aside, badge, link, section};
+use super::keepers::Keepers;
 use super::markup::{Html, each, tag};
 use super::page::{Control, hidden, post, token};
 use super::session::Visitor;
-use crate::board::Board;
-use crate::incidents::{IncidentsError, lasted, notes};
+use crate::board::{Board, Keeper};
+use crate::incidents::{lasted, notes};
 use crate::settings::Sink;
 
 /// How many are shown.
 const SHOWN: usize = 8;
-/// How many are counted.
-const COUNTED: u32 = 500;
 
 /// How long an incident can be muted for.
 const MUTES: [(&str, &str); 5] = [
@@ -32,53 +27,26 @@ const MUTES: [(&str, &str); 5] = [
     ("168h", "a week"),
 ];
 
-/// The store, opened once.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Store(Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>);
-
 /// Incidents that are kept, or why it is not known.
 #[derive(Debug)]
 pub(super) enum Kept {
     /// These, open ones first.
-    Here(Vec<Incident>),
+    Here(Arc<[Incident]>),
     /// Elsewhere.
     Elsewhere,
-    /// The store cannot be read.
+    /// They cannot be read.
     Unknown(String),
 }
 
-impl Store {
-    /// Those in this folder's store.
-    pub(super) async fn list(&self, dir: Option<PathBuf>) -> Kept {
-        let Some(dir) = dir else { return Kept::Elsewhere };
-        let listed = self.with(dir, |store| Ok(Handle::current().block_on(store.list(None, COUNTED))?));
-        match listed.await {
-            Ok(incidents) => Kept::Here(incidents),
-            Err(error) => Kept::Unknown(error.to_string()),
+impl Kept {
+    pub(super) async fn of(keepers: &Keepers, keeper: &Keeper) -> Self {
+        match keepers.list(keeper).await {
+            Some(Ok(incidents)) => Self::Here(incidents),
+            Some(Err(why)) => Self::Unknown(why),
+            None => Self::Elsewhere,
         }
     }
 
-    /// Does something with the store, on a thread that may wait for the disk.
-    pub(super) async fn with<T: Send + 'static>(
-        &self,
-        dir: PathBuf,
-        then: impl FnOnce(&EmbeddedIncidents) -> Result<T, IncidentsError> + Send + 'static,
-    ) -> Result<T, IncidentsError> {
-        let store = self.0.clone();
-        let done = spawn_blocking(move || {
-            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = match store.take() {
-                Some((of, open)) if of == dir => open,
-                _ => crate::incidents::in_store(&dir)?,
-            };
-            let (_, open) = store.insert((dir, open));
-            then(open)
-        });
-        done.await.expect("nothing in there panics, and it is never aborted")
-    }
-}
-
-impl Kept {
     /// How many are open, where that is known.
     pub(super) fn open(&self) -> Option<u64> {
         match self {
@@ -104,8 +72,14 @@ pub(super) fn part(board: &Board, kept: &Kept, control: &Control, notice: Option
             tag("p").class("notice failed").of(text)
         }
         Kept::Elsewhere if board.sink == Sink::Kinesis => {
+            let setting = tag("code").of("admin.incidents_table");
             let command = tag("code").of("temp-ingest incidents list --table NAME");
-            tag("p").of(("The functions behind the stream keep incidents in a table: ", command))
+            let how = (" to see them here, or ask ", command, ".");
+            tag("p").of((
+                "The functions behind the stream keep incidents in a table: name it as ",
+                setting,
+                how,
+            ))
         }
         Kept::Elsewhere => tag("p").of("Nothing is judged here, so there are no incidents."),
     };

@@ -6,6 +6,7 @@ mod guard;
 mod guesses;
 mod html;
 mod incidents;
+mod keepers;
 mod markup;
 mod now;
 mod page;
@@ -74,6 +75,8 @@ pub struct Settings {
     pub token_file: Option<PathBuf>,
     /// Names the page may be asked by, beside localhost and addresses.
     pub hosts: Vec<String>,
+    /// The table in which the functions behind the stream keep incidents: the page shows them.
+    pub incidents_table: Option<String>,
 }
 
 /// What the endpoint shows.
@@ -174,6 +177,14 @@ impl Settings {
                 problems.push(Problem::new("admin.hosts", format!("{host:?}"), remedy));
             }
         }
+        if let Some(table) = &self.incidents_table {
+            // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+            let is_name = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
+            if !(3..=255).contains(&table.len()) || !table.chars().all(is_name) {
+                let remedy = "is no name of a table: write 3 to 255 letters, digits, _, - and .";
+                problems.push(Problem::new("admin.incidents_table", format!("{table:?}"), remedy));
+            }
+        }
     }
 }
 
@@ -183,6 +194,7 @@ impl Default for Settings {
             listen: (Ipv4Addr::LOCALHOST, 9184).into(),
             token_file: None,
             hosts: Vec::new(),
+            incidents_table: None,
         }
     }
 }

@@ -13,7 +13,8 @@ use tracing::warn;
 
 use super::guesses::Denied;
 use super::html::{badge, document, link, section};
-use super::incidents::{self, Store};
+use super::incidents::{self, Kept};
+use super::keepers::Keepers;
 use super::markup::{Html, Tag, each, tag};
 use super::pulse::{self, Beat, Pulse};
 use super::session::{Said, Sessions, Visitor};
@@ -29,7 +30,7 @@ pub(super) struct Page {
     pub sessions: Sessions,
     hosts: Vec<String>,
     pulse: Pulse,
-    pub store: Store,
+    pub keepers: Keepers,
 }
 
 /// What this person may do.
@@ -58,7 +59,7 @@ impl Page {
             sessions,
             hosts,
             pulse: Pulse::default(),
-            store: Store::default(),
+            keepers: Keepers::default(),
         }
     }
 
@@ -150,7 +151,7 @@ pub(super) async fn show(State(page): State<Arc<Page>>, headers: HeaderMap, uri:
     let control = page.control(&headers);
     let shown = page.shown();
     let board = shown.board.borrow().clone();
-    let kept = page.store.list(board.store.clone()).await;
+    let kept = Kept::of(&page.keepers, &board.incidents).await;
     shown.traces.look(asked.as_deref());
     let sensor = asked.or_else(|| readings::first(&shown.traces, &kept));
     let rates = page.pulse.rates();

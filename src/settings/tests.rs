@@ -42,14 +42,17 @@ fn all_problems_of_a_file_are_said_at_once() {
 }
 
 #[test]
-fn tokens_that_cannot_be_read_and_hosts_that_are_none_are_told_with_their_line() {
-    let text = "[admin]\ntoken_file = \"/nowhere/tokens\"\nhosts = [\"plant.example\", \"http://x\"]\n";
+fn tokens_that_cannot_be_read_and_names_that_are_none_are_told_with_their_line() {
+    let text = "[admin]\ntoken_file = \"/nowhere/tokens\"\nhosts = [\"plant.example\", \"http://x\"]\n\
+                incidents_table = \"arn:aws:x\"\n";
     let problems = read_text(text, &[]).unwrap_err();
-    assert_eq!(problems.len(), 2, "{problems:#?}");
-    for (problem, place) in problems
-        .iter()
-        .zip(["config.toml:2:14: admin.token_file", "config.toml:3:9: admin.hosts"])
-    {
+    let places = [
+        "config.toml:2:14: admin.token_file",
+        "config.toml:3:9: admin.hosts",
+        "config.toml:4:19: admin.incidents_table = \"arn:aws:x\": is no name of a table",
+    ];
+    assert_eq!(problems.len(), places.len(), "{problems:#?}");
+    for (problem, place) in problems.iter().zip(places) {
         assert!(problem.starts_with(place), "{problem}");
     }
     assert!(problems[0].contains("with a token a line"), "{problems:#?}");

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -66,16 +67,20 @@ def example_environment(standin: Standin, stream: str, folder: Path, **changes: 
 
 
 class Running:
-    """An example configuration that goes on until it is told to end, as this is left."""
+    """An example configuration that goes on until it is told to end, as this is left. Its page knows a token."""
+
+    TOKEN = "a-token-of-the-test"
 
     def __init__(self, standin: Standin, stream: str, name: str, folder: Path, **changes: str):
         self._folder, self._file = folder, example(name)
         self._admin = f"127.0.0.1:{free_port()}"
-        self._variables = example_environment(standin, stream, folder, ADMIN__LISTEN=self._admin, **changes)
+        changes |= {"ADMIN__LISTEN": self._admin, "ADMIN__TOKEN_FILE": str(folder / "tokens")}
+        self._variables = example_environment(standin, stream, folder, **changes)
         self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def __enter__(self) -> Running:
         self._folder.mkdir()
+        (self._folder / "tokens").write_text(f"{self.TOKEN}\n")
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen([binary(), "run", "--config", self._file], env=self._variables,
                                              cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -93,11 +98,20 @@ class Running:
                 raise AssertionError(f"{name} is {value}, not {least}:\n{self._log()}")
             time.sleep(0.02)
 
+    def get(self, path: str) -> str:
+        with self._direct.open(f"http://{self._admin}{path}", timeout=SECONDS) as answer:
+            return answer.read().decode()
+
+    def post(self, path: str, **form: str) -> str:
+        request = urllib.request.Request(f"http://{self._admin}{path}", urllib.parse.urlencode(form).encode(),
+                                         {"Authorization": f"Bearer {self.TOKEN}"})
+        with self._direct.open(request, timeout=SECONDS) as answer:
+            return answer.read().decode()
+
     def _metric(self, name: str) -> int:
         """The sum over all its labels."""
         try:
-            with self._direct.open(f"http://{self._admin}/metrics", timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
+            lines = self.get("/metrics").splitlines()
         except urllib.error.URLError:
             return 0  # It does not listen yet.
         return sum(int(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))

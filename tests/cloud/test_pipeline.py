@@ -192,6 +192,27 @@ class People(unittest.TestCase):
         self.assertEqual({one.attributes["sensor"] for one in cloud.messages("MUTED")}, {"MUTED_001"})
 
 
+    def page(self, table: str) -> daemon.Running:
+        return daemon.Running(cloud.standin, cloud.stream, "wind_farm", cloud.folder(), ADMIN__INCIDENTS_TABLE=table)
+
+    def test_the_page_shows_the_incidents_of_the_table_and_takes_what_people_do_about_them(self):
+        # The newest of all, so that it is among those shown.
+        cloud.put([seed_record("PAGED_000", START + timedelta(days=40), 104.5)])
+        cloud.drain()
+        incident, = cloud.incidents("PAGED")
+        with self.page(cloud.incidents_table) as page:
+            page.await_metric("temp_ingest_readings_produced_total", 1)
+            self.assertIn(f'{incident["id"]} true false false', page.get("/"))
+            said = page.post("/incident", do="mute", id=incident["id"], **{"for": "1h"})
+            self.assertIn(f"incident {incident['id']} of PAGED_000 muted until", said)
+            self.assertIn(f'{incident["id"]} true false true', page.get("/"), "it is asked again at once")
+            page.post("/incident", do="acknowledge", id=incident["id"])
+        self.assertIn(f"{incident['id']}  seen ", self.incidents("list"))
+        with self.page("nowhere") as missing:
+            missing.await_metric("temp_ingest_readings_produced_total", 1)
+            self.assertRegex(missing.get("/"), "Incidents cannot be read: reading incidents in table nowhere failed: ")
+
+
 class Groups(unittest.TestCase):
     """Sensors that fail together, on several pages. A page keeps its own time, and this is later than all else."""
 

@@ -14,7 +14,7 @@ use aws_sdk_kinesis::config::SharedCredentialsProvider;
 const MAX_SESSION_NAME: usize = 64;
 
 /// Which stream, and how it is reached. Credentials and endpoint come from where every AWS SDK takes them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The stream's name or ARN.
     pub stream: String,
