@@ -114,7 +114,7 @@ impl Daemon {
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
         let traces = Arc::<Traces>::default();
-        let (sink, embedded) = sink(settings, &state_dir, &traces)?;
+        let (sink, embedded) = sink(settings, &state_dir, &traces, &metrics)?;
         let (batches, input) = mpsc::channel(BATCHES);
         let (pressure, pressed) = watch::channel(false);
         let (stop, stopped) = watch::channel(false);
@@ -392,7 +392,12 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
 /// The embedded sink has more to do after its last put.
 type Closing = Option<Arc<Embedded>>;
 
-fn sink(settings: &Settings, state_dir: &Path, traces: &Arc<Traces>) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
+fn sink(
+    settings: &Settings,
+    state_dir: &Path,
+    traces: &Arc<Traces>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
         settings::Sink::Kinesis => {
             let lanes = (settings.aggregation == Aggregation::Kpl).then_some(settings.lanes.get());
@@ -406,6 +411,7 @@ fn sink(settings: &Settings, state_dir: &Path, traces: &Arc<Traces>) -> anyhow::
                 settings.detect.clone(),
                 teller,
                 traces.clone(),
+                metrics.clone(),
             )?);
             (embedded.clone(), Some(embedded))
         }

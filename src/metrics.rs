@@ -59,6 +59,7 @@ descriptions! {
     SPOOLED = Gauge "temp_ingest_readings_spooled" [] "Readings in the spool";
     IN_FLIGHT = Gauge "temp_ingest_readings_in_flight" [] "Readings in memory: neither delivered, spooled nor given up";
     OLDEST_UNSENT = Gauge "temp_ingest_oldest_unsent_reading_age_seconds" [] "Time since the oldest undelivered reading came in; 0 where there is none";
+    LATE = Counter "temp_ingest_readings_late_total" [] "Readings the embedded detector did not judge: not newer than their sensor's last, or events behind a closed window";
     MALFORMED = Counter "temp_ingest_malformed_total" ["source"] "Lines or messages of a source that were no reading, and were skipped";
     BROKER_CONNECTED = Gauge "temp_ingest_mqtt_connected" ["source"] "1 while a source of kind mqtt is connected to its broker and subscribed, else 0";
     BROKER_RECONNECTS = Counter "temp_ingest_mqtt_reconnects_total" ["source"] "Connections of a source of kind mqtt after the first";
@@ -101,6 +102,7 @@ pub struct Metrics {
     put_duration: Histogram,
     puts: AtomicU64,
     records_delivered: Counter,
+    late: Counter,
     memory: Used,
     spool: Used,
     lanes: [Gauge; Doing::ALL.len()],
@@ -155,6 +157,7 @@ impl Metrics {
             put_duration: recorder.register_histogram(&key(PUT_DURATION, &[]), &METADATA),
             puts: AtomicU64::new(0),
             records_delivered: counter(&recorder, RECORDS_DELIVERED, &[]),
+            late: counter(&recorder, LATE, &[]),
             memory: Used::new(&recorder, MEMORY),
             spool: Used::new(&recorder, SPOOL),
             lanes: Doing::ALL.map(|doing| gauge(&recorder, LANES, &[doing.as_str()])),
@@ -233,6 +236,11 @@ impl Metrics {
     /// The sink took so many records for good.
     pub fn delivered(&self, records: u64) {
         self.records_delivered.increment(records);
+    }
+
+    /// So many readings came too late to be judged in this process.
+    pub fn late(&self, readings: u64) {
+        self.late.increment(readings);
     }
 
     /// The oldest reading that is not delivered came in then; `None` where all are.

@@ -85,6 +85,14 @@ class Files(unittest.TestCase):
                 with self.subTest(file=name, metric=metric):
                     self.assertIn(re.sub(r"_(bucket|sum|count)$", "", metric), known)
 
+    def test_each_metric_of_the_readme_is_shown(self):
+        metrics = re.findall(r"^\| `(temp_ingest_\w+)` \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+        self.assertGreater(len(metrics), 20)
+        queries = " ".join(query for _, query in dashboard())
+        for metric in metrics:
+            with self.subTest(metric):
+                self.assertRegex(queries, rf"\b{metric}(_bucket)?\{{")
+
     def test_panels_do_not_overlap(self):
         panels = json.loads((MONITORING / "grafana.json").read_text())["panels"]
         places = set()

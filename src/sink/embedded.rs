@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
 use crate::clock;
+use crate::metrics::Metrics;
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink};
 use crate::traces::{Point, Traces};
@@ -63,12 +64,13 @@ struct Request {
 impl Embedded {
     /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
     /// did not get to tell. Events go to `teller`, which the thread waits for, and what every reading came to into `traces`,
-    /// while somebody looks on.
+    /// while somebody looks on; what came too late is counted in `metrics`.
     pub fn start(
         dir: &Path,
         settings: detect::Settings,
         teller: impl Teller + 'static,
         traces: Arc<Traces>,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let (mut pages, outbox) = lambda::embedded::open(dir)?;
         let start = pages.start()?;
@@ -87,6 +89,7 @@ impl Embedded {
             outbox,
             teller,
             totals: totals.clone(),
+            metrics,
         };
         thread::Builder::new()
             .name("embedded".to_owned())
@@ -143,6 +146,7 @@ struct Worker<T> {
     outbox: EmbeddedOutbox,
     teller: T,
     totals: Arc<Mutex<Totals>>,
+    metrics: Arc<Metrics>,
 }
 
 /// Whether events wait to be delivered.
@@ -200,6 +204,7 @@ impl<T: Teller> Worker<T> {
             })
             .collect();
         let handled = self.handler.handle(&numbered).await;
+        self.metrics.late(handled.counts.late);
         self.count(|totals| totals.handled.add(&handled.counts));
         let refused = |sequence: &SequenceNumber| handled.failed.as_ref().is_some_and(|failed| sequence >= failed);
         numbered

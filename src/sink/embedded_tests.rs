@@ -44,7 +44,8 @@ fn start(dir: &Path, fault: Fault) -> (Embedded, mpsc::UnboundedReceiver<String>
 
 fn start_with(dir: &Path, fault: Fault, settings: detect::Settings) -> (Embedded, mpsc::UnboundedReceiver<String>) {
     let (lines, told) = mpsc::unbounded_channel();
-    let embedded = Embedded::start(dir, settings, Told { lines, fault }, Arc::default()).unwrap();
+    let metrics = Arc::new(Metrics::new(Arc::default()));
+    let embedded = Embedded::start(dir, settings, Told { lines, fault }, Arc::default(), metrics).unwrap();
     (embedded, told)
 }
 
@@ -61,20 +62,28 @@ fn record(lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
 }
 
 fn record_of(sensor: Sensor, lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
-    let name = LaneName::of(u128::from(lane) << 124, 16);
     let sensor = Arc::new(sensor);
+    let lines = values.iter().zip(second..).map(|(value, second)| {
+        let time = Timestamp::from_micros(1_700_000_000_000_000 + second * 1_000_000).unwrap();
+        let reading = Reading::new(sensor.clone(), time, Value::Scalar(*value)).unwrap();
+        let mut bytes = Vec::new();
+        json::encode(&reading, None, &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    });
+    lines_of(lane, number, &lines.collect::<Vec<_>>())
+}
+
+/// A record of one lane: readings as JSON.
+fn lines_of(lane: u32, number: u64, lines: &[String]) -> Arc<Record> {
+    let name = LaneName::of(u128::from(lane) << 124, 16);
     let identity = Identity {
         producer: ProducerId(5),
         number,
     };
     let key = name.to_string();
     let mut aggregate = Aggregate::new(&key, *name.slice().start(), 25_600, identity);
-    for (value, second) in values.iter().zip(second..) {
-        let time = Timestamp::from_micros(1_700_000_000_000_000 + second * 1_000_000).unwrap();
-        let mut bytes = Vec::new();
-        let reading = Reading::new(sensor.clone(), time, Value::Scalar(*value)).unwrap();
-        json::encode(&reading, None, &mut bytes);
-        aggregate.push(&bytes).unwrap();
+    for line in lines {
+        aggregate.push(line.as_bytes()).unwrap();
     }
     Arc::new(Record {
         lane: Arc::new(LaneKey {
@@ -82,7 +91,7 @@ fn record_of(sensor: Sensor, lane: u32, number: u64, second: i64, values: &[f64]
             slice: name.slice(),
         }),
         identity,
-        readings: values.len() as u32,
+        readings: lines.len() as u32,
         since: Timestamp::default(),
         data: aggregate.seal(),
         receipts: Vec::new(),
@@ -159,6 +168,39 @@ async fn what_is_sent_again_after_a_restart_is_recognised() {
         assert_eq!((handled.readings, handled.repeated_records), expected, "run {run}");
         assert_eq!(told.try_recv().is_ok(), run == 0, "told once");
     }
+}
+
+#[tokio::test]
+async fn what_comes_too_late_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = toml::from_str("[rates.clicks]\ncount = {}\nwindow = \"10s\"").unwrap();
+    let metrics = Arc::new(Metrics::new(Arc::default()));
+    let told = Told {
+        lines: mpsc::unbounded_channel().0,
+        fault: Fault::None,
+    };
+    let embedded = Embedded::start(dir.path(), settings, told, Arc::default(), metrics.clone()).unwrap();
+    let late = || {
+        let scrape = metrics.render();
+        let line = scrape
+            .lines()
+            .find_map(|line| line.strip_prefix("temp_ingest_readings_late_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let put = async |number, json: &[String]| {
+        let answers = embedded.put(&[lines_of(0, number, json)]).await.unwrap();
+        assert_eq!(answers, [ACCEPTED]);
+    };
+    let event = |second| {
+        format!(r#"{{"sensor":"site","kind":"clicks","time":"2024-01-01T00:00:{second}Z","event":{{"a":1}}}}"#)
+    };
+    let number = |second| format!(r#"{{"sensor":"room","kind":"t","time":"2024-01-01T00:00:{second}Z","value":20.5}}"#);
+    put(1, &[event(10), event(55), event(51)]).await;
+    assert_eq!(late(), 0, "its window is open");
+    put(2, &[event(49)]).await;
+    assert_eq!(late(), 1, "its window is closed");
+    put(3, &[number(56), number(55), number(56)]).await;
+    assert_eq!(late(), 3, "out of order, and repeated");
 }
 
 #[tokio::test]
