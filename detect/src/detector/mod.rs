@@ -18,6 +18,7 @@ mod season;
 mod signal;
 mod silence;
 mod stuck;
+mod zero;
 
 pub(crate) use self::pace::Pace;
 pub(crate) use self::silence::Silence;
@@ -109,7 +110,7 @@ impl Finding {
 impl Detector for Detectors {
     fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
         let mut all = self.bounds.observe(context, numbers);
-        all.join(self.signal.observe(context, numbers));
+        all.join(self.score.zero().told(self.signal.observe(context, numbers)));
         let context = &Context {
             wrong: self.signal.wrong(),
             ..*context

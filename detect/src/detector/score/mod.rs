@@ -12,6 +12,7 @@ use self::ratio::Ratio;
 use self::recent::Recent;
 use self::vector::Vector;
 use super::season::Season;
+use super::zero::Zero;
 use super::{Context, Detector, Finding, finite};
 use crate::settings::Memory;
 use crate::{Kinds, MAX_SCORE};
@@ -122,6 +123,8 @@ impl Detector for Score {
                 None => return Finding::default(),
             },
         };
+        // Whether this value is the first beyond 0 is for the next one to know.
+        let zero = self.zero();
         let (parts, foretold) = self.look(context, number, capacity);
         let square: f64 = parts.iter().map(|part| part.min(MAX_SCORE).powi(2)).sum();
         let part = (square.sqrt() / LENGTH).min(MAX_SCORE / ALERT);
@@ -129,7 +132,7 @@ impl Detector for Score {
         self.peak = part.max(self.peak * (1.0 - FADE));
         let score = ALERT * if peak { part } else { part.min(NO_PEAK) };
         let alert = score >= context.settings.threshold.get();
-        let band = self.band.follow(number, foretold);
+        let band = self.band.follow(number, foretold).map(|band| zero.bound(band));
         let usual = |(lowest, highest): &(f64, f64)| (*lowest..=*highest).contains(&number);
         // What is new about a value within the band is not its height: then the band explains nothing.
         let expected = band.filter(|band| numbers.len() == 1 && !(alert && usual(band)));
@@ -142,6 +145,18 @@ impl Detector for Score {
 }
 
 impl Score {
+    /// What 0 is to the numbers seen so far.
+    pub fn zero(&self) -> Zero {
+        let (lowest, highest) = self.value.span().unwrap_or_default();
+        let origin = self.origin.unwrap_or_default();
+        // In 32 bits a number is off by so much at most, and 0 itself must not seem beyond 0.
+        let off = |offset: f32| f64::from(offset.abs() * f32::EPSILON);
+        Zero::of(
+            origin + f64::from(lowest) + off(lowest),
+            origin + f64::from(highest) - off(highest),
+        )
+    }
+
     /// What each view thinks of a number, and which one its hour foretold.
     fn look(&mut self, context: &Context<'_>, number: f64, capacity: Capacity) -> ([f64; 5], Option<f64>) {
         let gap = context.step > context.usual.map(|usual| usual.saturating_mul(GAP));
@@ -185,6 +200,8 @@ impl Score {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
     use wire::Sensor;
 
     use super::*;
@@ -217,6 +234,41 @@ mod tests {
             parts.push(score.look(&context, value, Capacity::Full).0);
         }
         parts
+    }
+
+    /// What is usual after so many readings made of noise around 0, and what 0 is to them.
+    fn usual(readings: usize, value: impl Fn(f64) -> f64) -> (Option<(f64, f64)>, Zero) {
+        let (mut score, sensor) = (Score::default(), Sensor::new("one", "speed"));
+        let settings = Settings::default();
+        let mut expected = None;
+        for at in 0..readings {
+            let context = Context {
+                sensor: &sensor,
+                settings: &settings,
+                time: at as i64 * MINUTES,
+                step: (at > 0).then_some(MINUTES),
+                usual: (at > 0).then_some(MINUTES),
+                age: (at > 0).then_some(MINUTES),
+                wrong: false,
+            };
+            let noise = (at as f64 * 0.7).sin() + (at as f64 * 0.31).sin();
+            expected = score.observe(&context, &[value(noise)]).expected;
+        }
+        (expected, score.zero())
+    }
+
+    #[test]
+    fn what_was_never_below_0_is_not_usual_there() {
+        // Counted from the first one, 0.1, numbers are rounded: 0 itself is not below 0.
+        let (speed, zero) = usual(2_000, |noise| (noise + 0.1).max(0.0));
+        assert_eq!((speed.unwrap().0, zero), (0.0, Zero::Floor));
+        let (level, zero) = usual(2_000, |noise| (noise - 0.1).min(0.0));
+        assert_eq!((level.unwrap().1, zero), (0.0, Zero::Ceiling));
+        let (temperature, zero) = usual(2_000, |noise| noise + 0.1);
+        assert!(
+            temperature.unwrap().0 < -1.0 && zero == Zero::Crossed,
+            "{temperature:?}"
+        );
     }
 
     const CHANGED: usize = 2372;

@@ -50,6 +50,11 @@ impl Novelty {
         part
     }
 
+    /// The lowest and the highest value seen, to the resolution of what is kept of them.
+    pub fn span(&self) -> Option<(f32, f32)> {
+        self.sketch.span()
+    }
+
     fn judge(&self, distance: f64, time: i64, limit: f64) -> f64 {
         if distance == 0.0 {
             return 0.0;

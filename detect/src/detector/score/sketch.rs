@@ -17,6 +17,11 @@ pub(super) struct Sketch {
 }
 
 impl Sketch {
+    /// The lowest and the highest value, to its resolution.
+    pub fn span(&self) -> Option<(f32, f32)> {
+        self.values.first().copied().zip(self.values.last().copied())
+    }
+
     /// How far a value lies from the nearest one seen; 0 for the first.
     pub fn distance(&self, value: f32) -> f32 {
         let at = self.values.partition_point(|known| *known < value);
