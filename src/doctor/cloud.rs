@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{
     PutRecordsRequestEntry, RecordDistributionStrategy, StreamDescriptionSummary, StreamStatus,
@@ -19,7 +19,7 @@ use super::endpoint::Endpoint;
 use super::{Finding, Report};
 use crate::duration::friendly;
 use crate::settings::{Aggregation, Settings};
-use crate::sink::kinesis::{Role, Target, ignores_keys};
+use crate::sink::kinesis::{Role, Target, ToStream, cause, causes, ignores_keys};
 
 /// A signature is refused from five minutes on; this leaves time to act.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
@@ -76,10 +76,7 @@ async fn credentials(sdk: &SdkConfig) -> Result<(), Finding> {
     };
     match provider.provide_credentials().await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Finding::bad(
-            "credentials",
-            format!("{}; {remedy}", DisplayErrorContext(&error)),
-        )),
+        Err(error) => Err(Finding::bad("credentials", format!("{}; {remedy}", causes(&error)))),
     }
 }
 
@@ -94,7 +91,7 @@ async fn assumed(role: &Role, sdk: &SdkConfig) -> Result<(), Finding> {
                 "{} cannot be assumed: {}; allow sts:AssumeRole on it to the credentials above, and have its trust \
                  policy name them (with kinesis.external_id, where it asks for one)",
                 role.arn,
-                DisplayErrorContext(&error)
+                causes(&error)
             ),
         )),
     }
@@ -109,24 +106,18 @@ async fn caller(subject: &'static str, sdk: &SdkConfig, clock: &Clock) -> Findin
     match client.get_caller_identity().send().await {
         Ok(caller) => Finding::ok(subject, caller.arn().unwrap_or("an unnamed caller")),
         Err(error) => match error.code() {
-            Some(code) => Finding::bad(subject, format!("STS refuses them: {code}: {}", explained(&error))),
+            Some(_) => Finding::bad(subject, format!("STS refuses them: {}", cause(&error))),
             // The stream may be reachable where STS is not, as behind a VPC endpoint.
             None => Finding::warning(
                 subject,
-                format!("found, but STS cannot be asked whose: {}", DisplayErrorContext(&error)),
+                format!("found, but STS cannot be asked whose: {}", cause(&error)),
             ),
         },
     }
 }
 
 async fn stream(client: &aws_sdk_kinesis::Client, target: &Target, settings: &Settings) -> Vec<Finding> {
-    let request = client.describe_stream_summary();
-    match request
-        .set_stream_name(target.name().map(str::to_owned))
-        .set_stream_arn(target.arn().map(str::to_owned))
-        .send()
-        .await
-    {
+    match client.describe_stream_summary().to(target).send().await {
         Ok(answer) => match answer.stream_description_summary() {
             Some(summary) => described(summary, settings),
             None => vec![Finding::warning(
@@ -147,15 +138,12 @@ async fn stream(client: &aws_sdk_kinesis::Client, target: &Target, settings: &Se
                 "may not be described, so neither its shards nor its record distribution strategy are known; \
                  allow kinesis:DescribeStreamSummary",
             ),
-            Some(code) => Finding::bad(
-                "stream",
-                format!("describing {}: {code}: {}", target.stream, explained(&error)),
-            ),
+            Some(_) => Finding::bad("stream", format!("describing {}: {}", target.stream, cause(&error))),
             None => Finding::bad(
                 "stream",
                 format!(
                     "reaching Kinesis: {}; mend the network, or AWS_ENDPOINT_URL",
-                    DisplayErrorContext(&error)
+                    cause(&error)
                 ),
             ),
         }],
@@ -199,12 +187,7 @@ async fn permission(client: &aws_sdk_kinesis::Client, target: &Target) -> Findin
     let request = client
         .put_records()
         .records(record.build().expect("a record has a key and data"));
-    match request
-        .set_stream_name(target.name().map(str::to_owned))
-        .set_stream_arn(target.arn().map(str::to_owned))
-        .send()
-        .await
-    {
+    match request.to(target).send().await {
         Ok(_) => Finding::warning(
             "permission",
             "may put, and the endpoint took an empty record that Kinesis refuses: it is not Kinesis itself",
@@ -213,16 +196,11 @@ async fn permission(client: &aws_sdk_kinesis::Client, target: &Target) -> Findin
             Some("InvalidArgumentException" | "ValidationException") => Finding::ok("permission", "may put records"),
             Some(code) if code.starts_with("AccessDenied") => Finding::bad(
                 "permission",
-                format!("may not put; allow kinesis:PutRecords: {}", explained(&error)),
+                format!("may not put; allow kinesis:PutRecords: {}", cause(&error)),
             ),
-            Some(code) => Finding::bad("permission", format!("trying to put: {code}: {}", explained(&error))),
-            None => Finding::bad("permission", format!("trying to put: {}", DisplayErrorContext(&error))),
+            _ => Finding::bad("permission", format!("trying to put: {}", cause(&error))),
         },
     }
-}
-
-fn explained(error: &impl ProvideErrorMetadata) -> &str {
-    error.message().unwrap_or("no reason is given")
 }
 
 /// How far the local clock is from that of whoever answered last.

@@ -3,6 +3,7 @@
 //! It makes one attempt a call: the SDK's own retries are off, because the lanes retry, in order.
 
 mod body;
+mod cause;
 mod target;
 mod watch;
 
@@ -20,7 +21,8 @@ use self::watch::{Look, Watch};
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink, THROTTLED};
 
-pub use self::target::{Role, Target, lacks_credentials, no_such_endpoint, special_endpoint};
+pub use self::cause::{cause, causes};
+pub use self::target::{Role, Target, ToStream, lacks_credentials, no_such_endpoint, special_endpoint};
 
 /// Puts records into one stream.
 #[derive(Debug)]
@@ -71,10 +73,7 @@ impl Kinesis {
         }
         let body = body::write(records, &self.target);
         // The stream is named twice: the SDK chooses the endpoint by it.
-        let request = connection.client.put_records();
-        let request = request
-            .set_stream_arn(self.target.arn().map(str::to_owned))
-            .set_stream_name(self.target.name().map(str::to_owned));
+        let request = connection.client.put_records().to(&self.target);
         let request = request.customize().mutate_request(move |request| {
             request.headers_mut().insert("content-length", body.len().to_string());
             *request.body_mut() = body.clone().into();
@@ -103,10 +102,7 @@ impl Kinesis {
 
     /// Refuses a stream that ignores partition keys. Where the summary may not be read, the put itself will tell.
     async fn look(&self, connection: &Connection) -> Result<(), PutError> {
-        let request = connection.client.describe_stream_summary();
-        let request = request
-            .set_stream_arn(self.target.arn().map(str::to_owned))
-            .set_stream_name(self.target.name().map(str::to_owned));
+        let request = connection.client.describe_stream_summary().to(&self.target);
         match request.send().await {
             Ok(answer) => self
                 .watch
@@ -119,10 +115,9 @@ impl Kinesis {
         }
     }
 
-    async fn failure<E, R>(&self, doing: &str, error: SdkError<E, R>, connection: &Connection) -> PutError
+    async fn failure<E>(&self, doing: &str, error: SdkError<E>, connection: &Connection) -> PutError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
         let kind = kind_of(&error);
         let mut message = format!("{doing} stream {}: ", self.target.stream);
@@ -130,7 +125,8 @@ impl Kinesis {
             message += &self.target.credentials_wanted();
             message += ": ";
         }
-        message += &DisplayErrorContext(&error).to_string();
+        message += &cause(&error);
+        debug!(kind, error = %DisplayErrorContext(&error), "all that the SDK says of it");
         if let ("connection" | "not_sent", Some(special)) = (kind, special_endpoint(&connection.sdk)) {
             message += "; ";
             message += &no_such_endpoint(special, &connection.sdk);
@@ -181,10 +177,9 @@ fn answer_of(entry: &PutRecordsResultEntry, shards: &mut HashSet<Arc<str>>) -> A
 
 /// What kind of failure it is: a metric label, and what decides between waiting and giving up. Only what names the
 /// request itself as invalid is ever given up: everything else may be mended outside while the records wait.
-fn kind_of<E, R>(error: &SdkError<E, R>) -> &'static str
+fn kind_of<E>(error: &SdkError<E>) -> &'static str
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
 {
     let SdkError::ServiceError(service) = error else {
         if lacks_credentials(error) {

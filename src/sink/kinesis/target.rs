@@ -9,6 +9,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::config::SharedCredentialsProvider;
+use aws_sdk_kinesis::operation::describe_stream_summary::builders::DescribeStreamSummaryFluentBuilder;
+use aws_sdk_kinesis::operation::put_records::builders::PutRecordsFluentBuilder;
 
 /// What a role session may be called, besides its least length of two.
 const MAX_SESSION_NAME: usize = 64;
@@ -76,11 +78,6 @@ impl Target {
         self.stream.starts_with("arn:").then_some(&*self.stream)
     }
 
-    /// The stream's name, where it was given by one.
-    pub fn name(&self) -> Option<&str> {
-        (!self.stream.starts_with("arn:")).then_some(&*self.stream)
-    }
-
     /// Said before why credentials could not be had.
     pub fn credentials_wanted(&self) -> String {
         match &self.role {
@@ -89,6 +86,27 @@ impl Target {
         }
     }
 }
+
+/// A request about a stream.
+pub trait ToStream {
+    /// About this one, by the ARN or the name it was given by.
+    fn to(self, target: &Target) -> Self;
+}
+
+macro_rules! to_stream {
+    ($($request:ty),*) => {
+        $(impl ToStream for $request {
+            fn to(self, target: &Target) -> Self {
+                match target.arn() {
+                    Some(arn) => self.stream_arn(arn),
+                    None => self.stream_name(&target.stream),
+                }
+            }
+        })*
+    };
+}
+
+to_stream!(PutRecordsFluentBuilder, DescribeStreamSummaryFluentBuilder);
 
 impl Role {
     async fn assume(&self, own: SdkConfig) -> SdkConfig {
