@@ -1,5 +1,6 @@
 //! What a person can set. Each module declares its own table; here they are composed, loaded and checked.
 
+mod endpoints;
 mod environment;
 mod role;
 
@@ -185,7 +186,7 @@ impl Origin {
             }
         }?;
         if settings.sink == Sink::Kinesis {
-            let problems = environment::check_endpoints(std::env::vars_os());
+            let problems = endpoints::check(std::env::vars_os());
             if !problems.is_empty() {
                 return Err(Invalid(problems));
             }

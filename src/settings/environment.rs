@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::ffi::OsString;
 
 use config::{Config, Environment, File, FileFormat, Map};
 
@@ -149,25 +148,6 @@ fn list(value: &str) -> Option<Vec<String>> {
     texts.collect()
 }
 
-/// What is wrong with the variables that name an endpoint of AWS: the SDK ends the process over one that is no URL.
-pub(super) fn check_endpoints(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
-    let endpoints = variables
-        .into_iter()
-        .filter(|(name, _)| name.to_string_lossy().starts_with("AWS_ENDPOINT_URL"));
-    let wrong = endpoints.filter(|(_, value)| !value.to_str().is_some_and(is_url));
-    wrong
-        .map(|(name, value)| {
-            let name = name.to_string_lossy();
-            format!("{name} = {value:?}: not the URL of an endpoint; unset it, or write it as http://127.0.0.1:4566")
-        })
-        .collect()
-}
-
-fn is_url(text: &str) -> bool {
-    let url: Result<hyper::Uri, _> = text.parse();
-    url.is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
-}
-
 /// The message without the key, which the variable's name says already.
 fn in_words(error: &config::ConfigError) -> String {
     match error {
@@ -182,31 +162,5 @@ fn in_words(error: &config::ConfigError) -> String {
             };
             message + remedy
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_that_is_no_url_is_named_with_its_value() {
-        let check = |name: &str, value: &str| check_endpoints([(name.into(), value.into())]);
-        for value in [
-            "",
-            "localhost:4566",
-            "127.0.0.1",
-            "ftp://127.0.0.1",
-            "http://",
-            "http:// ",
-        ] {
-            let problems = check("AWS_ENDPOINT_URL_KINESIS", value);
-            assert_eq!(problems.len(), 1, "{value:?}");
-            assert!(problems[0].starts_with(&format!("AWS_ENDPOINT_URL_KINESIS = {value:?}: ")));
-        }
-        for value in ["http://127.0.0.1:4566", "https://kinesis.eu-central-1.amazonaws.com/"] {
-            assert!(check("AWS_ENDPOINT_URL", value).is_empty(), "{value}");
-        }
-        assert!(check("AWS_REGION", "").is_empty());
     }
 }
