@@ -97,7 +97,8 @@ mod tests {
         assert!(request.take(3, &record(1, MAX_BYTES - 10), MAX_RECORDS));
         assert!(!request.take(4, &record(2, 11), MAX_RECORDS));
         assert!(request.take(5, &record(3, 10), MAX_RECORDS));
-        assert_eq!((request.bytes(), request.readings()), (MAX_BYTES, 4));
+        // Ten MiB, as the service's page has it.
+        assert_eq!((request.bytes(), request.readings()), (10_485_760, 4));
         assert_eq!(request.lanes, [3, 5]);
         request.leave();
         assert_eq!((request.bytes(), request.lanes.as_slice()), (MAX_BYTES - 10, &[3][..]));
