@@ -19,7 +19,9 @@ pub struct Board {
     pub state_dir: PathBuf,
     /// Where incidents are kept.
     pub incidents: Keeper,
-    /// A score at or above it is an anomaly; known where readings are judged here.
+    /// Where the functions behind the stream keep readings with their scores.
+    pub readings: Option<Table>,
+    /// A score at or above it is an anomaly; known where scores are.
     pub threshold: Option<f64>,
     /// Every source, running or not, by name.
     pub sources: Vec<Row>,
@@ -34,12 +36,16 @@ pub enum Keeper {
     /// In the store of the embedded sink, in this folder.
     Folder(PathBuf),
     /// In a table that the functions behind the stream keep.
-    Table {
-        /// Its name.
-        name: String,
-        /// The stream: the table is in its region, and reached in the same way, in our own name.
-        beside: Target,
-    },
+    Table(Table),
+}
+
+/// A table that the functions behind the stream keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// The stream: the table is in its region, and reached in the same way, in our own name.
+    pub beside: Target,
 }
 
 /// A source.

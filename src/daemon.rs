@@ -20,7 +20,7 @@ use wire::ProducerId;
 
 use crate::admin::Shown;
 use crate::backoff::Backoff;
-use crate::board::{Board, Keeper};
+use crate::board::{Board, Keeper, Table};
 use crate::canary::Canary;
 use crate::changes::Changes;
 use crate::dead_letter::DeadLetters;
@@ -430,19 +430,23 @@ fn sink_name(settings: &Settings) -> String {
 /// What is told of this daemon.
 fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Changes) -> Board {
     let embedded = settings.sink == settings::Sink::Embedded;
+    let table = |name: &Option<String>| {
+        let name = name.clone().filter(|_| settings.sink == settings::Sink::Kinesis)?;
+        let beside = settings.kinesis.target();
+        Some(Table { name, beside })
+    };
+    let readings = table(&settings.admin.readings_table);
     Board {
         sink: settings.sink,
         stream: settings.kinesis.stream.clone(),
         state_dir: state_dir.to_owned(),
-        incidents: match (settings.sink, &settings.admin.incidents_table) {
-            (settings::Sink::Embedded, _) => Keeper::Folder(state_dir.to_owned()),
-            (settings::Sink::Kinesis, Some(name)) => Keeper::Table {
-                name: name.clone(),
-                beside: settings.kinesis.target(),
-            },
-            _ => Keeper::Nowhere,
+        incidents: match table(&settings.admin.incidents_table) {
+            _ if embedded => Keeper::Folder(state_dir.to_owned()),
+            Some(table) => Keeper::Table(table),
+            None => Keeper::Nowhere,
         },
-        threshold: embedded.then(|| settings.detect.threshold.get()),
+        threshold: (embedded || readings.is_some()).then(|| settings.detect.threshold.get()),
+        readings,
         sources: sources.rows(&settings.source, changes),
     }
 }

@@ -32,9 +32,11 @@ DATA = {"Resources": {"Stream": {"Type": "AWS::Kinesis::Stream", "Properties": {
                           "AttributeDefinitions": [{"AttributeName": "sensor", "AttributeType": "S"}]}}},
         "Outputs": {"Stream": {"Value": {"Fn::GetAtt": ["Stream", "Arn"]}, "Export": {"Name": "data-StreamArn"}},
                     "Bucket": {"Value": {"Ref": "Bucket"}, "Export": {"Name": "data-CodeBucketName"}},
-                    "Name": {"Value": {"Ref": "Incidents"}, "Export": {"Name": "data-IncidentsTableName"}},
-                    "Arn": {"Value": {"Fn::GetAtt": ["Incidents", "Arn"]},
-                            "Export": {"Name": "data-IncidentsTableArn"}}}}
+                    # One table stands for both.
+                    **{f"{one}{what}": {"Value": value, "Export": {"Name": f"data-{one}Table{what}"}}
+                       for one in ("Incidents", "Readings")
+                       for what, value in (("Name", {"Ref": "Incidents"}),
+                                           ("Arn", {"Fn::GetAtt": ["Incidents", "Arn"]}))}}}
 
 
 def known() -> str:
@@ -99,16 +101,18 @@ class StackTest(unittest.TestCase):
         self.assertIn(f'[kinesis]\nstream = "{stream}"\nrole_arn = "{role}"\nexternal_id = "agreed-word"\n[log]\n', told)
         self.assertEqual(self.allowed()["sts:AssumeRole"], role)
 
-    def test_they_are_told_the_table_of_incidents_where_the_page_shows_them(self):
-        made = self.deploy(PageIncidents="yes")
+    def test_they_are_told_the_tables_that_the_page_shows(self):
+        made = self.deploy(PageIncidents="yes", PageReadings="yes")
         version, = self.ec2.describe_launch_template_versions(
             LaunchTemplateId=made["LaunchTemplate"])["LaunchTemplateVersions"]
         told = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
-        self.assertIn("\n[Service]\nEnvironment=TEMP_INGEST__ADMIN__INCIDENTS_TABLE=incidents\n", told)
+        for name in ("INCIDENTS", "READINGS"):
+            self.assertIn(f"\n[Service]\nEnvironment=TEMP_INGEST__ADMIN__{name}_TABLE=incidents\n", told)
         resources = {one["Sid"]: one["Resource"] for one in self.statements()}
         table = "arn:aws:dynamodb:eu-central-1:123456789012:table/incidents"
-        self.assertEqual([resources["ShowIncidents"], resources["ListIncidents"], resources["FindIncidents"]],
-                         [table, f"{table}/index/by_state", f"{table}/index/by_id"])
+        self.assertEqual([resources["ShowIncidents"], resources["ListIncidents"], resources["FindIncidents"],
+                          resources["ShowReadings"]],
+                         [table, f"{table}/index/by_state", f"{table}/index/by_id", table])
 
     def statements(self) -> list[dict]:
         """What the instances may do, and to what."""

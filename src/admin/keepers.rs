@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use lambda::StoreError;
 use lambda::embedded::EmbeddedIncidents;
 use lambda::incidents::{Incident, Incidents};
 use lambda::tables::TableIncidents;
@@ -12,14 +13,14 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use crate::board::Keeper;
+use crate::board::{Keeper, Table};
 use crate::clock;
 use crate::incidents::{self, IncidentsError, in_store};
 
 /// How many are listed.
 const COUNTED: u32 = 500;
 /// What a table answered is as good as new for so long: however many look on, it is asked no more often.
-const FRESH: Duration = Duration::from_secs(5);
+pub(super) const FRESH: Duration = Duration::from_secs(5);
 /// The page waits no longer for a table: it has more to show, most of all when AWS does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,13 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Keepers {
     folder: Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>,
-    table: tokio::sync::Mutex<Option<Table>>,
+    table: tokio::sync::Mutex<Option<Open>>,
 }
 
 /// A table, and what was in it lately.
 #[derive(Debug)]
-struct Table {
-    keeper: Keeper,
+struct Open {
+    table: Table,
     incidents: TableIncidents,
     listed: Option<(Instant, Listed)>,
 }
@@ -62,10 +63,10 @@ impl Keepers {
                 let listed = self.in_folder(dir.clone(), list).await;
                 Some(listed.map(Arc::from).map_err(why))
             }
-            Keeper::Table { .. } => {
+            Keeper::Table(table) => {
                 // Held while it is read: who looks on meanwhile gets the same list.
-                let mut table = self.table.lock().await;
-                Some(open(&mut table, keeper).await.list().await)
+                let mut held = self.table.lock().await;
+                Some(open(&mut held, table).await.list().await)
             }
         }
     }
@@ -78,13 +79,13 @@ impl Keepers {
                 let perform = move |store: &EmbeddedIncidents| Handle::current().block_on(deed.perform(store));
                 Some(self.in_folder(dir.clone(), perform).await.map_err(why))
             }
-            Keeper::Table { .. } => {
-                let mut table = self.table.lock().await;
-                let incidents = open(&mut table, keeper).await.incidents.clone();
-                drop(table);
+            Keeper::Table(table) => {
+                let mut held = self.table.lock().await;
+                let incidents = open(&mut held, table).await.incidents.clone();
+                drop(held);
                 let done = deed.perform(&incidents).await.map_err(why);
-                if let Some(table) = &mut *self.table.lock().await {
-                    table.listed = None;
+                if let Some(open) = &mut *self.table.lock().await {
+                    open.listed = None;
                 }
                 Some(done)
             }
@@ -111,36 +112,38 @@ impl Keepers {
     }
 }
 
-/// The table of this keeper.
-async fn open<'a>(table: &'a mut Option<Table>, keeper: &Keeper) -> &'a mut Table {
-    let kept = table.take().filter(|table| table.keeper == *keeper);
-    let open = match (kept, keeper) {
-        (Some(open), _) => open,
-        (None, Keeper::Table { name, beside }) => Table {
-            keeper: keeper.clone(),
-            incidents: TableIncidents::new(Client::new(&beside.own_config().await), name),
+async fn open<'a>(held: &'a mut Option<Open>, table: &Table) -> &'a mut Open {
+    let open = match held.take().filter(|open| open.table == *table) {
+        Some(open) => open,
+        None => Open {
+            table: table.clone(),
+            incidents: TableIncidents::new(Client::new(&table.beside.own_config().await), &table.name),
             listed: None,
         },
-        (None, Keeper::Nowhere | Keeper::Folder(_)) => unreachable!("only a table is opened here"),
     };
-    table.insert(open)
+    held.insert(open)
 }
 
-/// With its causes.
-fn why(error: IncidentsError) -> String {
-    format!("{:#}", anyhow::Error::from(error))
+/// An error with its causes.
+fn why(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
 }
 
-impl Table {
+/// What a table answers in time.
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.map_err(why),
+        Err(_) => Err(format!("the table has not answered within {} s", PATIENCE.as_secs())),
+    }
+}
+
+impl Open {
     async fn list(&mut self) -> Listed {
         let fresh = self.listed.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
         if let Some((_, listed)) = fresh {
             return listed.clone();
         }
-        let listed = match timeout(PATIENCE, self.incidents.list(None, COUNTED)).await {
-            Ok(listed) => listed.map(Arc::from).map_err(|error| why(error.into())),
-            Err(_) => Err(format!("the table has not answered within {} s", PATIENCE.as_secs())),
-        };
+        let listed = in_time(self.incidents.list(None, COUNTED)).await.map(Arc::from);
         self.listed = Some((Instant::now(), listed.clone()));
         listed
     }

@@ -12,6 +12,7 @@ mod now;
 mod page;
 mod pulse;
 mod readings;
+mod scores;
 mod session;
 mod sources;
 mod template;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// The table in which the functions behind the stream keep incidents: the page shows them.
     pub incidents_table: Option<String>,
+    /// The table in which they keep readings, where they do: the page shows their scores.
+    pub readings_table: Option<String>,
 }
 
 /// What the endpoint shows.
@@ -177,12 +180,17 @@ impl Settings {
                 problems.push(Problem::new("admin.hosts", format!("{host:?}"), remedy));
             }
         }
-        if let Some(table) = &self.incidents_table {
+        let tables = [
+            ("admin.incidents_table", &self.incidents_table),
+            ("admin.readings_table", &self.readings_table),
+        ];
+        for (key, table) in tables {
+            let Some(table) = table else { continue };
             // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
             let is_name = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
             if !(3..=255).contains(&table.len()) || !table.chars().all(is_name) {
                 let remedy = "is no name of a table: write 3 to 255 letters, digits, _, - and .";
-                problems.push(Problem::new("admin.incidents_table", format!("{table:?}"), remedy));
+                problems.push(Problem::new(key, format!("{table:?}"), remedy));
             }
         }
     }
@@ -195,6 +203,7 @@ impl Default for Settings {
             token_file: None,
             hosts: Vec::new(),
             incidents_table: None,
+            readings_table: None,
         }
     }
 }

@@ -17,8 +17,11 @@ use super::incidents::{self, Kept};
 use super::keepers::Keepers;
 use super::markup::{Html, Tag, each, tag};
 use super::pulse::{self, Beat, Pulse};
+use super::readings::LookedAt;
+use super::scores::Scores;
 use super::session::{Said, Sessions, Visitor};
 use super::{Shown, now, readings, sources};
+use crate::board::Board;
 use crate::changes::Order;
 
 /// What the page is made of.
@@ -31,6 +34,7 @@ pub(super) struct Page {
     hosts: Vec<String>,
     pulse: Pulse,
     pub keepers: Keepers,
+    scores: Scores,
 }
 
 /// What this person may do.
@@ -60,6 +64,7 @@ impl Page {
             hosts,
             pulse: Pulse::default(),
             keepers: Keepers::default(),
+            scores: Scores::default(),
         }
     }
 
@@ -120,6 +125,20 @@ impl Page {
         }
     }
 
+    /// The last readings of a sensor, with their scores where these are kept somewhere.
+    async fn look_at(&self, shown: &Shown, board: &Board, sensor: String) -> LookedAt {
+        let mut trace = shown.traces.of(&sensor).unwrap_or_default();
+        let added = match (&board.readings, board.threshold) {
+            (Some(table), Some(threshold)) => self.scores.add(table, &sensor, threshold, &mut trace).await,
+            _ => Ok(()),
+        };
+        LookedAt {
+            sensor,
+            trace,
+            unscored: added.err(),
+        }
+    }
+
     /// Whether this person may see it: on this machine everybody, from others who knows a token.
     fn refused(&self, headers: &HeaderMap) -> Option<Response> {
         let control = self.control(headers);
@@ -154,12 +173,16 @@ pub(super) async fn show(State(page): State<Arc<Page>>, headers: HeaderMap, uri:
     let kept = Kept::of(&page.keepers, &board.incidents).await;
     shown.traces.look(asked.as_deref());
     let sensor = asked.or_else(|| readings::first(&shown.traces, &kept));
+    let looked_at = match sensor {
+        Some(sensor) => Some(page.look_at(&shown, &board, sensor).await),
+        None => None,
+    };
     let rates = page.pulse.rates();
     let notice = |place| said.as_ref().filter(|said| said.place == place).map(notice);
     let main = (
         now::part(&shown, &board, &rates, &kept),
         incidents::part(&board, &kept, &control, notice("incidents")),
-        readings::part(&shown.traces, &board, sensor.as_deref()),
+        readings::part(&shown.traces, &board, looked_at.as_ref()),
         sources::part(&board, &rates, &control, notice("sources")),
     );
     response::Html(document("temp-ingest", header(&shown, &control), main)).into_response()
@@ -175,9 +198,9 @@ pub(super) async fn readings(State(page): State<Arc<Page>>, headers: HeaderMap, 
     };
     let shown = page.shown();
     shown.traces.look(Some(&sensor));
-    let threshold = shown.board.borrow().threshold;
-    let trace = shown.traces.of(&sensor).unwrap_or_default();
-    let series = readings::series(&trace, threshold).to_string();
+    let board = shown.board.borrow().clone();
+    let looked_at = page.look_at(&shown, &board, sensor).await;
+    let series = readings::series(&looked_at.trace, board.threshold).to_string();
     ([(CONTENT_TYPE, "application/json")], series).into_response()
 }
 

@@ -13,6 +13,15 @@ use crate::traces::{Point, SENSORS, Trace, Traces};
 /// Rows of the table.
 const ROWS: usize = 20;
 
+/// A sensor that somebody looks at.
+#[derive(Debug)]
+pub(super) struct LookedAt {
+    pub sensor: String,
+    pub trace: Trace,
+    /// Why its scores cannot be read.
+    pub unscored: Option<String>,
+}
+
 /// The sensor that is shown where none was asked for: the first incident's, else the first.
 pub(super) fn first(traces: &Traces, kept: &Kept) -> Option<String> {
     let sensors = traces.sensors();
@@ -43,15 +52,16 @@ pub(super) fn series(trace: &Trace, threshold: Option<f64>) -> Json {
     })
 }
 
-pub(super) fn part(traces: &Traces, board: &Board, sensor: Option<&str>) -> Html {
+pub(super) fn part(traces: &Traces, board: &Board, looked_at: Option<&LookedAt>) -> Html {
     let mut sensors = traces.sensors();
+    let sensor = looked_at.map(|looked_at| &looked_at.sensor);
     if let Some(sensor) = sensor
-        && !sensors.iter().any(|known| known == sensor)
+        && !sensors.contains(sensor)
     {
-        sensors.insert(0, sensor.to_owned());
+        sensors.insert(0, sensor.clone());
     }
-    let content = match sensor {
-        Some(sensor) => of_sensor(&sensors, sensor, &traces.of(sensor).unwrap_or_default(), board),
+    let content = match looked_at {
+        Some(looked_at) => of_sensor(&sensors, looked_at, board),
         None => tag("p").of((
             "Waiting for the first readings…",
             tag("noscript").of(" Refresh to see them."),
@@ -66,7 +76,12 @@ pub(super) fn part(traces: &Traces, board: &Board, sensor: Option<&str>) -> Html
     section("readings", "Readings", content)
 }
 
-fn of_sensor(sensors: &[String], sensor: &str, trace: &Trace, board: &Board) -> Html {
+fn of_sensor(sensors: &[String], looked_at: &LookedAt, board: &Board) -> Html {
+    let LookedAt {
+        sensor,
+        trace,
+        unscored,
+    } = looked_at;
     let scored = board.threshold.is_some();
     let plot = tag("div")
         .id("plot")
@@ -81,7 +96,14 @@ fn of_sensor(sensors: &[String], sensor: &str, trace: &Trace, board: &Board) -> 
     ];
     let key = each(key, |(class, name)| tag("li").class(class).of(name));
     let key = scored.then(|| tag("ul").class("key").with("aria-label", "Key of the plot").of(key));
-    let unscored = (!scored).then(|| tag("p").class("hint").of(why_unscored(board)));
+    let unscored = match unscored {
+        Some(why) => Some(
+            tag("p")
+                .class("notice failed")
+                .of(format!("Scores cannot be read: {why}")),
+        ),
+        None => why_unscored(board).map(|why| tag("p").class("hint").of(why)),
+    };
     tag("div").class("stack").of((
         choice(sensors, sensor),
         tag("p").class("said").live("latest").of(latest(trace)),
@@ -179,12 +201,17 @@ fn rows(trace: &Trace, scored: bool) -> Html {
     table("Last readings", columns, tag("tbody").live("row-list").of(body))
 }
 
-fn why_unscored(board: &Board) -> &'static str {
+fn why_unscored(board: &Board) -> Option<&'static str> {
     match board.sink {
-        Sink::Kinesis => {
-            "Scores and expected bands are made behind the stream, by the function temp-detect: here are only values. \
-             Its output stream, where it is on, has them for every reading."
-        }
-        Sink::Stdout | Sink::Embedded => "Nothing is judged here: here are only values.",
+        Sink::Embedded => None,
+        Sink::Kinesis if board.readings.is_some() => Some(
+            "Scores are those of the table that the function temp-detect keeps, and seconds behind. What was expected is in \
+             its output stream, where that is on.",
+        ),
+        Sink::Kinesis => Some(
+            "Scores are made behind the stream, by the function temp-detect: here are only values. Where it keeps \
+             readings in a table, name that as admin.readings_table.",
+        ),
+        Sink::Stdout => Some("Nothing is judged here: here are only values."),
     }
 }

@@ -192,8 +192,33 @@ class People(unittest.TestCase):
         self.assertEqual({one.attributes["sensor"] for one in cloud.messages("MUTED")}, {"MUTED_001"})
 
 
-    def page(self, table: str) -> daemon.Running:
-        return daemon.Running(cloud.standin, cloud.stream, "wind_farm", cloud.folder(), ADMIN__INCIDENTS_TABLE=table)
+    def page(self, table: str, **changes: str) -> daemon.Running:
+        return daemon.Running(cloud.standin, cloud.stream, "wind_farm", cloud.folder(), ADMIN__INCIDENTS_TABLE=table,
+                              **changes)
+
+    def test_the_page_shows_the_scores_of_the_table(self):
+        readings = cloud.deployment.variables("detect")["READINGS_TABLE"]
+        produced = "temp_ingest_readings_produced_total"
+        with self.page(cloud.incidents_table, ADMIN__READINGS_TABLE=readings) as page:
+            page.await_metric(produced, 1)
+            cloud.drain()
+            sensor = min(sensor for sensor, _ in cloud.scored_readings("farm-"))
+            self.assertEqual(json.loads(page.get(f"/readings?sensor={sensor}"))["time"], [], "nobody looked so far")
+            page.await_metric(produced, 30 * 5)
+            cloud.drain()
+            stored = {time.timestamp(): float(score) for (one, time), (_, score)
+                      in cloud.scored_readings("farm-").items() if one == sensor}
+            series = json.loads(page.get(f"/readings?sensor={sensor}"))
+            scores = {time: score for time, score in zip(series["time"], series["score"]) if score is not None}
+            self.assertGreater(len(scores), 1)
+            self.assertEqual({time: stored[time] for time in scores}, scores)
+            self.assertEqual(series["threshold"], 2)
+        with self.page("nowhere", ADMIN__READINGS_TABLE="nowhere") as page:
+            page.await_metric(produced, 1)
+            page.get(f"/readings?sensor={sensor}")
+            page.await_metric(produced, 30 * 3)
+            self.assertIn(f"Scores cannot be read: reading {sensor} of table nowhere failed: ",
+                          page.get(f"/?sensor={sensor}"))
 
     def test_the_page_shows_the_incidents_of_the_table_and_takes_what_people_do_about_them(self):
         # The newest of all, so that it is among those shown.
