@@ -272,6 +272,30 @@ const house = {
     }
     await page.context().close();
   },
+
+  // The last step: from here on nobody logs in for a minute.
+  async "who guesses tokens has to wait, and who is logged in has not"() {
+    const page = await open();
+    await logIn(page);
+    const guesser = await open();
+    await guesser.goto(`${home}log-in`);
+    let status = 403;
+    for (let guesses = 0; status === 403 && guesses < 20; guesses += 1) {
+      await guesser.getByLabel("Token").fill(`guess ${guesses}`);
+      const answer = guesser.waitForResponse((response) => response.request().method() === "POST");
+      await guesser.getByRole("button", { name: "Log in" }).click();
+      status = (await answer).status();
+      await guesser.getByRole("alert").filter({ hasText: "Not logged in" }).waitFor(WAIT);
+    }
+    assert.equal(status, 429);
+    await guesser.getByRole("alert").filter({ hasText: /try again in \d+ s/ }).waitFor(WAIT);
+    await shoot(guesser, "guessed");
+    await accessible(guesser, "guessed");
+    await card(page, "house").getByRole("button", { name: "Stop" }).click();
+    await said(page, "house stops");
+    await guesser.context().close();
+    await page.context().close();
+  },
 };
 
 // A daemon that puts readings of a wind farm into a stream.
