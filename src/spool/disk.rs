@@ -33,3 +33,25 @@ impl Disk {
 pub(super) fn free_bytes(dir: &Path) -> u64 {
     rustix::fs::statvfs(dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_passes_through_the_log() {
+        const MIB: u64 = 1 << 20;
+        let in_place = 300;
+        for (disk, bytes, needed) in [
+            // The log as it is goes into the database some day, and so do these, where they do not fill what is free.
+            (Disk::Roomy, 1_000, MIB + 1_000 + 5_000 + 700),
+            (Disk::Roomy, 200, MIB + 200 + 5_000),
+            (Disk::Full { log_room: 400 }, 1_000, MIB + 600 + 700),
+            (Disk::Full { log_room: 2 * MIB }, 1_000, 700),
+            (Disk::InPlace { log_room: 400 }, 1_000, MIB + 600),
+            (Disk::InPlace { log_room: 2 * MIB }, 1_000, 0),
+        ] {
+            assert_eq!(disk.needed_bytes(bytes, 5_000, in_place), needed);
+        }
+    }
+}

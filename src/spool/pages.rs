@@ -313,3 +313,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 fn big_endian_u32(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod tests;
