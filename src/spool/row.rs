@@ -122,3 +122,29 @@ pub(super) fn cost(data_bytes: u64, lane_name_bytes: u64) -> u64 {
         (pages + 1) * u64::from(PAGE_BYTES) + leaf(LEAST_LOCAL) + indexed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand from the file format: 8,184 bytes of a leaf hold rows, of a row that goes on elsewhere at least 1,003.
+    #[test]
+    fn a_row_costs_its_share_of_the_pages_it_is_on() {
+        for (data, bytes) in [
+            // 44 of 185 bytes fit a leaf.
+            (100, 186),
+            // Alone on its leaf, and at most as large as that.
+            (8_000, 8_184),
+            (8_099, 8_184),
+            // One byte stands on a page of its own: eight such rows share a leaf.
+            (8_100, 8_192 + 1_023),
+            // 3,709 bytes of it stay, and then fill two pages.
+            (20_000, 2 * 8_192 + 4_092),
+            // 8,709 bytes would stay, which no leaf holds: as few as may be, and three pages.
+            (25_000, 3 * 8_192 + 1_023),
+        ] {
+            // And 47 bytes in the indexes, five of them its lane's name.
+            assert_eq!(cost(data, 5), bytes + 47, "{data}");
+        }
+    }
+}
