@@ -5,42 +5,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use lambda::StoreError;
 use lambda::embedded::EmbeddedIncidents;
 use lambda::incidents::{Incident, Incidents};
 use lambda::tables::TableIncidents;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::board::{Keeper, Table};
+use super::tables::{FRESH, Opened, in_time, why};
+use crate::board::Keeper;
 use crate::clock;
 use crate::incidents::{self, IncidentsError, in_store};
 
 /// How many are listed.
 const COUNTED: u32 = 500;
-/// What a table answered is as good as new for so long: however many look on, it is asked no more often.
-pub(super) const FRESH: Duration = Duration::from_secs(5);
-/// The page waits no longer for a table: it has more to show, most of all when AWS does not answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is open of them.
 #[derive(Debug, Default)]
 pub(super) struct Keepers {
     folder: Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>,
-    table: tokio::sync::Mutex<Option<Open>>,
+    table: Opened<Lately>,
 }
 
-/// A table, and what was in it lately.
+/// A table's incidents, and what they were lately.
 #[derive(Debug)]
-struct Open {
-    table: Table,
+struct Lately {
     incidents: TableIncidents,
     listed: Option<(Instant, Listed)>,
 }
 
 /// Incidents, open ones first, or why they cannot be read.
-pub(super) type Listed = Result<Arc<[Incident]>, String>;
+type Listed = Result<Arc<[Incident]>, String>;
 
 /// What a person wants of an incident.
 #[derive(Debug)]
@@ -65,8 +60,7 @@ impl Keepers {
             }
             Keeper::Table(table) => {
                 // Held while it is read: who looks on meanwhile gets the same list.
-                let mut held = self.table.lock().await;
-                Some(open(&mut held, table).await.list().await)
+                Some(self.table.of(table, Lately::of).await.list().await)
             }
         }
     }
@@ -80,13 +74,9 @@ impl Keepers {
                 Some(self.in_folder(dir.clone(), perform).await.map_err(why))
             }
             Keeper::Table(table) => {
-                let mut held = self.table.lock().await;
-                let incidents = open(&mut held, table).await.incidents.clone();
-                drop(held);
+                let incidents = self.table.of(table, Lately::of).await.incidents.clone();
                 let done = deed.perform(&incidents).await.map_err(why);
-                if let Some(open) = &mut *self.table.lock().await {
-                    open.listed = None;
-                }
+                self.table.of(table, Lately::of).await.listed = None;
                 Some(done)
             }
         }
@@ -112,32 +102,14 @@ impl Keepers {
     }
 }
 
-async fn open<'a>(held: &'a mut Option<Open>, table: &Table) -> &'a mut Open {
-    let open = match held.take().filter(|open| open.table == *table) {
-        Some(open) => open,
-        None => Open {
-            table: table.clone(),
-            incidents: TableIncidents::new(Client::new(&table.beside.own_config().await), &table.name),
+impl Lately {
+    fn of(client: Client, table: &str) -> Self {
+        Self {
+            incidents: TableIncidents::new(client, table),
             listed: None,
-        },
-    };
-    held.insert(open)
-}
-
-/// An error with its causes.
-fn why(error: impl Into<anyhow::Error>) -> String {
-    format!("{:#}", error.into())
-}
-
-/// What a table answers in time.
-pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
-    match timeout(PATIENCE, answer).await {
-        Ok(answer) => answer.map_err(why),
-        Err(_) => Err(format!("the table has not answered within {} s", PATIENCE.as_secs())),
+        }
     }
-}
 
-impl Open {
     async fn list(&mut self) -> Listed {
         let fresh = self.listed.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
         if let Some((_, listed)) = fresh {

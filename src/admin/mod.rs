@@ -15,6 +15,7 @@ mod readings;
 mod scores;
 mod session;
 mod sources;
+mod tables;
 mod template;
 
 use std::fmt;

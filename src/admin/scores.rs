@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::Client;
 use lambda::StoreError;
 use lambda::tables::TableReadings;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use wire::Timestamp;
 
-use super::keepers::{FRESH, in_time};
+use super::tables::{FRESH, Opened, in_time};
 use crate::board::Table;
 use crate::traces::Trace;
 
@@ -18,11 +17,10 @@ type Known = Result<BTreeMap<i64, f64>, String>;
 
 /// The table, and what it said lately.
 #[derive(Debug, Default)]
-pub(super) struct Scores(Mutex<Option<Open>>);
+pub(super) struct Scores(Opened<Lately>);
 
 #[derive(Debug)]
-struct Open {
-    table: Table,
+struct Lately {
     readings: TableReadings,
     /// By sensor.
     known: HashMap<String, (Instant, Known)>,
@@ -41,16 +39,7 @@ impl Scores {
             return Ok(());
         };
         let (from, to) = (first.time, last.time.saturating_add_micros(1));
-        let mut held = self.0.lock().await;
-        let open = match held.take().filter(|open| open.table == *table) {
-            Some(open) => open,
-            None => Open {
-                table: table.clone(),
-                readings: TableReadings::new(Client::new(&table.beside.own_config().await), &table.name, 0),
-                known: HashMap::new(),
-            },
-        };
-        let known = held.insert(open).of(sensor, from, to).await?;
+        let known = self.0.of(table, Lately::of).await.scores(sensor, from, to).await?;
         for point in &mut trace.points {
             point.score = known.get(&point.time.as_micros()).copied();
             point.anomaly = point.score.is_some_and(|score| score >= threshold);
@@ -59,8 +48,15 @@ impl Scores {
     }
 }
 
-impl Open {
-    async fn of(&mut self, sensor: &str, from: Timestamp, to: Timestamp) -> Known {
+impl Lately {
+    fn of(client: Client, table: &str) -> Self {
+        Self {
+            readings: TableReadings::new(client, table, 0),
+            known: HashMap::new(),
+        }
+    }
+
+    async fn scores(&mut self, sensor: &str, from: Timestamp, to: Timestamp) -> Known {
         self.known.retain(|_, (at, _)| at.elapsed() < FRESH);
         if let Some((_, known)) = self.known.get(sensor) {
             return known.clone();
