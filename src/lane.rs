@@ -340,19 +340,14 @@ impl Lane {
         self.queue.is_empty() && !self.spooling() && self.open.is_none()
     }
 
-    /// Moves what waits in memory on to the spool, in order; only the record under way stays. What is already on its
-    /// way there or stored has higher numbers and must stay behind it, so a lane that spools has nothing more to move.
+    /// Moves what waits in memory on to the spool, in order. While a record is under way nothing goes: were what comes
+    /// behind it safe before it is, a crash would have it delivered first. What is already on its way there or stored has
+    /// higher numbers, so a lane that spools has nothing more to move.
     pub fn spill(&mut self) {
-        if self.spooling() {
+        if self.spooling() || self.state == State::UnderWay {
             return;
         }
-        let kept = usize::from(self.state == State::UnderWay);
-        let first = self
-            .queue
-            .iter()
-            .skip(kept)
-            .position(|queued| queued.position.is_none())
-            .map(|at| at + kept);
+        let first = self.queue.iter().position(|queued| queued.position.is_none());
         let Some(first) = first else { return };
         self.pending = self
             .queue

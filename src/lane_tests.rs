@@ -206,24 +206,20 @@ fn the_oldest_is_the_oldest_wherever_it_is() {
 }
 
 #[test]
-fn only_the_record_under_way_stays_behind_a_spill() {
-    for (state, kept) in [(State::UnderWay, 1), (State::Ready, 0)] {
-        let mut lane = lane();
-        (0..3).for_each(|_| put(&mut lane));
-        lane.state = state;
-        lane.spill();
-        let all = [1, 2, 3];
-        assert_eq!(numbers(&lane), [all[..kept].to_vec(), all[kept..].to_vec()]);
-        lane.pending.clear();
-        lane.stored = 2;
-        lane.spill();
-        assert_eq!(numbers(&lane), [all[..kept].to_vec(), vec![]]);
-    }
-    let mut lonely = lane();
-    put(&mut lonely);
-    lonely.state = State::UnderWay;
-    lonely.spill();
-    assert_eq!(numbers(&lonely), [vec![1], vec![]]);
+fn nothing_is_safe_before_the_record_under_way() {
+    let mut lane = lane();
+    (0..3).for_each(|_| put(&mut lane));
+    lane.state = State::UnderWay;
+    lane.spill();
+    assert_eq!(numbers(&lane), [vec![1, 2, 3], vec![]]);
+    // It was refused.
+    lane.state = State::Waiting(Instant::now());
+    lane.spill();
+    assert_eq!(numbers(&lane), [vec![], vec![1, 2, 3]]);
+    lane.pending.clear();
+    lane.stored = 3;
+    lane.spill();
+    assert!(numbers(&lane).concat().is_empty());
 }
 
 #[test]
@@ -245,11 +241,15 @@ fn what_the_spool_refused_waits_for_all_that_is_ahead() {
         assert_eq!(numbers(&lane), [vec![1, 2], vec![]]);
     }
     let mut lane = lane();
-    (0..3).for_each(|_| put(&mut lane));
-    lane.state = State::UnderWay;
-    lane.spill();
+    put(&mut lane);
+    lane.stored = 1;
+    (0..2).for_each(|_| put(&mut lane));
+    lane.stored = 0;
     lane.reclaim();
-    assert_eq!(numbers(&lane), [vec![1], vec![2, 3]], "the record under way is ahead");
+    assert_eq!(numbers(&lane), [vec![1], vec![2, 3]], "a record is ahead");
+    lane.pop();
+    lane.reclaim();
+    assert_eq!(numbers(&lane), [vec![2, 3], vec![]]);
 }
 
 #[test]
