@@ -49,6 +49,8 @@ pub struct Lanes {
     pub(crate) crowded: usize,
     /// False only where no lane goes through the spool.
     pub(crate) overflowing: bool,
+    /// The spool has refused a record.
+    pub(crate) refused_until: Option<Instant>,
     draining: bool,
     ready: VecDeque<usize>,
     /// Since when the first of them has waited for company.
@@ -94,6 +96,7 @@ impl Lanes {
             bytes: 0,
             crowded: 0,
             overflowing: false,
+            refused_until: None,
             draining: false,
             ready: VecDeque::new(),
             ready_since: None,
@@ -124,7 +127,7 @@ impl Lanes {
             }
             self.bytes = self.bytes + lane.bytes - before;
             self.wake(index, arrival.at);
-            self.keep_share(index);
+            self.keep_room(index, arrival.at);
         }
         too_large
     }
@@ -417,8 +420,9 @@ impl Lanes {
 
     /// The lane's line has changed: what can go on goes on.
     pub(crate) fn freed(&mut self, index: usize, now: Instant) {
+        self.table[index].reclaim();
+        self.keep_room(index, now);
         let lane = &mut self.table[index];
-        lane.reclaim();
         if let Some(since) = lane.open_since().filter(|_| lane.queue.is_empty()) {
             if self.draining || since + self.limits.linger <= now {
                 self.seal_if_free(index, now);

@@ -5,10 +5,15 @@ use rand::SeedableRng;
 use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
+use crate::spool::{Appended, Refused, SpoolError};
 
 const LINGER: Duration = Duration::from_millis(100);
 
 fn lanes() -> Lanes {
+    within(1 << 20)
+}
+
+fn within(budget: usize) -> Lanes {
     let limits = Limits {
         packing: Packing {
             producer: ProducerId(1),
@@ -18,7 +23,7 @@ fn lanes() -> Lanes {
         },
         lanes: 2,
         linger: LINGER,
-        budget: 1 << 20,
+        budget,
         backoff: Backoff::new(Duration::from_millis(10), Duration::from_millis(10)),
     };
     Lanes::new(limits, Arc::default(), ChaCha8Rng::seed_from_u64(1))
@@ -87,10 +92,79 @@ fn what_waits_is_spooled_though_the_clock_was_set_back() {
     let at = start + 2 * LINGER;
     let wall = |micros| Timestamp::default().saturating_add_micros(micros);
     lanes.sweep(Arrival { at, wall: wall(1_000) });
-    assert!(lanes.spill().is_none(), "it has only just come in");
+    assert!(lanes.spill(at).is_none(), "it has only just come in");
     lanes.sweep(Arrival {
         at,
         wall: wall(-86_400_000_000),
     });
-    assert_eq!(lanes.spill().unwrap().records.len(), 1);
+    assert_eq!(lanes.spill(at).unwrap().records.len(), 1);
+}
+
+/// Full of readings of the first lane, whose first record is under way.
+fn full(at: Instant) -> (Lanes, Request) {
+    let mut lanes = within(200_000);
+    let mut under_way = None;
+    while lanes.has_room() {
+        accept(&mut lanes, 0, at);
+        under_way = under_way.or_else(|| lanes.request(at));
+    }
+    assert!(lanes.spill(at).is_none(), "nothing goes ahead of the record under way");
+    (lanes, under_way.unwrap())
+}
+
+fn numbers(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.identity.number).collect()
+}
+
+/// Each record is taken, only late: its lane is free for no longer than an answer takes.
+#[test]
+fn what_a_slow_sink_leaves_no_room_for_is_spooled() {
+    let at = Instant::now();
+    let (mut lanes, first) = full(at);
+    let answers = accepted(&first);
+    lanes.answer(first, answers, at);
+    assert!(lanes.request(at).is_none());
+    let spilled = numbers(&lanes.spill(at).unwrap().records);
+    assert_eq!(spilled, (2..2 + spilled.len() as u64).collect::<Vec<_>>());
+}
+
+/// What it would take a second to find out again is not asked at every answer.
+#[test]
+fn lanes_go_on_without_a_spool_that_is_full() {
+    let start = Instant::now();
+    let (mut lanes, first) = full(start);
+    let answers = accepted(&first);
+    lanes.answer(first, answers, start);
+    let spill = lanes.spill(start).unwrap();
+    let refuse = |records| Appended {
+        refused: Some(Refused {
+            records,
+            error: SpoolError::Ended,
+        }),
+        ..Appended::default()
+    };
+    lanes.appended(&spill.lanes, refuse(spill.records), start);
+    for (number, second) in [(2, 0.0), (3, 0.999)] {
+        let at = start + Duration::from_secs_f64(second);
+        while lanes.has_room() {
+            accept(&mut lanes, 0, at);
+        }
+        let wall = Timestamp::default();
+        lanes.sweep(Arrival { at, wall });
+        let request = lanes.request(at).unwrap();
+        assert_eq!(request.records[0].identity.number, number);
+        let answers = accepted(&request);
+        lanes.answer(request, answers, at);
+        assert!(lanes.spill(at).is_none());
+    }
+    while lanes.has_room() {
+        accept(&mut lanes, 0, start);
+    }
+    let later = start + Duration::from_secs(1);
+    lanes.sweep(Arrival {
+        at: later,
+        wall: Timestamp::default(),
+    });
+    assert_eq!(lanes.spill(later).unwrap().records[0].identity.number, 4);
+    assert!(lanes.request(later).is_none());
 }

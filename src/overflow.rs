@@ -18,6 +18,8 @@ const APPEND_BYTES: usize = 4 * 1024 * 1024;
 /// What is read from the spool for a lane in one go is at most this part of its even share of the budget: while the sink
 /// is down, what was read ahead must leave room for what comes in.
 const FETCH_PART: usize = 4;
+/// A spool that refused a record is not asked again before.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// Records for the spool, and the lanes they are of.
 #[derive(Debug, Default)]
@@ -93,8 +95,8 @@ impl Lanes {
 
     /// Moves on to the spool what has waited too long, and what memory has no room for.
     pub fn sweep(&mut self, arrival: Arrival) {
-        let even = self.limits.budget / self.table.len().max(1);
-        let full = self.is_crammed();
+        let takes = self.spool_takes(arrival.at);
+        let room = self.room();
         let old = arrival.wall.saturating_add_micros(-(SPILL_AFTER.as_micros() as i64));
         for lane in &mut self.table {
             let stuck = lane.failed > 0 || lane.blockers > 0 || lane.spooling();
@@ -106,24 +108,23 @@ impl Lanes {
             // What came in the future came before the clock was set back.
             let too_long = |since| since <= old || since > arrival.wall;
             let waits = lane.queue.front().is_some_and(|head| too_long(head.record.since));
-            if (stuck && waits) || (full && lane.bytes > even / 2) {
+            if takes && ((stuck && waits) || lane.bytes > room) {
                 lane.spill();
             }
             self.overflowing |= lane.spooling();
         }
     }
 
-    /// Keeps a lane within its share of the budget.
-    pub(crate) fn keep_share(&mut self, index: usize) {
-        let share = self.share();
+    /// Keeps a lane within its room. Asked also when the lane is answered: where every record is answered well but late,
+    /// no other moment finds none under way.
+    pub(crate) fn keep_room(&mut self, index: usize, now: Instant) {
         if self.table[self.crowded].bytes < self.table[index].bytes {
             self.crowded = index;
         }
-        let lane = &mut self.table[index];
-        if lane.bytes > share {
-            lane.spill();
+        if self.table[index].bytes > self.room() && self.spool_takes(now) {
+            self.table[index].spill();
         }
-        self.overflowing |= lane.spooling();
+        self.overflowing |= self.table[index].spooling();
     }
 
     /// True while some lane goes through the spool.
@@ -133,7 +134,10 @@ impl Lanes {
     }
 
     /// What is on its way to the spool, as much as is worth one append. `appended` must be told what became of it.
-    pub fn spill(&mut self) -> Option<Spill> {
+    pub fn spill(&mut self, now: Instant) -> Option<Spill> {
+        if !self.spool_takes(now) {
+            return None;
+        }
         let mut spill = Spill::default();
         let mut bytes = 0;
         for (index, lane) in self
@@ -177,6 +181,7 @@ impl Lanes {
             self.bytes -= record.bytes();
             record.settle();
         }
+        self.refused_until = outcome.refused.is_some().then(|| now + REFUSED_FOR);
         let refused = outcome.refused.map(|refused| refused.records).unwrap_or_default();
         for (record, index) in refused.into_iter().zip(&lanes[split..]).rev() {
             let lane = &mut self.table[*index];
@@ -271,7 +276,21 @@ impl Lanes {
         unsaved
     }
 
-    /// The most one lane may hold; enough for a record to be packed while another is under way.
+    /// The most one lane may hold now: while memory is all but full, half of its even part.
+    fn room(&self) -> usize {
+        if self.is_crammed() {
+            self.limits.budget / self.table.len().max(1) / 2
+        } else {
+            self.share()
+        }
+    }
+
+    /// False for a while after a refusal, in which lanes go on without it.
+    fn spool_takes(&self, now: Instant) -> bool {
+        self.refused_until.is_none_or(|until| until <= now)
+    }
+
+    /// The most one lane may ever hold; enough for a record to be packed while another is under way.
     fn share(&self) -> usize {
         let even = self.limits.budget / self.table.len().max(1);
         (SHARES * even)

@@ -94,8 +94,6 @@ struct Pipeline {
     /// Work on disk, which is never abandoned.
     storage: JoinSet<Done>,
     appending: bool,
-    /// The spool was full: no new try before.
-    append_after: Instant,
     /// Too large for any record, and not yet in the dead-letter file.
     oversized: Vec<Record>,
     trouble: Trouble,
@@ -142,7 +140,6 @@ pub async fn run(
         puts: JoinSet::new(),
         storage: JoinSet::new(),
         appending: false,
-        append_after: Instant::now(),
         oversized: Vec::new(),
         trouble: Trouble::default(),
         closed: false,
@@ -206,8 +203,7 @@ impl Pipeline {
         }
         if self.parts.lanes.overflows() {
             if !self.appending
-                && self.append_after <= now
-                && let Some(spill) = self.parts.lanes.spill()
+                && let Some(spill) = self.parts.lanes.spill(now.into_std())
             {
                 self.append(spill);
             }
@@ -319,7 +315,6 @@ impl Pipeline {
                 self.appending = false;
                 let mut fatal = false;
                 if let Some(refused) = &outcome.refused {
-                    self.append_after = Instant::now() + TICK;
                     self.trouble.storage(&refused.error);
                     fatal = refused.error.is_fatal();
                 }
