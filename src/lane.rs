@@ -115,6 +115,8 @@ pub(crate) struct Lane {
     pub fetching: bool,
     /// The last one read: what is appended later in this run sorts behind it.
     pub fetched: Option<Position>,
+    /// What it holds goes to the spool once its head is answered.
+    pub spills: bool,
     /// Bytes of memory held: open, queued, pending and being appended.
     pub bytes: usize,
     open: Option<Open>,
@@ -169,6 +171,7 @@ impl Lane {
             stored: 0,
             fetching: false,
             fetched: None,
+            spills: false,
             bytes: 0,
             open: None,
             room: 0,
@@ -340,11 +343,12 @@ impl Lane {
         self.queue.is_empty() && !self.spooling() && self.open.is_none()
     }
 
-    /// Moves what waits in memory on to the spool, in order. While a record is under way nothing goes: were what comes
-    /// behind it safe before it is, a crash would have it delivered first. What is already on its way there or stored has
-    /// higher numbers, so a lane that spools has nothing more to move.
+    /// Moves what waits in memory on to the spool, in order; while a record is under way, once that is answered: were what
+    /// comes behind it safe before it is, a crash would have it delivered first. What is already on its way there or stored
+    /// has higher numbers, so a lane that spools has nothing more to move.
     pub fn spill(&mut self) {
-        if self.spooling() || self.state == State::UnderWay {
+        self.spills = self.state == State::UnderWay && !self.spooling();
+        if self.spills || self.spooling() {
             return;
         }
         let first = self.queue.iter().position(|queued| queued.position.is_none());

@@ -127,7 +127,7 @@ impl Lanes {
             }
             self.bytes = self.bytes + lane.bytes - before;
             self.wake(index, arrival.at);
-            self.keep_room(index, arrival.at);
+            self.keep_share(index, arrival.at);
         }
         too_large
     }
@@ -410,6 +410,7 @@ impl Lanes {
         let until = now + self.limits.backoff.delay(lane.failed, &mut self.random);
         lane.state = State::Waiting(until);
         self.delayed.push(Reverse((until, Due::Lane(index))));
+        self.spill_late(index, now);
     }
 
     /// The lane has nothing under way any more.
@@ -421,7 +422,7 @@ impl Lanes {
     /// The lane's line has changed: what can go on goes on.
     pub(crate) fn freed(&mut self, index: usize, now: Instant) {
         self.table[index].reclaim();
-        self.keep_room(index, now);
+        self.spill_late(index, now);
         let lane = &mut self.table[index];
         if let Some(since) = lane.open_since().filter(|_| lane.queue.is_empty()) {
             if self.draining || since + self.limits.linger <= now {

@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
+use crate::overflow::Spill;
 use crate::spool::{Appended, Refused, SpoolError};
 
 const LINGER: Duration = Duration::from_millis(100);
@@ -100,32 +101,69 @@ fn what_waits_is_spooled_though_the_clock_was_set_back() {
     assert_eq!(lanes.spill(at).unwrap().records.len(), 1);
 }
 
-/// Full of readings of the first lane, whose first record is under way.
+/// Memory all but full of readings of the first lane, whose first record is under way.
 fn full(at: Instant) -> (Lanes, Request) {
     let mut lanes = within(200_000);
-    let mut under_way = None;
-    while lanes.has_room() {
-        accept(&mut lanes, 0, at);
-        under_way = under_way.or_else(|| lanes.request(at));
+    accept(&mut lanes, 0, at);
+    let under_way = lanes.request(at + LINGER).unwrap();
+    fill(&mut lanes, at);
+    (lanes, under_way)
+}
+
+fn fill(lanes: &mut Lanes, at: Instant) {
+    while lanes.bytes() < 180_000 {
+        accept(lanes, 0, at);
     }
+}
+
+/// Looks what is to leave memory, so many seconds after all came in.
+fn sweep(lanes: &mut Lanes, at: Instant, seconds: i64) {
+    let wall = Timestamp::default().saturating_add_micros(seconds * 1_000_000);
+    lanes.sweep(Arrival { at, wall });
     assert!(lanes.spill(at).is_none(), "nothing goes ahead of the record under way");
-    (lanes, under_way.unwrap())
 }
 
-fn numbers(records: &[Record]) -> Vec<u64> {
-    records.iter().map(|record| record.identity.number).collect()
+/// The record is taken, and the next one sent, whose number is returned.
+fn next(lanes: &mut Lanes, request: Request, at: Instant) -> (Request, u64) {
+    let answers = accepted(&request);
+    lanes.answer(request, answers, at);
+    let request = lanes.request(at).unwrap();
+    let number = request.records[0].identity.number;
+    (request, number)
 }
 
-/// Each record is taken, only late: its lane is free for no longer than an answer takes.
+fn spilled(lanes: &mut Lanes, at: Instant) -> (Spill, u64) {
+    let spill = lanes.spill(at).unwrap();
+    let numbers: Vec<u64> = spill.records.iter().map(|record| record.identity.number).collect();
+    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next));
+    (spill, numbers[0])
+}
+
 #[test]
-fn what_a_slow_sink_leaves_no_room_for_is_spooled() {
+fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() {
     let at = Instant::now();
     let (mut lanes, first) = full(at);
-    let answers = accepted(&first);
-    lanes.answer(first, answers, at);
+    sweep(&mut lanes, at, 4);
+    let (second, number) = next(&mut lanes, first, at);
+    assert_eq!(number, 2);
+    sweep(&mut lanes, at, 5);
+    let answers = accepted(&second);
+    lanes.answer(second, answers, at);
     assert!(lanes.request(at).is_none());
-    let spilled = numbers(&lanes.spill(at).unwrap().records);
-    assert_eq!(spilled, (2..2 + spilled.len() as u64).collect::<Vec<_>>());
+    assert_eq!(spilled(&mut lanes, at).1, 3);
+}
+
+#[test]
+fn a_refused_record_spills_with_what_is_behind_it() {
+    let at = Instant::now();
+    let (mut lanes, first) = full(at);
+    sweep(&mut lanes, at, 5);
+    let unavailable = PutError::Transient {
+        kind: "unavailable",
+        message: String::new(),
+    };
+    lanes.answer(first, Err(unavailable), at);
+    assert_eq!(spilled(&mut lanes, at).1, 1);
 }
 
 /// What it would take a second to find out again is not asked at every answer.
@@ -133,38 +171,28 @@ fn what_a_slow_sink_leaves_no_room_for_is_spooled() {
 fn lanes_go_on_without_a_spool_that_is_full() {
     let start = Instant::now();
     let (mut lanes, first) = full(start);
+    sweep(&mut lanes, start, 5);
     let answers = accepted(&first);
     lanes.answer(first, answers, start);
-    let spill = lanes.spill(start).unwrap();
-    let refuse = |records| Appended {
+    let (spill, number) = spilled(&mut lanes, start);
+    assert_eq!(number, 2);
+    let refused = Appended {
         refused: Some(Refused {
-            records,
+            records: spill.records,
             error: SpoolError::Ended,
         }),
         ..Appended::default()
     };
-    lanes.appended(&spill.lanes, refuse(spill.records), start);
-    for (number, second) in [(2, 0.0), (3, 0.999)] {
-        let at = start + Duration::from_secs_f64(second);
-        while lanes.has_room() {
-            accept(&mut lanes, 0, at);
-        }
-        let wall = Timestamp::default();
-        lanes.sweep(Arrival { at, wall });
-        let request = lanes.request(at).unwrap();
-        assert_eq!(request.records[0].identity.number, number);
-        let answers = accepted(&request);
-        lanes.answer(request, answers, at);
-        assert!(lanes.spill(at).is_none());
-    }
-    while lanes.has_room() {
-        accept(&mut lanes, 0, start);
-    }
+    lanes.appended(&spill.lanes, refused, start);
+    let second = lanes.request(start).unwrap();
+    let shortly = start + Duration::from_millis(999);
+    sweep(&mut lanes, shortly, 5);
+    let (third, number) = next(&mut lanes, second, shortly);
+    assert_eq!(number, 3);
     let later = start + Duration::from_secs(1);
-    lanes.sweep(Arrival {
-        at: later,
-        wall: Timestamp::default(),
-    });
-    assert_eq!(lanes.spill(later).unwrap().records[0].identity.number, 4);
-    assert!(lanes.request(later).is_none());
+    fill(&mut lanes, later);
+    sweep(&mut lanes, later, 5);
+    let answers = accepted(&third);
+    lanes.answer(third, answers, later);
+    assert_eq!(spilled(&mut lanes, later).1, 4);
 }

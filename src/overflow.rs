@@ -15,8 +15,8 @@ const SPILL_AFTER: Duration = Duration::from_secs(5);
 const SHARES: usize = 4;
 /// Bytes appended to the spool in one go.
 const APPEND_BYTES: usize = 4 * 1024 * 1024;
-/// What is read from the spool for a lane in one go is at most this part of its even share of the budget: while the sink
-/// is down, what was read ahead must leave room for what comes in.
+/// What is read from the spool for a lane in one go is at most this part of its even share of the budget, though memory be
+/// full: read by single records, a backlog would hold up what comes in. While the sink is down it leaves room for that.
 const FETCH_PART: usize = 4;
 /// A spool that refused a record is not asked again before.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
@@ -88,15 +88,12 @@ impl Lanes {
         crowded || self.bytes >= self.limits.budget / 2
     }
 
-    /// True where memory is all but full: it is time for a sweep.
-    pub fn is_crammed(&self) -> bool {
-        self.bytes >= self.limits.budget / 4 * 3
-    }
-
-    /// Moves on to the spool what has waited too long, and what memory has no room for.
+    /// Moves on to the spool what two of three are true of: it cannot be sent, it has waited long, and memory is all but
+    /// full of it. What fills memory but goes out in time has its sources wait instead: the spool would slow it down.
     pub fn sweep(&mut self, arrival: Arrival) {
         let takes = self.spool_takes(arrival.at);
-        let room = self.room();
+        let even = self.limits.budget / self.table.len().max(1);
+        let full = self.bytes >= self.limits.budget / 4 * 3;
         let old = arrival.wall.saturating_add_micros(-(SPILL_AFTER.as_micros() as i64));
         for lane in &mut self.table {
             let stuck = lane.failed > 0 || lane.blockers > 0 || lane.spooling();
@@ -108,23 +105,33 @@ impl Lanes {
             // What came in the future came before the clock was set back.
             let too_long = |since| since <= old || since > arrival.wall;
             let waits = lane.queue.front().is_some_and(|head| too_long(head.record.since));
-            if takes && ((stuck && waits) || lane.bytes > room) {
+            let crowds = full && lane.bytes > even / 2;
+            if takes && [stuck, waits, crowds].into_iter().filter(|is| *is).count() >= 2 {
                 lane.spill();
             }
             self.overflowing |= lane.spooling();
         }
     }
 
-    /// Keeps a lane within its room. Asked also when the lane is answered: where every record is answered well but late,
-    /// no other moment finds none under way.
-    pub(crate) fn keep_room(&mut self, index: usize, now: Instant) {
+    /// Keeps a lane within its share of the budget.
+    pub(crate) fn keep_share(&mut self, index: usize, now: Instant) {
         if self.table[self.crowded].bytes < self.table[index].bytes {
             self.crowded = index;
         }
-        if self.table[index].bytes > self.room() && self.spool_takes(now) {
+        if self.table[index].bytes > self.share() && self.spool_takes(now) {
             self.table[index].spill();
         }
         self.overflowing |= self.table[index].spooling();
+    }
+
+    /// Does what `spill` had to leave until the lane's head was answered.
+    pub(crate) fn spill_late(&mut self, index: usize, now: Instant) {
+        let takes = self.spool_takes(now);
+        let lane = &mut self.table[index];
+        if std::mem::take(&mut lane.spills) && takes {
+            lane.spill();
+        }
+        self.overflowing |= lane.spooling();
     }
 
     /// True while some lane goes through the spool.
@@ -194,9 +201,7 @@ impl Lanes {
 
     /// Lanes that have nothing left to send but what the spool holds, and room for it.
     pub fn fetches(&mut self) -> Vec<Fetch> {
-        // One record at least, even in full memory: sending it is what makes room.
-        let even = self.limits.budget / self.table.len().max(1);
-        let max_bytes = if self.is_crammed() { 1 } else { even / FETCH_PART };
+        let max_bytes = self.limits.budget / self.table.len().max(1) / FETCH_PART;
         let mut fetches = Vec::new();
         for (index, lane) in self
             .table
@@ -276,21 +281,12 @@ impl Lanes {
         unsaved
     }
 
-    /// The most one lane may hold now: while memory is all but full, half of its even part.
-    fn room(&self) -> usize {
-        if self.is_crammed() {
-            self.limits.budget / self.table.len().max(1) / 2
-        } else {
-            self.share()
-        }
-    }
-
     /// False for a while after a refusal, in which lanes go on without it.
     fn spool_takes(&self, now: Instant) -> bool {
         self.refused_until.is_none_or(|until| until <= now)
     }
 
-    /// The most one lane may ever hold; enough for a record to be packed while another is under way.
+    /// The most one lane may hold; enough for a record to be packed while another is under way.
     fn share(&self) -> usize {
         let even = self.limits.budget / self.table.len().max(1);
         (SHARES * even)

@@ -234,13 +234,9 @@ impl Pipeline {
     }
 
     fn accept(&mut self, batch: &Batch) {
-        let arrival = arrival();
-        let oversized = self.parts.lanes.accept(batch, arrival);
+        let oversized = self.parts.lanes.accept(batch, arrival());
         self.oversized.extend(oversized);
         self.bury_oversized();
-        if self.parts.lanes.is_crammed() {
-            self.parts.lanes.sweep(arrival);
-        }
     }
 
     fn put(&mut self, request: Request) {
