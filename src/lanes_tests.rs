@@ -11,10 +11,10 @@ use crate::spool::{Appended, Refused, SpoolError};
 const LINGER: Duration = Duration::from_millis(100);
 
 fn lanes() -> Lanes {
-    within(1 << 20)
+    within(1 << 20, 2)
 }
 
-fn within(budget: usize) -> Lanes {
+fn within(budget: usize, lanes: u32) -> Lanes {
     let limits = Limits {
         packing: Packing {
             producer: ProducerId(1),
@@ -22,7 +22,7 @@ fn within(budget: usize) -> Lanes {
             target_bytes: 25_600,
             max_record_bytes: 1 << 20,
         },
-        lanes: 2,
+        lanes,
         linger: LINGER,
         budget,
         backoff: Backoff::new(Duration::from_millis(10), Duration::from_millis(10)),
@@ -31,18 +31,23 @@ fn within(budget: usize) -> Lanes {
 }
 
 /// A sensor of that lane.
-fn sensor(lane: u32) -> Arc<Sensor> {
+fn sensor(lane: u32, lanes: u32) -> Arc<Sensor> {
     let sensors = (0..).map(|number| Sensor::new(&format!("sensor-{number}"), "t"));
     Arc::new(
         sensors
             .into_iter()
-            .find(|sensor| LaneName::of(sensor.hash(), 2).index() == lane)
+            .find(|sensor| LaneName::of(sensor.hash(), lanes).index() == lane)
             .unwrap(),
     )
 }
 
 fn accept(lanes: &mut Lanes, lane: u32, at: Instant) {
-    let reading = Reading::new(sensor(lane), Timestamp::default(), Value::Scalar(1.0)).unwrap();
+    let reading = Reading::new(
+        sensor(lane, lanes.limits.lanes),
+        Timestamp::default(),
+        Value::Scalar(1.0),
+    )
+    .unwrap();
     lanes.ledger.record(|counts| counts.in_flight += 1);
     let batch = Batch {
         readings: vec![reading],
@@ -103,7 +108,7 @@ fn what_waits_is_spooled_though_the_clock_was_set_back() {
 
 /// Memory all but full of readings of the first lane, whose first record is under way.
 fn full(at: Instant) -> (Lanes, Request) {
-    let mut lanes = within(200_000);
+    let mut lanes = within(200_000, 2);
     accept(&mut lanes, 0, at);
     let under_way = lanes.request(at + LINGER).unwrap();
     fill(&mut lanes, at);
@@ -151,6 +156,36 @@ fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() 
     lanes.answer(second, answers, at);
     assert!(lanes.request(at).is_none());
     assert_eq!(spilled(&mut lanes, at).1, 3);
+}
+
+/// One that gives more than its lane can send does not keep the others waiting.
+#[test]
+fn a_lane_above_its_share_leaves_memory_to_the_others() {
+    let at = Instant::now();
+    let mut lanes = within(1_600_000, 16);
+    accept(&mut lanes, 1, at);
+    accept(&mut lanes, 0, at);
+    let request = lanes.request(at + LINGER).unwrap();
+    while lanes.bytes() <= 400_000 {
+        accept(&mut lanes, 0, at);
+    }
+    let answers = accepted(&request);
+    lanes.answer(request, answers, at);
+    assert!(
+        lanes.spill(at).is_none(),
+        "a quarter of all memory is no more than it may have"
+    );
+    let request = lanes.request(at).unwrap();
+    while lanes.bytes() <= 450_000 {
+        accept(&mut lanes, 0, at);
+    }
+    accept(&mut lanes, 1, at);
+    let answers = accepted(&request);
+    lanes.answer(request, answers, at);
+    let (spill, number) = spilled(&mut lanes, at);
+    assert_eq!(number, 3);
+    assert!(spill.lanes.iter().all(|lane| *lane == 0));
+    assert_eq!(lanes.doing()[Doing::Spooling as usize], 1);
 }
 
 #[test]
