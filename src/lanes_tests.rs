@@ -158,6 +158,45 @@ fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() 
     assert_eq!(spilled(&mut lanes, at).1, 3);
 }
 
+/// What has waited as long, but takes no room, is not worth the way through the spool.
+#[test]
+fn a_small_lane_stays_in_full_memory() {
+    let at = Instant::now();
+    let mut lanes = within(200_000, 2);
+    accept(&mut lanes, 1, at);
+    accept(&mut lanes, 0, at);
+    let _request = lanes.request(at + LINGER).unwrap();
+    fill(&mut lanes, at);
+    sweep(&mut lanes, at, 5);
+    assert_eq!(
+        lanes.table.iter().map(|lane| lane.spills).collect::<Vec<_>>(),
+        [true, false]
+    );
+}
+
+/// Read by single records it would hold up all that comes in.
+#[test]
+fn a_backlog_is_read_in_great_pieces_though_memory_be_full() {
+    let at = Instant::now();
+    let (mut lanes, first) = full(at);
+    sweep(&mut lanes, at, 5);
+    let answers = accepted(&first);
+    lanes.answer(first, answers, at);
+    let (spill, _) = spilled(&mut lanes, at);
+    let stored = Appended {
+        stored: spill.records,
+        ..Appended::default()
+    };
+    lanes.appended(&spill.lanes, stored, at);
+    fill(&mut lanes, at);
+    let fetches: Vec<_> = lanes
+        .fetches()
+        .iter()
+        .map(|fetch| (fetch.lane, fetch.max_bytes))
+        .collect();
+    assert_eq!(fetches, [(0, 25_000)]);
+}
+
 /// One that gives more than its lane can send does not keep the others waiting.
 #[test]
 fn a_lane_above_its_share_leaves_memory_to_the_others() {
