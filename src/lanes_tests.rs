@@ -111,12 +111,12 @@ fn full(at: Instant) -> (Lanes, Request) {
     let mut lanes = within(200_000, 2);
     accept(&mut lanes, 0, at);
     let under_way = lanes.request(at + LINGER).unwrap();
-    fill(&mut lanes, at);
+    fill(&mut lanes, 180_000, at);
     (lanes, under_way)
 }
 
-fn fill(lanes: &mut Lanes, at: Instant) {
-    while lanes.bytes() < 180_000 {
+fn fill(lanes: &mut Lanes, bytes: usize, at: Instant) {
+    while lanes.bytes() < bytes {
         accept(lanes, 0, at);
     }
 }
@@ -144,6 +144,17 @@ fn spilled(lanes: &mut Lanes, at: Instant) -> (Spill, u64) {
     (spill, numbers[0])
 }
 
+/// As [`full`]; all behind the first record is on its way to the spool.
+fn overflown(at: Instant) -> (Lanes, Spill) {
+    let (mut lanes, first) = full(at);
+    sweep(&mut lanes, at, 5);
+    let answers = accepted(&first);
+    lanes.answer(first, answers, at);
+    let (spill, number) = spilled(&mut lanes, at);
+    assert_eq!(number, 2);
+    (lanes, spill)
+}
+
 #[test]
 fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() {
     let at = Instant::now();
@@ -158,37 +169,32 @@ fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() 
     assert_eq!(spilled(&mut lanes, at).1, 3);
 }
 
-/// What has waited as long, but takes no room, is not worth the way through the spool.
+/// What has waited long, but takes no room, is not worth the way through the spool.
 #[test]
-fn a_small_lane_stays_in_full_memory() {
+fn a_small_lane_stays_in_full_memory_and_a_great_one_until_it_is_full() {
     let at = Instant::now();
     let mut lanes = within(200_000, 2);
     accept(&mut lanes, 1, at);
     accept(&mut lanes, 0, at);
     let _request = lanes.request(at + LINGER).unwrap();
-    fill(&mut lanes, at);
-    sweep(&mut lanes, at, 5);
-    assert_eq!(
-        lanes.table.iter().map(|lane| lane.spills).collect::<Vec<_>>(),
-        [true, false]
-    );
+    for (bytes, spills) in [(149_000, [false, false]), (151_000, [true, false])] {
+        fill(&mut lanes, bytes, at);
+        sweep(&mut lanes, at, 5);
+        assert_eq!([lanes.table[0].spills, lanes.table[1].spills], spills);
+    }
 }
 
 /// Read by single records it would hold up all that comes in.
 #[test]
 fn a_backlog_is_read_in_great_pieces_though_memory_be_full() {
     let at = Instant::now();
-    let (mut lanes, first) = full(at);
-    sweep(&mut lanes, at, 5);
-    let answers = accepted(&first);
-    lanes.answer(first, answers, at);
-    let (spill, _) = spilled(&mut lanes, at);
+    let (mut lanes, spill) = overflown(at);
     let stored = Appended {
         stored: spill.records,
         ..Appended::default()
     };
     lanes.appended(&spill.lanes, stored, at);
-    fill(&mut lanes, at);
+    fill(&mut lanes, 180_000, at);
     let fetches: Vec<_> = lanes
         .fetches()
         .iter()
@@ -205,9 +211,7 @@ fn a_lane_above_its_share_leaves_memory_to_the_others() {
     accept(&mut lanes, 1, at);
     accept(&mut lanes, 0, at);
     let request = lanes.request(at + LINGER).unwrap();
-    while lanes.bytes() <= 400_000 {
-        accept(&mut lanes, 0, at);
-    }
+    fill(&mut lanes, 400_000, at);
     let answers = accepted(&request);
     lanes.answer(request, answers, at);
     assert!(
@@ -215,9 +219,7 @@ fn a_lane_above_its_share_leaves_memory_to_the_others() {
         "a quarter of all memory is no more than it may have"
     );
     let request = lanes.request(at).unwrap();
-    while lanes.bytes() <= 450_000 {
-        accept(&mut lanes, 0, at);
-    }
+    fill(&mut lanes, 450_000, at);
     accept(&mut lanes, 1, at);
     let answers = accepted(&request);
     lanes.answer(request, answers, at);
@@ -244,12 +246,7 @@ fn a_refused_record_spills_with_what_is_behind_it() {
 #[test]
 fn lanes_go_on_without_a_spool_that_is_full() {
     let start = Instant::now();
-    let (mut lanes, first) = full(start);
-    sweep(&mut lanes, start, 5);
-    let answers = accepted(&first);
-    lanes.answer(first, answers, start);
-    let (spill, number) = spilled(&mut lanes, start);
-    assert_eq!(number, 2);
+    let (mut lanes, spill) = overflown(start);
     let refused = Appended {
         refused: Some(Refused {
             records: spill.records,
@@ -264,7 +261,7 @@ fn lanes_go_on_without_a_spool_that_is_full() {
     let (third, number) = next(&mut lanes, second, shortly);
     assert_eq!(number, 3);
     let later = start + Duration::from_secs(1);
-    fill(&mut lanes, later);
+    fill(&mut lanes, 180_000, later);
     sweep(&mut lanes, later, 5);
     let answers = accepted(&third);
     lanes.answer(third, answers, later);
