@@ -93,7 +93,7 @@ class Running:
 
     def await_metric(self, name: str, least: int) -> None:
         end = time.monotonic() + SECONDS
-        while (value := self._metric(name)) < least:
+        while (value := self.metric(name)) < least:
             if self._process.poll() is not None or time.monotonic() > end:
                 raise AssertionError(f"{name} is {value}, not {least}:\n{self._log()}")
             time.sleep(0.02)
@@ -108,7 +108,7 @@ class Running:
         with self._direct.open(request, timeout=SECONDS) as answer:
             return answer.read().decode()
 
-    def _metric(self, name: str) -> int:
+    def metric(self, name: str) -> int:
         """The sum over all its labels."""
         try:
             lines = self.get("/metrics").splitlines()

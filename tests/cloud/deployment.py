@@ -27,6 +27,8 @@ AWS = Path(sys.executable).with_name("aws")
 TABLE_STREAM_ACTIONS = {
     "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
 }
+# What data and functions have to be told to keep and pass on all there is.
+EVERYTHING = {"WithReadings": "yes", "WithOutputStream": "yes"}
 
 
 @dataclass

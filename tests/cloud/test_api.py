@@ -28,9 +28,7 @@ NOT_ASKED_FOR = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 def setUpModule() -> None:
     global cloud
-    standin = Standin(auth=True)
-    unittest.addModuleCleanup(standin.stop)
-    standin.start()
+    standin = unittest.enterModuleContext(Standin(auth=True))
     cloud = Pipeline(standin, Deployment(standin).deploy())
     deploy()
     cloud.put_raw(*(json.dumps(reading(number, usual(number))).encode() for number in range(200)))

@@ -15,7 +15,7 @@ from decimal import Decimal
 import aws_kinesis_agg.aggregator
 
 from . import daemon
-from .deployment import Deployment
+from .deployment import EVERYTHING, Deployment
 from .inbox import TopicDouble, WebInbox
 from .mapping import Mapping
 from .pipeline import Pipeline, metrics
@@ -28,15 +28,12 @@ NOWHERE = "http://127.0.0.1:1"
 
 def setUpModule() -> None:
     global cloud
-    standin = Standin()
-    unittest.addModuleCleanup(standin.stop)
-    standin.start()
-    everything = {"WithReadings": "yes", "WithOutputStream": "yes"}
+    standin = unittest.enterModuleContext(Standin())
     cloud = Pipeline(standin, Deployment(
         standin,
-        data=everything | {"ShardCount": "2"},
+        data=EVERYTHING | {"ShardCount": "2"},
         # Few retries, so that giving up does not take long.
-        detect=everything | {"ParallelizationFactor": "2", "MaxRetryAttempts": "3"},
+        detect=EVERYTHING | {"ParallelizationFactor": "2", "MaxRetryAttempts": "3"},
     ).deploy())
 
 
@@ -204,7 +201,7 @@ class People(unittest.TestCase):
             cloud.drain()
             sensor = min(sensor for sensor, _ in cloud.scored_readings("farm-"))
             self.assertEqual(json.loads(page.get(f"/readings?sensor={sensor}"))["time"], [], "nobody looked so far")
-            page.await_metric(produced, 30 * 5)
+            page.await_metric(produced, page.metric(produced) + 30 * 4)
             cloud.drain()
             stored = {time.timestamp(): float(score) for (one, time), (_, score)
                       in cloud.scored_readings("farm-").items() if one == sensor}
@@ -216,7 +213,7 @@ class People(unittest.TestCase):
         with self.page("nowhere", ADMIN__READINGS_TABLE="nowhere") as page:
             page.await_metric(produced, 1)
             page.get(f"/readings?sensor={sensor}")
-            page.await_metric(produced, 30 * 3)
+            page.await_metric(produced, page.metric(produced) + 30 * 2)
             self.assertIn(f"Scores cannot be read: reading {sensor} of table nowhere failed: ",
                           page.get(f"/?sensor={sensor}"))
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from botocore.exceptions import ClientError
 
-from .deployment import Deployment, as_list
+from .deployment import EVERYTHING, Deployment, as_list
 from .mapping import Answered, Mapping
 from .pipeline import Pipeline
 from .readings import START, seed_record
@@ -35,11 +35,8 @@ LARGE = "LARGE"
 
 def setUpModule() -> None:
     global cloud
-    standin = Standin(auth=True)
-    unittest.addModuleCleanup(standin.stop)
-    standin.start()
-    everything = {"WithReadings": "yes", "WithOutputStream": "yes"}
-    cloud = Pipeline(standin, Deployment(standin, data=everything, detect=everything).deploy())
+    standin = unittest.enterModuleContext(Standin(auth=True))
+    cloud = Pipeline(standin, Deployment(standin, data=EVERYTHING, detect=EVERYTHING).deploy())
     TunedSettings.begin()
 
 

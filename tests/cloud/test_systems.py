@@ -19,7 +19,7 @@ from decimal import Decimal
 
 from . import daemon
 from .broker import Broker
-from .deployment import Deployment
+from .deployment import EVERYTHING, Deployment
 from .inbox import Message
 from .pipeline import Pipeline
 from .standin import Standin
@@ -31,11 +31,8 @@ DELIVERED = "temp_ingest_readings_delivered_total"
 
 def setUpModule() -> None:
     global cloud
-    standin = Standin()
-    unittest.addModuleCleanup(standin.stop)
-    standin.start()
-    everything = {"WithReadings": "yes", "WithOutputStream": "yes"}
-    cloud = Pipeline(standin, Deployment(standin, data=everything, detect=everything).deploy())
+    standin = unittest.enterModuleContext(Standin())
+    cloud = Pipeline(standin, Deployment(standin, data=EVERYTHING, detect=EVERYTHING).deploy())
 
 
 def use_settings(name: str) -> None:
