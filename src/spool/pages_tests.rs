@@ -70,12 +70,12 @@ async fn remove(spool: &Spool, which: impl Fn(u64) -> bool) {
         .unwrap();
 }
 
-/// More than one page of the map of pages has entries for, in the file and in the log.
+/// More than one page of the map of pages has entries for, in the file and in the log; the last of them with rows.
 #[tokio::test]
 async fn rows_of_every_size_are_read_as_they_were_put() {
     let dir = TempDir::new().unwrap();
     let (spool, _) = open(dir.path());
-    let sizes = SIZES.into_iter().flatten().step_by(2).chain([25_000; 300]);
+    let sizes = [25_000; 300].into_iter().chain(SIZES.into_iter().flatten().step_by(2));
     let records: Vec<_> = sizes
         .zip(1..)
         .map(|(size, number)| record("a", 1, number, size))
@@ -267,6 +267,12 @@ fn overflow_pages_that_lead_nowhere_end_a_row() {
         assert_eq!(read(first, next), None, "{first} {next:?}");
     }
     assert_eq!(read(2, [4, 0]), Some(length), "the last page is one of them");
+    let not_filled = length - 900;
+    assert_eq!(
+        pages([3, 0]).payload(not_filled, &cell(2)).map(|payload| payload.len()),
+        Some(not_filled),
+        "the rest of the last page is not part of it"
+    );
     assert_eq!(
         pages([3, 0]).payload(length + 3 * PAGE, &cell(2)),
         None,
