@@ -329,6 +329,29 @@ async fn a_disk_that_has_little_left_is_left_alone_but_for_removals() {
     assert_eq!(keys(&all(&spool, "a").await), [(1, 10)]);
 }
 
+/// What was removed left room in the database, and the log has as much as it ever took.
+#[tokio::test]
+async fn a_full_disk_takes_what_fits_in_the_room_of_removed_records() {
+    let dir = TempDir::new().unwrap();
+    let (spool, _) = open(dir.path());
+    store(&spool, (1..=120).map(|number| record("a", 1, number, 25_000)).collect()).await;
+    let held = all(&spool, "a").await;
+    spool
+        .remove(held[..100].iter().map(|(position, _)| *position).collect())
+        .await
+        .unwrap();
+    spool.send(Command::DiskSeemsFull(true)).unwrap();
+    store(
+        &spool,
+        (121..=160).map(|number| record("a", 1, number, 25_000)).collect(),
+    )
+    .await;
+    let more = (161..=240).map(|number| record("a", 1, number, 25_000)).collect();
+    assert!(spool.append(more).await.refused.is_some());
+    let kept = keys(&all(&spool, "a").await);
+    assert!(kept.starts_with(&(101..=160).map(|number| (1, number)).collect::<Vec<_>>()));
+}
+
 #[tokio::test]
 async fn a_full_disk_drops_the_oldest_where_that_is_the_policy() {
     let dir = TempDir::new().unwrap();
