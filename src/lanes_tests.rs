@@ -57,8 +57,10 @@ fn accept(lanes: &mut Lanes, lane: u32, at: Instant) {
     assert!(lanes.accept(&batch, Arrival { at, wall }).is_empty());
 }
 
-fn accepted(request: &Request) -> Result<Vec<Answer>, PutError> {
-    Ok(vec![Answer::Accepted(None); request.records.len()])
+/// All of the request is taken.
+fn deliver(lanes: &mut Lanes, request: Request, at: Instant) {
+    let answers = vec![Answer::Accepted(None); request.records.len()];
+    lanes.answer(request, Ok(answers), at);
 }
 
 /// A reading that came in while its lane was busy, and whose lane is free again before it has lingered, leaves in time
@@ -74,10 +76,8 @@ fn what_came_while_the_lane_was_busy_leaves_in_time() {
     accept(&mut lanes, 0, ms(150));
     let second = lanes.request(ms(210)).unwrap();
     assert_eq!(&*second.records[0].lane.name, "2/1");
-    let answers = accepted(&first);
-    lanes.answer(first, answers, ms(220));
-    let answers = accepted(&second);
-    lanes.answer(second, answers, ms(230));
+    deliver(&mut lanes, first, ms(220));
+    deliver(&mut lanes, second, ms(230));
     assert_eq!(lanes.deadline(), Some(ms(250)));
     let third = lanes.request(ms(250)).unwrap();
     assert_eq!(&*third.records[0].lane.name, "2/0");
@@ -130,8 +130,7 @@ fn sweep(lanes: &mut Lanes, at: Instant, seconds: i64) {
 
 /// The record is taken, and the next one sent, whose number is returned.
 fn next(lanes: &mut Lanes, request: Request, at: Instant) -> (Request, u64) {
-    let answers = accepted(&request);
-    lanes.answer(request, answers, at);
+    deliver(lanes, request, at);
     let request = lanes.request(at).unwrap();
     let number = request.records[0].identity.number;
     (request, number)
@@ -148,8 +147,7 @@ fn spilled(lanes: &mut Lanes, at: Instant) -> (Spill, u64) {
 fn overflown(at: Instant) -> (Lanes, Spill) {
     let (mut lanes, first) = full(at);
     sweep(&mut lanes, at, 5);
-    let answers = accepted(&first);
-    lanes.answer(first, answers, at);
+    deliver(&mut lanes, first, at);
     let (spill, number) = spilled(&mut lanes, at);
     assert_eq!(number, 2);
     (lanes, spill)
@@ -163,8 +161,7 @@ fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() 
     let (second, number) = next(&mut lanes, first, at);
     assert_eq!(number, 2);
     sweep(&mut lanes, at, 5);
-    let answers = accepted(&second);
-    lanes.answer(second, answers, at);
+    deliver(&mut lanes, second, at);
     assert!(lanes.request(at).is_none());
     assert_eq!(spilled(&mut lanes, at).1, 3);
 }
@@ -212,8 +209,7 @@ fn a_lane_above_its_share_leaves_memory_to_the_others() {
     accept(&mut lanes, 0, at);
     let request = lanes.request(at + LINGER).unwrap();
     fill(&mut lanes, 400_000, at);
-    let answers = accepted(&request);
-    lanes.answer(request, answers, at);
+    deliver(&mut lanes, request, at);
     assert!(
         lanes.spill(at).is_none(),
         "a quarter of all memory is no more than it may have"
@@ -221,8 +217,7 @@ fn a_lane_above_its_share_leaves_memory_to_the_others() {
     let request = lanes.request(at).unwrap();
     fill(&mut lanes, 450_000, at);
     accept(&mut lanes, 1, at);
-    let answers = accepted(&request);
-    lanes.answer(request, answers, at);
+    deliver(&mut lanes, request, at);
     let (spill, number) = spilled(&mut lanes, at);
     assert_eq!(number, 3);
     assert!(spill.lanes.iter().all(|lane| *lane == 0));
@@ -263,7 +258,6 @@ fn lanes_go_on_without_a_spool_that_is_full() {
     let later = start + Duration::from_secs(1);
     fill(&mut lanes, 180_000, later);
     sweep(&mut lanes, later, 5);
-    let answers = accepted(&third);
-    lanes.answer(third, answers, later);
+    deliver(&mut lanes, third, later);
     assert_eq!(spilled(&mut lanes, later).1, 4);
 }
