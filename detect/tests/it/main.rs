@@ -1,0 +1,10 @@
+//! The detectors from outside, over readings that are made here.
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod derived;
+mod faults;
+mod incidents;
+mod lines;
+mod page;
+mod relapses;
+mod score;

@@ -1,0 +1,377 @@
+//! What a page promises: the same readings give the same state and events, however they come, and nothing is ever not a
+//! number.
+
+use std::sync::Arc;
+
+use detect::{Advance, Disposition, Event, Folded, Journal, Page, Settings};
+use proptest::prelude::*;
+use wire::{Bounds, Fields, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value};
+
+const SENSORS: usize = 6;
+
+fn sensors() -> Vec<Arc<Sensor>> {
+    let sensor = |index: usize| {
+        let sensor = Sensor::new(&format!("sensor-{index}"), "Temperature")
+            .with_unit("°C")
+            .with_group("hall");
+        match index % 2 {
+            0 => Arc::new(sensor),
+            _ => Arc::new(sensor.with_bounds(Bounds {
+                lowest: -500.0,
+                highest: 500.0,
+            })),
+        }
+    };
+    (0..SENSORS).map(sensor).collect()
+}
+
+/// Mostly steady, sometimes wild, so that every detector and every deadline has its turn.
+fn step() -> impl Strategy<Value = (usize, i64, f64)> {
+    let second = 1_000_000i64;
+    let time = prop_oneof![
+        20 => second / 2..2 * second,
+        4 => Just(0),
+        2 => -5 * second..0,
+        1 => 30 * second..7200 * second,
+        1 => Just(10 * 366 * 86_400 * second),
+        1 => Just(-10 * 366 * 86_400 * second),
+    ];
+    let value = prop_oneof![
+        20 => (-100i32..100).prop_map(|tenths| f64::from(tenths) / 10.0),
+        4 => Just(0.0),
+        1 => Just(1e300),
+        1 => Just(-1e300),
+        1 => Just(f64::MAX),
+        1 => Just(f64::MIN_POSITIVE / 4.0),
+    ];
+    (0..SENSORS, time, value)
+}
+
+/// Runs of the same sensor, so that one of them may fall silent.
+fn readings() -> impl Strategy<Value = Vec<Reading>> {
+    let runs = proptest::collection::vec((0..SENSORS, proptest::collection::vec(step(), 1..120)), 1..10);
+    runs.prop_map(|runs| {
+        let sensors = sensors();
+        let mut time = 1_700_000_000_000_000i64;
+        let mut readings = Vec::new();
+        for (absent, steps) in runs {
+            for (index, step, value) in steps {
+                if index == absent {
+                    continue;
+                }
+                time = (time + step).clamp(Timestamp::MIN.as_micros(), Timestamp::MAX.as_micros());
+                let value = match index {
+                    5 => Value::Vector([value, 1.0, -value].into()),
+                    _ => Value::Scalar(value),
+                };
+                let at = Timestamp::from_micros(time).unwrap();
+                readings.push(Reading::new(sensors[index].clone(), at, value).unwrap());
+            }
+        }
+        readings
+    })
+}
+
+fn settings() -> Settings {
+    toml::from_str(
+        "quiet = \"20s\"\nsilence_minimum = \"5s\"\nforget = \"2h\"\n[rates.hits]\ncount = {}\nwindow = \"10s\"",
+    )
+    .unwrap()
+}
+
+fn fold(page: &mut Page, readings: &[Reading], journal: &mut Journal) -> (Vec<Folded>, Vec<Event>) {
+    let mut events = Vec::new();
+    let settings = settings();
+    let folded = readings
+        .iter()
+        .map(|reading| page.fold(reading, &settings, journal, &mut events))
+        .collect();
+    (folded, events)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn batches_checkpoints_and_replays_change_nothing(readings in readings(), size in 1usize..80) {
+        let mut whole = Page::new();
+        let (folded, events) = fold(&mut whole, &readings, &mut Journal::new());
+
+        let (mut stored, mut replayed) = (Page::new(), Page::new());
+        let (mut stored_folded, mut stored_events) = (Vec::new(), Vec::new());
+        for batch in readings.chunks(size) {
+            let mut journal = Journal::new();
+            let (more_folded, more_events) = fold(&mut stored, batch, &mut journal);
+            stored_folded.extend(more_folded);
+            stored_events.extend(more_events);
+            stored = Page::decode(&stored.encode()).unwrap();
+            replayed.replay(&journal.into_bytes()).unwrap();
+        }
+        prop_assert_eq!(&stored_folded, &folded);
+        prop_assert_eq!(&stored_events, &events);
+        prop_assert_eq!(stored.encode(), whole.encode());
+        prop_assert_eq!(replayed.encode(), whole.encode());
+    }
+
+    #[test]
+    fn nothing_depends_on_what_comes_later(readings in readings(), part in 0.0..1.0f64) {
+        let prefix = (readings.len() as f64 * part) as usize;
+        let (all, events) = fold(&mut Page::new(), &readings, &mut Journal::new());
+        let (some, fewer) = fold(&mut Page::new(), &readings[..prefix], &mut Journal::new());
+        prop_assert_eq!(&all[..prefix], &some[..]);
+        prop_assert_eq!(&events[..fewer.len()], &fewer[..]);
+    }
+
+    #[test]
+    fn every_number_is_finite(readings in readings()) {
+        let mut page = Page::new();
+        let (folded, events) = fold(&mut page, &readings, &mut Journal::new());
+        for folded in folded {
+            prop_assert!((0.0..=detect::MAX_SCORE).contains(&folded.score), "{}", folded.score);
+            if let Some((lowest, highest)) = folded.expected {
+                prop_assert!(lowest.is_finite() && highest.is_finite() && lowest <= highest);
+            }
+        }
+        for event in events {
+            let bytes = postcard::to_stdvec(&event).unwrap();
+            prop_assert_eq!(postcard::from_bytes::<Event>(&bytes).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Page::decode(&bytes).is_err());
+        // A journal of garbage may happen to be one; it must only end.
+        let _ = Page::new().replay(&bytes);
+    }
+
+    #[test]
+    fn a_damaged_page_is_refused(readings in readings(), at: proptest::sample::Index, bit in 0u8..8) {
+        let mut page = Page::new();
+        fold(&mut page, &readings, &mut Journal::new());
+        let mut bytes = page.encode();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(Page::decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_damaged_journal_never_panics(readings in readings(), at: proptest::sample::Index, bit in 0u8..8) {
+        let mut journal = Journal::new();
+        fold(&mut Page::new(), &readings, &mut journal);
+        let mut bytes = journal.into_bytes();
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        let _ = Page::new().replay(&bytes);
+    }
+
+    #[test]
+    fn pages_split_and_merged_keep_every_sensor(readings in readings()) {
+        let mut page = Page::new();
+        fold(&mut page, &readings, &mut Journal::new());
+        let halves = [0u128, u128::MAX].map(|hash| {
+            let mut half = page.clone();
+            half.restrict(&LaneName::of(hash, 2).slice());
+            half
+        });
+        let merged = Page::merge(halves);
+        // Had a sensor been lost, its old readings would be fresh again.
+        for reading in &readings {
+            let known = |page: &Page| fold(&mut page.clone(), std::slice::from_ref(reading), &mut Journal::new()).0;
+            prop_assert_eq!(known(&page)[0].disposition, known(&merged)[0].disposition);
+            prop_assert_eq!(known(&page)[0].incident, known(&merged)[0].incident);
+        }
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000).unwrap()
+}
+
+fn scalar(sensor: &Arc<Sensor>, seconds: i64, value: f64) -> Reading {
+    Reading::new(sensor.clone(), at(seconds), Value::Scalar(value)).unwrap()
+}
+
+#[test]
+fn a_late_reading_moves_nothing() {
+    let sensor = &sensors()[1];
+    let mut page = Page::new();
+    let mut journal = Journal::new();
+    fold(&mut page, &[scalar(sensor, 10, 1.0)], &mut journal);
+    let (bytes, len) = (page.encode(), journal.len());
+    for seconds in [10, 9, -1_000_000] {
+        let (folded, events) = fold(&mut page, &[scalar(sensor, seconds, 1e9)], &mut journal);
+        assert_eq!(folded[0].disposition, Disposition::Late);
+        assert!(events.is_empty());
+    }
+    assert_eq!((page.encode(), journal.len()), (bytes, len));
+}
+
+#[test]
+fn a_hundred_readings_of_known_sensors_fit_in_2000_bytes() {
+    let sensors = sensors();
+    let mut page = Page::new();
+    let batch = |round: i64| -> Vec<Reading> {
+        let reading = |index: i64| {
+            let value = ((round * 100 + index) as f64).sin();
+            let micros = (round * 100 + index) * 1_234_567;
+            let time = Timestamp::from_micros(1_700_000_000_000_000 + micros).unwrap();
+            Reading::new(sensors[index as usize % 5].clone(), time, Value::Scalar(value)).unwrap()
+        };
+        (0..100).map(reading).collect()
+    };
+    fold(&mut page, &batch(0), &mut Journal::new());
+    let mut journal = Journal::new();
+    let identity = Identity {
+        producer: ProducerId(u64::MAX),
+        number: 1000,
+    };
+    page.advance(identity, at(0), &mut journal);
+    fold(&mut page, &batch(1), &mut journal);
+    assert!(journal.len() <= 1420, "{} bytes", journal.len());
+}
+
+#[test]
+fn a_record_sent_again_is_recognised_after_a_replay() {
+    let identity = Identity {
+        producer: ProducerId(7),
+        number: 3,
+    };
+    let mut journal = Journal::new();
+    let mut page = Page::new();
+    assert_eq!(page.advance(identity, at(0), &mut journal), Advance::New);
+    let len = journal.len();
+    assert_eq!(page.advance(identity, at(1), &mut journal), Advance::Repeated);
+    assert_eq!(journal.len(), len);
+    let mut again = Page::new();
+    again.replay(&journal.into_bytes()).unwrap();
+    assert_eq!(again.advance(identity, at(2), &mut Journal::new()), Advance::Repeated);
+}
+
+#[test]
+fn new_settings_and_new_metadata_are_replayed() {
+    let plain = Arc::new(Sensor::new("a", "speed"));
+    let bounded = Arc::new(Sensor::new("a", "speed").with_bounds(Bounds {
+        lowest: 0.0,
+        highest: 1.0,
+    }));
+    let (mut page, mut journal, mut events) = (Page::new(), Journal::new(), Vec::new());
+    page.fold(&scalar(&plain, 0, 5.0), &Settings::default(), &mut journal, &mut events);
+    assert!(events.is_empty());
+    page.fold(&scalar(&bounded, 1, 5.0), &settings(), &mut journal, &mut events);
+    assert_eq!(events.len(), 2, "{events:?}");
+    let mut replayed = Page::new();
+    replayed.replay(&journal.into_bytes()).unwrap();
+    assert_eq!(replayed.encode(), page.encode());
+}
+
+#[test]
+fn a_newer_page_is_refused_by_name() {
+    let mut bytes = Page::new().encode();
+    bytes[0] += 1;
+    let error = Page::decode(&bytes).unwrap_err();
+    assert!(
+        error.to_string().contains("page has layout 4, this release knows 3"),
+        "{error}"
+    );
+}
+
+/// What all stored pages hold: six sensors, one incident open, one producer.
+fn holds_its_sensors(mut page: Page) {
+    let identity = Identity {
+        producer: ProducerId(0xfeed),
+        number: 41,
+    };
+    assert_eq!(page.advance(identity, at(0), &mut Journal::new()), Advance::Repeated);
+    let (folded, _) = fold(&mut page, &[scalar(&sensors()[1], 1000, 3.0)], &mut Journal::new());
+    assert_eq!(folded[0].disposition, Disposition::Late);
+    assert_eq!(folded[0].incident, Some(at(1000)));
+    let (folded, _) = fold(&mut page, &[scalar(&sensors()[1], 1001, 3.0)], &mut Journal::new());
+    assert_eq!(folded[0].disposition, Disposition::Fresh);
+    assert_eq!(folded[0].incident, Some(at(1000)));
+}
+
+#[test]
+fn a_page_of_version_3_is_read() {
+    // See `write_fixture`.
+    let stored = include_bytes!("../fixtures/page_v3.bin");
+    let mut page = Page::decode(stored).unwrap();
+    assert_eq!(page.encode(), stored);
+    holds_its_sensors(page.clone());
+    let hit = Value::Event(Fields::parse("{\"action\":\"Click\"}").unwrap());
+    let site = Arc::new(Sensor::new("site", "clickstream"));
+    fold(
+        &mut page,
+        &[Reading::new(site, at(1100), hit).unwrap()],
+        &mut Journal::new(),
+    );
+    // The window that was open at 1,000 s: it held one.
+    let [derived] = page.derived() else {
+        panic!("{:?}", page.derived())
+    };
+    assert_eq!(
+        (derived.reading.time(), derived.reading.value()),
+        (at(1010), &Value::Scalar(1.0))
+    );
+}
+
+#[test]
+fn a_page_of_version_2_is_read() {
+    let page = Page::decode(include_bytes!("../fixtures/page_v2.bin")).unwrap();
+    assert_eq!(Page::decode(&page.encode()).unwrap(), page);
+    holds_its_sensors(page);
+}
+
+#[test]
+fn a_page_of_version_1_is_read() {
+    // Written as the other one, by other detectors.
+    let page = Page::decode(include_bytes!("../fixtures/page_v1.bin")).unwrap();
+    assert_eq!(Page::decode(&page.encode()).unwrap(), page);
+    holds_its_sensors(page);
+}
+
+/// What the stored page was made of. Set `WRITE_FIXTURE` to write it anew, which only a new version may do.
+#[test]
+fn write_fixture() {
+    let sensors = sensors();
+    let mut page = Page::new();
+    let mut journal = Journal::new();
+    page.advance(
+        Identity {
+            producer: ProducerId(0xfeed),
+            number: 41,
+        },
+        at(0),
+        &mut journal,
+    );
+    let site = Arc::new(Sensor::new("site", "clickstream"));
+    for second in 0..=1000i64 {
+        let hit = Value::Event(Fields::parse("{\"action\":\"Click\"}").unwrap());
+        fold(
+            &mut page,
+            &[Reading::new(site.clone(), at(second), hit).unwrap()],
+            &mut journal,
+        );
+        for (index, sensor) in sensors.iter().enumerate() {
+            let wave = (second as f64 / 60.0 + index as f64).sin() * 10.0;
+            let value = match (index, second) {
+                (1, 1000) => Value::Scalar(900.0),
+                (5, _) => Value::Vector([wave, -wave, 1.0].into()),
+                _ => Value::Scalar((wave * 10.0).round() / 10.0),
+            };
+            fold(
+                &mut page,
+                &[Reading::new(sensor.clone(), at(second), value).unwrap()],
+                &mut journal,
+            );
+        }
+    }
+    let mut replayed = Page::new();
+    replayed.replay(&journal.into_bytes()).unwrap();
+    assert_eq!(replayed.encode(), page.encode());
+    if std::env::var_os("WRITE_FIXTURE").is_some() {
+        std::fs::write("tests/fixtures/page_v3.bin", page.encode()).unwrap();
+    }
+}

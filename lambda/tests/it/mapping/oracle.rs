@@ -1,0 +1,59 @@
+//! What should come of a stream: every reading folded once, in order, page by page, without batches and without faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use detect::{Event, Journal, Page, Settings};
+use wire::Identity;
+
+use super::stream::{Record, Truth};
+
+#[derive(Debug, Default)]
+pub struct Oracle {
+    pub pages: BTreeMap<String, Page>,
+    /// Of each page, in order; pages without events are not there.
+    pub events: BTreeMap<String, Vec<Event>>,
+    /// Readings that move their page.
+    pub fresh: u64,
+}
+
+/// Folds a stream. A record of ours counts the first time its identity is seen.
+pub fn fold(shards: &[Vec<Record>], settings: &Settings) -> Oracle {
+    let mut oracle = Oracle::default();
+    let mut seen: BTreeSet<(String, Identity)> = BTreeSet::new();
+    let mut last: BTreeMap<(String, u64), u64> = BTreeMap::new();
+    for record in shards.iter().flatten() {
+        match &record.truth {
+            Truth::Own(identity, readings) => {
+                let key = record.partition_key.clone();
+                if !seen.insert((key.clone(), *identity)) {
+                    continue;
+                }
+                let number = last.entry((key.clone(), identity.producer.0)).or_default();
+                assert!(identity.number > *number, "lanes are in order");
+                *number = identity.number;
+                let page = oracle.pages.entry(key.clone()).or_default();
+                page.advance(*identity, record.arrival, &mut Journal::new());
+                for reading in readings {
+                    oracle.reading(&key, reading, settings);
+                }
+            }
+            Truth::Foreign(readings) => {
+                for reading in readings {
+                    oracle.reading(&format!("series/{}", reading.sensor().id()), reading, settings);
+                }
+            }
+            Truth::Poison => {}
+        }
+    }
+    oracle.events.retain(|_, events| !events.is_empty());
+    oracle
+}
+
+impl Oracle {
+    fn reading(&mut self, page: &str, reading: &wire::Reading, settings: &Settings) {
+        let events = self.events.entry(page.to_owned()).or_default();
+        let page = self.pages.entry(page.to_owned()).or_default();
+        let folded = page.fold(reading, settings, &mut Journal::new(), events);
+        self.fresh += u64::from(folded.disposition == detect::Disposition::Fresh);
+    }
+}
