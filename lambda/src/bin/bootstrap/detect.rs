@@ -11,6 +11,7 @@ use crate::metrics::{Metrics, Unit};
 use crate::output::Output;
 use crate::parameter::{Parameter, Settings};
 use crate::scores::Destinations;
+use crate::systems_manager::SystemsManager;
 use crate::{Invoke, optional, required, serve};
 
 /// How many days readings are kept where nothing else is set.
@@ -44,7 +45,7 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     let handler = Handler::new(pages, detect::Settings::default(), Limits::default());
     serve(Detect {
         handler: handler.with_scores(destinations),
-        parameter: Parameter::new(aws_sdk_ssm::Client::new(sdk), parameter),
+        parameter: Parameter::new(SystemsManager::new(sdk), parameter),
         metrics: Metrics::new(),
     })
     .await

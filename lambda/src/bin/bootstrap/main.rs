@@ -13,6 +13,7 @@ mod output;
 mod parameter;
 mod score;
 mod scores;
+mod systems_manager;
 mod topic;
 
 use std::env;

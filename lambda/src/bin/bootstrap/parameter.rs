@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use aws_sdk_ssm::Client;
-use lambda::tables::said;
 use serde::Deserialize;
 use tracing::{error, info};
+
+use crate::systems_manager::SystemsManager;
 
 /// A change takes effect after so long at most.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ struct Document {
 /// The parameter, and when it was read.
 #[derive(Debug)]
 pub struct Parameter {
-    client: Client,
+    service: SystemsManager,
     name: String,
     read: Option<Instant>,
 }
@@ -40,9 +40,9 @@ pub enum Settings {
 
 impl Parameter {
     /// The parameter of this name.
-    pub fn new(client: Client, name: String) -> Self {
+    pub fn new(service: SystemsManager, name: String) -> Self {
         Self {
-            client,
+            service,
             name,
             read: None,
         }
@@ -73,18 +73,8 @@ impl Parameter {
     }
 
     async fn read(&self) -> anyhow::Result<detect::Settings> {
-        let answer = self
-            .client
-            .get_parameter()
-            .name(&self.name)
-            .with_decryption(true)
-            .send()
-            .await;
-        let answer = answer.map_err(|error| anyhow::anyhow!("reading parameter {}: {}", self.name, said(&error)))?;
-        let value = answer
-            .parameter
-            .and_then(|parameter| parameter.value)
-            .unwrap_or_default();
+        let value = self.service.get_parameter(&self.name).await;
+        let value = value.with_context(|| format!("reading parameter {}", self.name))?;
         parse(&value).with_context(|| format!("parameter {} is not a [detect] table", self.name))
     }
 }
