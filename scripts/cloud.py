@@ -1,6 +1,6 @@
 """`make cloud`: the stacks on a stand-in for AWS on this machine, a simulated house that feeds them, what comes of it.
 
-All it starts and keeps is gone after Ctrl-C. It needs the program and target/lambda/bootstrap.zip; `make` builds them.
+All it starts and keeps is gone after Ctrl-C. It runs the programs that were built last; `make cloud` builds them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from cloud.deployment import Deployment  # noqa: E402
 from cloud.inbox import Queue  # noqa: E402
 from cloud.pipeline import Pipeline, metrics  # noqa: E402
 from cloud.standin import Standin  # noqa: E402
+from programs import built  # noqa: E402
 
 # A house: thirty sensors, a reading a second each. About twelve a minute fail in some way.
 HOUSE = """
@@ -88,7 +89,7 @@ def start_daemon(pipeline: Pipeline, folder: Path) -> subprocess.Popen:
     config.write_text(daemon.configuration(pipeline.stream, HOUSE, folder))
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [daemon.binary(), "run", "--config", config], env=daemon.environment(pipeline.standin, folder), cwd=folder,
+            [built("temp-ingest"), "run", "--config", config], env=daemon.environment(pipeline.standin, folder), cwd=folder,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
@@ -136,7 +137,7 @@ def commands(pipeline: Pipeline, inbox: Queue) -> str:
         "INBOX": inbox.url,
         "FAILURES": pipeline.detect.settings.bucket,
     }
-    path = f"{daemon.binary().parent}:{Path(sys.executable).parent}"
+    path = f"{built('temp-ingest').parent}:{Path(sys.executable).parent}"
     lines = [f"export {name}='{value}'" for name, value in variables.items()]
     file.write_text("\n".join([*lines, f'export PATH="{path}:$PATH"', ""]))
     return f"""

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from instance.revision import built
+from programs import built
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MONITORING = REPOSITORY / "monitoring"

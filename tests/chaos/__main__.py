@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from instance.revision import built
+from programs import built
 
 from . import lab
 from .client import Crowd

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 import urllib.error
@@ -10,19 +9,11 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from .deployment import REPOSITORY
+from programs import REPOSITORY, built
+
 from .standin import Standin, free_port
 
 SECONDS = 120
-
-
-def binary() -> Path:
-    """The one `cargo build` made: `make` builds it before the tests run."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    built = [path for profile in ("release", "debug") if (path := target / profile / "temp-ingest").exists()]
-    if not built:
-        raise FileNotFoundError(f"no temp-ingest under {target}: build it with `cargo build`")
-    return max(built, key=lambda path: path.stat().st_mtime)
 
 
 def configuration(stream: str, sources: str, folder: Path) -> str:
@@ -82,7 +73,7 @@ class Running:
         self._folder.mkdir()
         (self._folder / "tokens").write_text(f"{self.TOKEN}\n")
         with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen([binary(), "run", "--config", self._file], env=self._variables,
+            self._process = subprocess.Popen([built("temp-ingest"), "run", "--config", self._file], env=self._variables,
                                              cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self
 
@@ -121,7 +112,7 @@ class Running:
 
 
 def finish(file: Path, variables: dict[str, str], folder: Path) -> str:
-    run = subprocess.run([binary(), "run", "--config", file], env=variables, text=True, cwd=folder,
+    run = subprocess.run([built("temp-ingest"), "run", "--config", file], env=variables, text=True, cwd=folder,
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
     if run.returncode != 0:
         raise AssertionError(f"temp-ingest ended with {run.returncode}:\n{run.stdout}")

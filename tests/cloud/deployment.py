@@ -16,13 +16,13 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from programs import REPOSITORY, functions_zip
+
 from . import destination
 from .mapping import Answered, Errored, Mapping, Settings, Unreached
 from .standin import Standin
 from .stream import stream
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-CODE = REPOSITORY / "target/lambda/bootstrap.zip"
 AWS = Path(sys.executable).with_name("aws")
 TABLE_STREAM_ACTIONS = {
     "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
@@ -35,13 +35,14 @@ EVERYTHING = {"WithReadings": "yes", "WithOutputStream": "yes"}
 class Deployment:
     standin: Standin
     templates: Path = REPOSITORY / "cfn"
-    code: Path = CODE
     # Parameters over the templates' defaults.
     data: dict[str, str] = field(default_factory=dict)
     detect: dict[str, str] = field(default_factory=dict)
     # With these there is also the stack of log groups, which have to exist.
     logs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict, init=False)
+    # The zip of the functions.
+    code: Path = field(init=False)
     # The functions' names by their handler, "detect" and "alert".
     functions: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -50,8 +51,7 @@ class Deployment:
     DETECT_STACK = "temp-ingest-detect"
 
     def deploy(self) -> Deployment:
-        if not self.code.exists():
-            raise FileNotFoundError(f"{self.code} is missing: build the functions with `make lambda`")
+        self.code = functions_zip(self.standin.folder)
         self.stack(self.DATA_STACK, "data.yaml", self.data)
         bucket = self.outputs["CodeBucketName"]
         self.standin.client("s3").upload_file(str(self.code), bucket, self.code.name)

@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from .deployment import REPOSITORY
+from programs import REPOSITORY
 
 SECONDS = 60
 

@@ -14,6 +14,8 @@ from decimal import Decimal
 
 import aws_kinesis_agg.aggregator
 
+from programs import built
+
 from . import daemon
 from .deployment import EVERYTHING, Deployment
 from .inbox import TopicDouble, WebInbox
@@ -165,7 +167,7 @@ class Topic(unittest.TestCase):
 class People(unittest.TestCase):
     def incidents(self, *arguments: str) -> str:
         """`temp-ingest incidents` over the deployed table."""
-        run = subprocess.run([daemon.binary(), "incidents", "--table", cloud.incidents_table, *arguments], text=True,
+        run = subprocess.run([built("temp-ingest"), "incidents", "--table", cloud.incidents_table, *arguments], text=True,
                              capture_output=True, env=daemon.environment(cloud.standin, cloud.standin.folder))
         self.assertEqual(run.returncode, 0, run.stderr)
         return run.stdout
@@ -261,7 +263,7 @@ class Groups(unittest.TestCase):
         self.assertEqual(self.changes("ROOM"), [("resolved", "6")])
         self.assertEqual({(item["state"], item["told"]) for item in cloud.incidents("ROOM")}, {("resolved", 2)})
         run = subprocess.run(
-            [daemon.binary(), "incidents", "--table", cloud.incidents_table, "list", "--group", "room of ROOM"],
+            [built("temp-ingest"), "incidents", "--table", cloud.incidents_table, "list", "--group", "room of ROOM"],
             text=True, capture_output=True, check=True, env=daemon.environment(cloud.standin, cloud.folder()))
         self.assertEqual(run.stdout.count("ROOM_00"), 6, run.stdout)
 
@@ -387,7 +389,7 @@ class Failures(unittest.TestCase):
         config = folder / "config.toml"
         config.write_text(daemon.configuration(cloud.stream, "", folder))
         run = subprocess.run(
-            [daemon.binary(), "dead-letter", "replay", "--config", config, "--from", *folder.glob("object-*")],
+            [built("temp-ingest"), "dead-letter", "replay", "--config", config, "--from", *folder.glob("object-*")],
             text=True, capture_output=True, env=daemon.environment(cloud.standin, folder))
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         self.check_redriven("REDRIVE", 4)

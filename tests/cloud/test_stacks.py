@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import unittest
 
-from .deployment import AWS, REPOSITORY, Deployment
+from programs import REPOSITORY
+
+from .deployment import AWS, Deployment
 from .standin import Standin
 
 ALARMS_STACK = "temp-ingest-alarms"

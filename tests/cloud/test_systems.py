@@ -17,6 +17,8 @@ from collections import Counter
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
+from programs import built
+
 from . import daemon
 from .broker import Broker
 from .deployment import EVERYTHING, Deployment
@@ -46,7 +48,7 @@ def use_settings(name: str) -> None:
 
 def command(*arguments: str) -> str:
     """What a person who asks `temp-ingest` is answered."""
-    run = subprocess.run([daemon.binary(), *arguments], text=True, capture_output=True,
+    run = subprocess.run([built("temp-ingest"), *arguments], text=True, capture_output=True,
                          env=daemon.environment(cloud.standin, cloud.standin.folder))
     if run.returncode != 0:
         raise AssertionError(f"{arguments} ended with {run.returncode}:\n{run.stderr}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .agent import Agent
 from .machine import Machine, wait_until
-from .revision import REPOSITORY, built
+from programs import REPOSITORY, built
 
 SERVICE = "temp-ingest.service"
 STREAM = "kinesis-endpoint.service"

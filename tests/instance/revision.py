@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def built(name: str) -> Path:
-    """A debug binary: cargo's tests have built it."""
-    path = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "debug" / name
-    if not path.exists():
-        raise FileNotFoundError(f"no {path}: build it with `cargo build --workspace --bins`")
-    return path
+from programs import REPOSITORY
 
 
 def bundle(binary: Path, path: Path) -> Path:
@@ -25,13 +16,6 @@ def bundle(binary: Path, path: Path) -> Path:
     script = REPOSITORY / "scripts/bundle.py"
     subprocess.run([sys.executable, script, binary, path], check=True, stdout=subprocess.DEVNULL)
     return path
-
-
-def stripped(folder: Path) -> Path:
-    """The daemon without what only a debugger reads, which is half of it."""
-    binary = folder / "temp-ingest"
-    subprocess.run(["strip", "-o", binary, built("temp-ingest")], check=True)
-    return binary
 
 
 def changed(revision: Path, name: str, changes: dict[str, bytes | None], sums: bool = True) -> Path:

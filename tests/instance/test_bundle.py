@@ -12,7 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from .revision import REPOSITORY, bundle, stripped
+from programs import REPOSITORY, stripped
+
+from .revision import bundle
 
 UNIT = REPOSITORY / "systemd/temp-ingest.service"
 DROP_IN = REPOSITORY / "systemd/ip-allow-list.conf"
@@ -92,7 +94,7 @@ class Bundle(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         cls.path = Path(cls.folder.name)
-        cls.binary = stripped(cls.path)
+        cls.binary = stripped("temp-ingest", cls.path)
         cls.revision = bundle(cls.binary, cls.path / "revision.zip")
         with zipfile.ZipFile(cls.revision) as archive:
             cls.contents = {name: archive.read(name) for name in archive.namelist()}

@@ -12,11 +12,13 @@ import time
 import unittest
 from pathlib import Path
 
+from programs import built, stripped
+
 from . import machine
 from .agent import Failed
 from .instance import CONFIG, HOUSE, SERVICE, STATE, Instance
 from .machine import wait_until
-from .revision import bundle, built, changed, stripped
+from .revision import bundle, changed
 
 # What the unit allows for a stop.
 STOP = 40
@@ -41,7 +43,7 @@ class OnInstance(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = Path(folder.name)
-        cls.revision = bundle(stripped(cls.folder), cls.folder / "revision.zip")
+        cls.revision = bundle(stripped("temp-ingest", cls.folder), cls.folder / "revision.zip")
         cls.instance = cls.enterClassContext(Instance())
         cls.agent = cls.instance.agent
 

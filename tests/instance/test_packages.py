@@ -10,9 +10,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from programs import REPOSITORY, stripped
+
 from . import machine
 from .instance import CONFIG, SERVICE, Instance
-from .revision import REPOSITORY, bundle, stripped
+from .revision import bundle
 
 SCRIPT = REPOSITORY / "scripts/package.py"
 PROGRAM = "/opt/temp-ingest/bin/temp-ingest"
@@ -27,7 +29,7 @@ HERE = {
 def setUpModule() -> None:
     global BINARY, BUILT
     folder = Path(unittest.enterModuleContext(tempfile.TemporaryDirectory()))
-    BINARY = stripped(folder)
+    BINARY = stripped("temp-ingest", folder)
     BUILT = {kind: package(kind, BINARY, folder) for kind in ("deb", "rpm")}
 
 

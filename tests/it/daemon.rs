@@ -13,7 +13,7 @@ const HOUSE: &str = "sink = \"embedded\"\nlinger = \"20ms\"\n[source.house]\nkin
 fn heard(socket: &UnixDatagram, beginning: &str) -> Vec<String> {
     let mut messages = Vec::new();
     let mut buffer = [0; 4096];
-    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
     loop {
         let length = socket
             .recv(&mut buffer)

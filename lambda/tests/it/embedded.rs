@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use wire::aggregate::Aggregate;
 use wire::{Bounds, Identity, ProducerId, Reading, Sensor, Value, json};
 
-use crate::contract::{append, at, transition};
+use crate::contract::{self, append, at, transition};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_1.db");
 

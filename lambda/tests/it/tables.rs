@@ -15,8 +15,8 @@ use lambda::scores::{Scored, Scores};
 use lambda::tables::{TableIncidents, TableOutbox, TablePages, TableReadings};
 use wire::{Reading, Sensor, Value};
 
-use crate::contract::{anomaly, append, at, checkpoint, entry, load, transition, versions};
-use crate::standin::Standin;
+use crate::contract::{self, anomaly, append, at, checkpoint, entry, load, transition, versions};
+use crate::standin::{self, Standin};
 
 const RING: u64 = MAX_ENTRIES as u64;
 

@@ -138,7 +138,7 @@ fn bodies_under_way_are_bounded() {
         .skip(1)
         .filter_map(|client| client.write(&[b' '; 6_000]).answer())
         .collect();
-    let told = |answer: &&crate::client::Answer| answer.status == 429 && answer.body.contains("half of max_bodies");
+    let told = |answer: &&super::client::Answer| answer.status == 429 && answer.body.contains("half of max_bodies");
     assert!(refused.iter().any(|answer| told(&answer)), "{refused:?}");
     drop(declared);
     eventually("the bodies are gone", || {
@@ -170,7 +170,7 @@ fn a_reload_loses_no_request() {
         })
         .into();
     for limit in 1..=20 {
-        let config = crate::config(&format!("max_readings = {limit}"));
+        let config = super::config(&format!("max_readings = {limit}"));
         std::fs::write(trial.file("config.toml"), config).unwrap();
         trial.daemon.signal("HUP");
         trial.daemon.logged("reloaded the sources");
@@ -186,7 +186,7 @@ fn a_reload_loses_no_request() {
     // A port that is taken changes nothing.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = taken.local_addr().unwrap();
-    let config = crate::config("").replace("127.0.0.1:0\"", &format!("{other}\""));
+    let config = super::config("").replace("127.0.0.1:0\"", &format!("{other}\""));
     std::fs::write(trial.file("config.toml"), config).unwrap();
     trial.daemon.signal("HUP");
     let said = trial.daemon.logged("not reloaded, going on");
@@ -203,8 +203,8 @@ fn a_port_that_is_taken_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let config = crate::config("").replace("127.0.0.1:0\"", &format!("{address}\""));
-    let mut daemon = crate::Daemon::start(dir.path(), &config, None, &[]);
+    let config = super::config("").replace("127.0.0.1:0\"", &format!("{address}\""));
+    let mut daemon = super::Daemon::start(dir.path(), &config, None, &[]);
     assert_eq!(daemon.ended().code(), Some(1));
     let log = daemon.log.join("\n");
     assert!(

@@ -227,11 +227,11 @@ async fn a_drain_answers_those_who_wait_and_nobody_else() {
 #[tokio::test]
 async fn what_a_drain_spools_is_answered() {
     let mut trial = Trial::new("");
-    let config = crate::config("").replace("linger =", "grace = \"0s\"\nlinger =");
+    let config = super::config("").replace("linger =", "grace = \"0s\"\nlinger =");
     trial.daemon.signal("TERM");
     assert!(trial.daemon.ended().success());
-    trial.daemon = crate::Daemon::start(trial.dir.path(), &config, Some(&trial.endpoint.url()), &[]);
-    let address = crate::listening(&mut trial.daemon);
+    trial.daemon = super::Daemon::start(trial.dir.path(), &config, Some(&trial.endpoint.url()), &[]);
+    let address = super::listening(&mut trial.daemon);
     trial.endpoint.apply(Command::Hang(LANE.into())).unwrap();
     let under_way = thread::spawn(move || post_to(address, &[], reading("a", 0).as_bytes()));
     hanging(&trial, 1).await;
@@ -245,11 +245,11 @@ async fn what_a_drain_spools_is_answered() {
 #[tokio::test]
 async fn what_cannot_be_saved_is_not_called_safe() {
     let mut trial = Trial::new("[spool]\nmax_bytes = \"1KiB\"");
-    let config = crate::config("[spool]\nmax_bytes = \"1KiB\"").replace("linger =", "grace = \"0s\"\nlinger =");
+    let config = super::config("[spool]\nmax_bytes = \"1KiB\"").replace("linger =", "grace = \"0s\"\nlinger =");
     trial.daemon.signal("TERM");
     assert!(trial.daemon.ended().success());
-    trial.daemon = crate::Daemon::start(trial.dir.path(), &config, Some(&trial.endpoint.url()), &[]);
-    let address = crate::listening(&mut trial.daemon);
+    trial.daemon = super::Daemon::start(trial.dir.path(), &config, Some(&trial.endpoint.url()), &[]);
+    let address = super::listening(&mut trial.daemon);
     trial.endpoint.apply(Command::Hang(LANE.into())).unwrap();
     let under_way = thread::spawn(move || post_to(address, &[], lines("a", 0..2_000).as_bytes()));
     hanging(&trial, 1).await;
