@@ -66,7 +66,7 @@ templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules 
 	$(VENV)/bin/yamllint --strict cfn
 	$(VENV)/bin/cfn-lint --include-checks I -- cfn/*.yaml
 	$(VENV)/bin/checkov --framework cloudformation --directory cfn --skip-download --quiet --compact
-	cfn-guard validate --rules cfn/rules $(patsubst %,--data %,$(wildcard cfn/*.yaml))
+	$(PYTHON) -m cfn.rules cfn/*.yaml
 
 .PHONY: workflows
 workflows: tools $(PYTHON) ## Check the workflows and the Dockerfile

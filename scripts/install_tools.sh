@@ -5,10 +5,6 @@ set -Eeuo pipefail
 trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
 
 tools=${1:-target/tools}
-if ! command -v cfn-guard >/dev/null; then
-    # Without optimisation it is built in less than half the time, and a run still takes but a fraction of a second.
-    "${CARGO:-cargo}" install --quiet cfn-guard --version 3.2.0 --locked --debug --root "$tools"
-fi
 if ! command -v cargo-auditable >/dev/null; then
     "${CARGO:-cargo}" install --quiet cargo-auditable --version 0.7.7 --locked --debug --root "$tools"
 fi
