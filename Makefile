@@ -36,7 +36,9 @@ lambda: ## Build the functions' zip: target/lambda/bootstrap.zip
 	python3 -m zipfile -c target/lambda/bootstrap.zip $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
 .PHONY: bundle
-bundle: tools ## Build the CodeDeploy revision: target/bundle/temp-ingest.zip
+bundle: ## Build the CodeDeploy revision: target/bundle/temp-ingest.zip
+	command -v cargo-auditable >/dev/null || \
+		$(CARGO) install --quiet cargo-auditable --version 0.7.7 --locked --debug --root $(TOOLS)
 	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
 		CARGO_TARGET_DIR=target/bundle $(CARGO) auditable build --release --locked --bin temp-ingest
 	python3 scripts/bundle.py target/bundle/release/temp-ingest target/bundle/temp-ingest.zip

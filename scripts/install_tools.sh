@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests run beside Rust, where it is missing. Needs apt-get and the right to install, except for what
-# cargo builds.
+# Installs what the tests run beside Rust, where it is missing. Needs apt-get and the right to install.
 set -Eeuo pipefail
 trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
 
 tools=${1:-target/tools}
-if ! command -v cargo-auditable >/dev/null; then
-    "${CARGO:-cargo}" install --quiet cargo-auditable --version 0.7.7 --locked --debug --root "$tools"
-fi
 missing=()
 command -v python3 >/dev/null || missing+=(python3)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
