@@ -67,7 +67,7 @@ destroy: ## Everything out of it again; asks first, unless YES=1 (PREFIX, DRY_RU
 templates: tools $(PYTHON) ## Check the CloudFormation templates, also by rules of our own
 	$(VENV)/bin/yamllint --strict cfn
 	$(VENV)/bin/cfn-lint --include-checks I -- cfn/*.yaml
-	$(VENV)/bin/checkov --framework cloudformation --directory cfn --skip-download --quiet --compact
+	$(PYTHON) scripts/run_checkov.py --framework cloudformation --directory cfn --skip-download --quiet --compact
 	$(PYTHON) -m cfn.rules cfn/*.yaml
 
 .PHONY: workflows
