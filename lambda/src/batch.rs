@@ -74,16 +74,15 @@ impl<'a> Batch<'a> {
                     }),
                 },
                 Err(AggregateError::NotAggregated) if is_packed(record.data) => {
-                    let mut wrong = Vec::new();
                     let opened = envelope::open(
                         record.data,
                         |reading| {
                             let page = PageName::of_series(reading.sensor().id());
                             sorted.push(page, record, Content::Foreign(reading));
                         },
-                        |error| wrong.push(error),
+                        |error| spoilt.count(error.kind(), &error),
                     );
-                    for error in wrong.into_iter().chain(opened.err()) {
+                    if let Err(error) = opened {
                         spoilt.count(error.kind(), &error);
                     }
                 }

@@ -2,11 +2,13 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use serde::Deserialize;
+use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use wire::fields::{FieldsError, FieldsWriter};
 use wire::{Reading, Sensor, Timestamp, Value};
@@ -73,8 +75,13 @@ struct Envelope<'a> {
     log_group: Cow<'a, str>,
     #[serde(borrow, default)]
     log_stream: Cow<'a, str>,
-    #[serde(borrow, default)]
-    log_events: Vec<&'a RawValue>,
+    /// The array as it came: it may have millions of elements, and is read one by one.
+    #[serde(borrow, default = "no_events")]
+    log_events: &'a RawValue,
+}
+
+fn no_events<'a>() -> &'a RawValue {
+    serde_json::from_str("[]").expect("an array is well-formed")
 }
 
 #[derive(Deserialize)]
@@ -112,18 +119,39 @@ pub fn open(
     }
     let sensor = Arc::new(sensor);
     let mut writer = FieldsWriter::new();
-    for (place, raw) in envelope.log_events.iter().enumerate() {
-        match read(place, raw, &envelope.log_stream, &mut writer) {
-            Ok((time, event)) => {
-                // Only a number can be refused here.
-                if let Ok(reading) = Reading::new(sensor.clone(), time, event) {
-                    take(reading);
-                }
+    let each = |place, raw: &RawValue| match read(place, raw, &envelope.log_stream, &mut writer) {
+        Ok((time, event)) => {
+            // Only a number can be refused here.
+            if let Ok(reading) = Reading::new(sensor.clone(), time, event) {
+                take(reading);
             }
-            Err(error) => spoilt(error),
         }
+        Err(error) => spoilt(error),
+    };
+    let mut log_events = serde_json::Deserializer::from_str(envelope.log_events.get());
+    log_events
+        .deserialize_seq(Elements(each))
+        .map_err(EnvelopeError::Malformed)
+}
+
+/// Hands each element of an array on, with its place.
+struct Elements<F>(F);
+
+impl<'de, F: FnMut(usize, &'de RawValue)> Visitor<'de> for Elements<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of log events")
     }
-    Ok(())
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        let mut place = 0;
+        while let Some(element) = elements.next_element()? {
+            (self.0)(place, element);
+            place += 1;
+        }
+        Ok(())
+    }
 }
 
 fn unpack(data: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
@@ -241,13 +269,36 @@ mod tests {
         nobody["logGroup"] = "".into();
         let mut other = envelope(&json!([good]));
         other["messageType"] = "OTHER".into();
-        for wrong in [nobody, other, json!({"values": [1]}), json!([1])] {
+        let [no_array, nothing] = [7.into(), Json::Null].map(|events| envelope(&events));
+        for wrong in [nobody, other, no_array, nothing, json!({"values": [1]}), json!([1])] {
             assert_eq!(opened(&wrong), (Vec::new(), vec!["malformed_envelope"]), "{wrong}");
         }
         let mut torn = packed(envelope(&json!([good])).to_string().as_bytes());
         torn.truncate(torn.len() - 9);
         let error = open(&torn, |_| panic!("torn"), |_| panic!("torn")).unwrap_err();
         assert_eq!(error.kind(), "malformed_envelope");
+    }
+
+    /// Two bytes an element: each is looked at and let go of.
+    #[test]
+    fn an_array_of_nothing_is_counted_element_by_element() {
+        const ELEMENTS: usize = 100_000;
+        let text = envelope(&json!([0]))
+            .to_string()
+            .replace("[0]", &format!("[{}0]", "0,".repeat(ELEMENTS - 1)));
+        let data = packed(text.as_bytes());
+        assert!(data.len() < 2_000, "{}", data.len());
+        let mut wrong = 0;
+        let opened = open(
+            &data,
+            |_| panic!("no event"),
+            |error| {
+                assert!(matches!(error, EnvelopeError::LogEvent(place, _) if place == wrong));
+                wrong += 1;
+            },
+        );
+        assert!(opened.is_ok());
+        assert_eq!(wrong, ELEMENTS);
     }
 
     #[test]
