@@ -77,11 +77,35 @@ impl Reading {
     pub fn value(&self) -> &Value {
         &self.value
     }
+
+    /// The bytes of memory it takes. Its sensor counts in full, although other readings may share it.
+    pub fn memory_bytes(&self) -> usize {
+        let value = match &self.value {
+            Value::Scalar(_) => 0,
+            Value::Vector(numbers) => size_of_val(&**numbers),
+            Value::Event(fields) => fields.as_json().len(),
+        };
+        size_of::<Self>() + value + self.sensor.memory_bytes()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_memory_grows_with_its_value_and_its_names() {
+        let bytes = |id: &str, value| {
+            let sensor = Arc::new(Sensor::new(id, "k"));
+            Reading::new(sensor, Timestamp::default(), value).map(|reading| reading.memory_bytes())
+        };
+        let scalar = bytes("s", Value::Scalar(1.0)).unwrap_or_default();
+        assert!(scalar >= size_of::<Reading>() + size_of::<Sensor>());
+        assert_eq!(bytes(&"s".repeat(256), Value::Scalar(1.0)), Ok(scalar + 255));
+        assert_eq!(bytes("s", Value::Vector([0.0; 1_024].into())), Ok(scalar + 8 * 1_024));
+        let fields = Fields::parse("{\"action\":\"Click\"}").expect("an event");
+        assert_eq!(bytes("s", Value::Event(fields)), Ok(scalar + 18));
+    }
 
     #[test]
     fn what_no_reading_can_carry_is_refused() {

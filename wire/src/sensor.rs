@@ -124,6 +124,12 @@ impl Sensor {
         self.bounds.map_or(Ok(()), Bounds::check)
     }
 
+    /// The bytes of memory it takes.
+    pub fn memory_bytes(&self) -> usize {
+        let names = [Some(self.id()), Some(self.kind()), self.unit(), self.group()];
+        size_of::<Self>() + names.into_iter().flatten().map(str::len).sum::<usize>()
+    }
+
     /// What names it, unique in a stream.
     pub fn id(&self) -> &str {
         &self.id
