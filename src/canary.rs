@@ -14,7 +14,8 @@ use wire::{Reading, Sensor, Value};
 use crate::clock;
 use crate::duration::friendly;
 use crate::ledger::Ledger;
-use crate::source::{Batch, Output, Receipt};
+use crate::source::handover::{Sender, WeakSender};
+use crate::source::{Batch, Output, Receipt, Refused};
 
 /// Where the daemon is asked for one.
 pub const PATH: &str = "/canary";
@@ -28,8 +29,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Canary {
     /// It must not hold the pipeline's input open once the sources have ended.
-    batches: mpsc::WeakSender<Batch>,
-    pressure: watch::Receiver<bool>,
+    handover: WeakSender,
     ledger: Arc<Ledger>,
     sink: String,
     alone: Mutex<()>,
@@ -44,6 +44,9 @@ pub enum Undelivered {
     /// No source runs any more.
     #[error("the daemon is draining and takes no reading")]
     Draining,
+    /// Nothing is taken now.
+    #[error("memory and spool are full, and the sink takes nothing: the daemon takes no reading")]
+    Blocked,
     /// It waits on disk, behind others or for the sink.
     #[error("the reading went to the spool or to the dead letters: the sink takes nothing, or readings wait before it")]
     Elsewhere,
@@ -58,16 +61,10 @@ pub struct NotInTime {
 }
 
 impl Canary {
-    /// Hands its readings over to `batches`; `sink` says in words where they arrive.
-    pub fn new(
-        batches: &mpsc::Sender<Batch>,
-        pressure: watch::Receiver<bool>,
-        ledger: Arc<Ledger>,
-        sink: String,
-    ) -> Self {
+    /// Hands its readings over to `handover`; `sink` says in words where they arrive.
+    pub fn new(handover: &Sender, ledger: Arc<Ledger>, sink: String) -> Self {
         Self {
-            batches: batches.downgrade(),
-            pressure,
+            handover: handover.downgrade(),
             ledger,
             sink,
             alone: Mutex::default(),
@@ -89,9 +86,9 @@ impl Canary {
     }
 
     async fn hand_over(&self, receipt: Receipt) -> Result<(), Undelivered> {
-        let batches = self.batches.upgrade().ok_or(Undelivered::Draining)?;
+        let handover = self.handover.upgrade().ok_or(Undelivered::Draining)?;
         let (_, never) = watch::channel(false);
-        let output = Output::new(batches, self.pressure.clone(), never, self.ledger.clone());
+        let output = Output::new(handover, never, self.ledger.clone());
         // A sensor of its own each time: one that came back now and then would be found silent in between.
         let sensor = Arc::new(Sensor::new(&format!("canary-{:016x}", rand::random::<u64>()), "canary"));
         let reading = Reading::new(sensor, clock::now(), Value::Scalar(1.0)).expect("one is a finite number");
@@ -99,7 +96,12 @@ impl Canary {
             readings: vec![reading],
             receipt: Some(receipt),
         };
-        output.send(batch).await.map_err(|_| Undelivered::Draining)
+        let place = output.reserve(&batch.readings).await.map_err(|refused| match refused {
+            Refused::Blocked => Undelivered::Blocked,
+            Refused::Closed => Undelivered::Draining,
+        })?;
+        output.put(batch, place);
+        Ok(())
     }
 }
 
@@ -147,22 +149,23 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
+    use crate::source::handover::{self, Pressure, Receiver};
 
-    fn canary() -> (Arc<Canary>, mpsc::Sender<Batch>, mpsc::Receiver<Batch>) {
-        let (batches, input) = mpsc::channel(1);
-        let canary = Canary::new(&batches, watch::channel(false).1, Arc::default(), "a test".into());
-        (Arc::new(canary), batches, input)
+    fn canary() -> (Arc<Canary>, Sender, Receiver) {
+        let (sender, input) = handover::channel(1);
+        let canary = Canary::new(&sender, Arc::default(), "a test".into());
+        (Arc::new(canary), sender, input)
     }
 
     #[tokio::test]
     async fn only_what_the_sink_has_is_delivered() {
-        let (canary, _batches, mut input) = canary();
+        let (canary, _sender, mut input) = canary();
         for delivered in [true, false] {
             let sending = tokio::spawn({
                 let canary = canary.clone();
                 async move { canary.send().await }
             });
-            let receipt = input.recv().await.unwrap().receipt.unwrap();
+            let receipt = input.recv().await.unwrap().batch.receipt.unwrap();
             assert_eq!(canary.send().await, Err(Undelivered::Busy));
             if delivered {
                 receipt.deliver(1);
@@ -175,9 +178,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_blocked_pipeline_is_told_at_once() {
+        let (canary, _sender, input) = canary();
+        input.set_pressure(Pressure::Blocked);
+        assert_eq!(canary.send().await, Err(Undelivered::Blocked));
+    }
+
+    #[tokio::test]
     async fn it_does_not_hold_the_input_open() {
-        let (canary, batches, mut input) = canary();
-        drop(batches);
+        let (canary, sender, mut input) = canary();
+        drop(sender);
         assert!(input.recv().await.is_none());
         assert_eq!(canary.send().await, Err(Undelivered::Draining));
     }

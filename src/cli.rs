@@ -92,11 +92,16 @@ fn run_daemon(at: &Config) -> Result<(), Failure> {
     Ok(runtime()?.block_on(daemon::run(loaded))?)
 }
 
+/// Threads for what would hold up others, such as files. The unit allows 64 tasks in all: a thread that cannot be started
+/// would end the daemon.
+const BLOCKING_THREADS: usize = 32;
+
 /// Two threads do: one for the pipeline, one for the requests under way.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder
         .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("starting the runtime")

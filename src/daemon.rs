@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 use wire::ProducerId;
@@ -36,6 +36,7 @@ use crate::sink::Sink;
 use crate::sink::embedded::{Embedded, Terminal};
 use crate::sink::kinesis::Kinesis;
 use crate::sink::stdout::Stdout;
+use crate::source::handover;
 use crate::sources::{Sources, Wiring};
 use crate::spool::Spool;
 use crate::traces::Traces;
@@ -43,8 +44,8 @@ use crate::{settings, spool};
 
 pub use resend::{send_dead_letters, send_given_up};
 
-/// Batches that wait for the pipeline: enough to keep it busy, too few to matter beside the budget.
-const BATCHES: usize = 16;
+/// Readings on their way to the pipeline may take this part of the budget, beside it: enough to keep the pipeline busy.
+const HANDOVER_PART: usize = 4;
 /// The largest record a stream takes unless it was raised.
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -115,8 +116,7 @@ impl Daemon {
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
         let traces = Arc::<Traces>::default();
         let (sink, embedded) = sink(settings, &state_dir, &traces, &metrics)?;
-        let (batches, input) = mpsc::channel(BATCHES);
-        let (pressure, pressed) = watch::channel(false);
+        let (handover, input) = handover::channel(lanes.limits.budget / HANDOVER_PART);
         let (stop, stopped) = watch::channel(false);
         let heartbeat = Arc::new(AtomicU64::new(0));
         let parts = Parts {
@@ -128,7 +128,6 @@ impl Daemon {
             metrics: metrics.clone(),
             max_requests: settings.kinesis.max_requests.get() as usize,
             grace: settings.grace.get(),
-            pressure,
             status: status_sender,
             heartbeat: heartbeat.clone(),
         };
@@ -136,8 +135,7 @@ impl Daemon {
         let looked_on = std::io::stdout().is_terminal() || loaded.origin == Origin::Embedded;
         let screen = (settings.sink == settings::Sink::Embedded && looked_on).then(Arc::<Screen>::default);
         let wiring = Wiring {
-            batches,
-            pressure: pressed,
+            handover,
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             state_dir: state_dir.clone(),
@@ -145,12 +143,7 @@ impl Daemon {
             // The embedded sink keeps them with their scores.
             traces: (settings.sink != settings::Sink::Embedded).then(|| traces.clone()),
         };
-        let canary = Canary::new(
-            &wiring.batches,
-            wiring.pressure.clone(),
-            ledger.clone(),
-            sink_name(settings),
-        );
+        let canary = Canary::new(&wiring.handover, ledger.clone(), sink_name(settings));
         let sources = Sources::start(wiring, &changes.wanted(&settings.source))?;
         let board = watch::Sender::new(board(settings, &state_dir, &sources, &changes));
         let shown = Shown {
@@ -460,7 +453,7 @@ fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<(), Stri
             (Some(trouble), true, _) => Err(format!(
                 "memory and spool are full, and the sink takes nothing: {trouble}"
             )),
-            (None, true, _) => Err("memory is full: the sink is slower than the sources".to_owned()),
+            (None, true, _) => Err("memory and spool are full: the sink is slower than the sources".to_owned()),
             _ => Ok(()),
         }
     })

@@ -65,6 +65,7 @@ descriptions! {
     BROKER_RECONNECTS = Counter "temp_ingest_mqtt_reconnects_total" ["source"] "Connections of a source of kind mqtt after the first";
     BROKER_MESSAGES = Counter "temp_ingest_mqtt_messages_total" ["source", "outcome"] "Messages of a source of kind mqtt, by what they came to";
     HTTP_REQUESTS = Counter "temp_ingest_http_requests_total" ["source", "status"] "Requests to a source of kind http, by the status of their answer";
+    HTTP_OVERLOADS = Counter "temp_ingest_http_overloads_total" ["source", "reason"] "Requests to a source of kind http that were asked to come again later, by what there was too little of";
     PAGE_TOKENS = Counter "temp_ingest_page_tokens_refused_total" ["reason"] "Tokens shown to the page that let nobody in";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
     PUT_DURATION = Histogram "temp_ingest_put_duration_seconds" [] "Time from sending a request to the sink's answer";
@@ -295,6 +296,11 @@ impl Metrics {
     /// A source of kind http answered a request with this status.
     pub fn http_answered(&self, source: &str, status: u16) {
         counter(&self.recorder, HTTP_REQUESTS, &[source, &status.to_string()]).increment(1);
+    }
+
+    /// A source of kind http asked so many more clients to come again later, for this reason.
+    pub fn http_overloads(&self, source: &str, reason: &str, requests: u64) {
+        counter(&self.recorder, HTTP_OVERLOADS, &[source, reason]).increment(requests);
     }
 
     /// A token shown to the page let nobody in, for this reason.

@@ -7,6 +7,7 @@ use crate::lane::{Arrival, Lane, Queued};
 use crate::lanes::{Lanes, overlap};
 use crate::ledger::Drop;
 use crate::record::{LaneKey, Record};
+use crate::source::handover::Pressure;
 use crate::spool::{Appended, Lost, Next, Position, Recovered, RecoveredLane};
 
 /// A lane that cannot send for so long keeps no reading in memory only.
@@ -20,6 +21,8 @@ const APPEND_BYTES: usize = 4 * 1024 * 1024;
 const FETCH_PART: usize = 4;
 /// A spool that refused a record is not asked again before.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// While there is something for it, it is asked again within this time after that.
+const REFUSED_AGAIN: Duration = Duration::from_secs(2);
 
 /// Records for the spool, and the lanes they are of.
 #[derive(Debug, Default)]
@@ -79,13 +82,21 @@ impl Lanes {
         }
     }
 
-    /// True where sources that can wait should: memory is half full, or a lane has half of all it may hold.
-    pub fn is_pressed(&self) -> bool {
+    /// High where memory is half full, or a lane has half of all it may hold. Blocked where memory is full and the spool has
+    /// just refused to take anything out of it.
+    pub fn pressure(&self, now: Instant) -> Pressure {
+        let refused = self.refused_until.is_some_and(|until| now <= until + REFUSED_AGAIN);
+        if !self.has_room() && refused {
+            return Pressure::Blocked;
+        }
         let crowded = self
             .table
             .get(self.crowded)
             .is_some_and(|lane| lane.bytes >= self.share() / 2);
-        crowded || self.bytes >= self.limits.budget / 2
+        match crowded || self.bytes >= self.limits.budget / 2 {
+            true => Pressure::High,
+            false => Pressure::Low,
+        }
     }
 
     /// Moves on to the spool what two of three are true of: it cannot be sent, it has waited long, and memory is all but

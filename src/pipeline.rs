@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, error};
@@ -21,6 +21,7 @@ use crate::record::Record;
 use crate::request::Request;
 use crate::sink::{Answer, PutError, Sink};
 use crate::source::Batch;
+use crate::source::handover::{Pressure, Receiver};
 use crate::spool::{Appended, Lost, Next, Spool, SpoolError};
 use crate::trouble::Trouble;
 
@@ -46,8 +47,6 @@ pub struct Parts {
     pub max_requests: usize,
     /// How long a drain may take, from the stop on.
     pub grace: Duration,
-    /// Tells sources that can wait to wait.
-    pub pressure: watch::Sender<bool>,
     /// Tells operators how it goes.
     pub status: watch::Sender<Status>,
     /// Grows as long as the pipeline lives.
@@ -130,11 +129,7 @@ enum Done {
 
 /// Runs until the input is closed and everything is delivered; or, once `stop` says so, until memory is empty or the
 /// grace has ended, and what is left is in the spool.
-pub async fn run(
-    parts: Parts,
-    mut input: mpsc::Receiver<Batch>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<Ended, PipelineError> {
+pub async fn run(parts: Parts, mut input: Receiver, mut stop: watch::Receiver<bool>) -> Result<Ended, PipelineError> {
     let mut pipeline = Pipeline {
         parts,
         puts: JoinSet::new(),
@@ -156,16 +151,13 @@ pub async fn run(
 }
 
 impl Pipeline {
-    async fn convey(
-        &mut self,
-        input: &mut mpsc::Receiver<Batch>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), PipelineError> {
+    async fn convey(&mut self, input: &mut Receiver, stop: &mut watch::Receiver<bool>) -> Result<(), PipelineError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.parts.heartbeat.fetch_add(1, Ordering::Relaxed);
             self.dispatch();
+            input.set_pressure(self.pressure());
             if self.is_done() {
                 return Ok(());
             }
@@ -180,8 +172,8 @@ impl Pipeline {
                     self.grace_end = Some(Instant::now() + self.parts.grace);
                 }
                 _ = tick.tick() => self.tick(),
-                batch = input.recv(), if !self.closed && self.parts.lanes.has_room() => match batch {
-                    Some(batch) => self.accept(&batch),
+                handed = input.recv(), if !self.closed && self.parts.lanes.has_room() => match handed {
+                    Some(handed) => self.accept(&handed.batch),
                     None => {
                         self.closed = true;
                         self.parts.lanes.drain();
@@ -213,10 +205,10 @@ impl Pipeline {
                 }
             }
         }
-        let pressed = self.parts.lanes.is_pressed();
-        self.parts
-            .pressure
-            .send_if_modified(|known| std::mem::replace(known, pressed) != pressed);
+    }
+
+    fn pressure(&self) -> Pressure {
+        self.parts.lanes.pressure(Instant::now().into_std())
     }
 
     /// After a stop memory has to be empty; without one, when all sources are spent, the spool as well.
@@ -436,7 +428,7 @@ impl Pipeline {
     fn publish(&self) {
         let status = Status {
             trouble: self.trouble.message(),
-            full: !self.parts.lanes.has_room(),
+            full: self.pressure() == Pressure::Blocked,
             draining: self.closed,
         };
         self.parts.status.send_if_modified(|known| {
@@ -447,14 +439,14 @@ impl Pipeline {
     }
 
     /// Puts what only memory holds into the spool: its readings and their number that could not be saved.
-    async fn save(&mut self, input: &mut mpsc::Receiver<Batch>) -> Result<u64, PipelineError> {
+    async fn save(&mut self, input: &mut Receiver) -> Result<u64, PipelineError> {
         self.puts.shutdown().await;
         while let Some(done) = self.storage.join_next().await {
             self.finish(done?)?;
         }
         input.close();
-        while let Ok(batch) = input.try_recv() {
-            let oversized = self.parts.lanes.accept(&batch, arrival());
+        while let Some(handed) = input.recv().await {
+            let oversized = self.parts.lanes.accept(&handed.batch, arrival());
             self.oversized.extend(oversized);
         }
         let records = self.parts.lanes.unsaved();

@@ -20,7 +20,7 @@ use crate::lane::Packing;
 use crate::lanes::Limits;
 use crate::ledger::{Counts, Ledger};
 use crate::sink::{Put, THROTTLED};
-use crate::source::{Output, Receipt};
+use crate::source::{Output, Receipt, handover};
 use crate::spool::WhenFull;
 
 const SENSORS: usize = 40;
@@ -153,8 +153,7 @@ async fn run_once(
     };
     let mut lanes = Lanes::new(limits, ledger.clone(), ChaCha8Rng::seed_from_u64(producer));
     lanes.recover(&recovered);
-    let (batches_sender, input) = mpsc::channel(4);
-    let (pressure, pressed) = watch::channel(false);
+    let (sender, input) = handover::channel(20_000);
     let (stop, stopped) = watch::channel(false);
     let parts = Parts {
         lanes,
@@ -165,11 +164,10 @@ async fn run_once(
         metrics: Arc::new(Metrics::new(ledger.clone())),
         max_requests: 4,
         grace: Duration::from_millis(200),
-        pressure,
         status: watch::channel(Status::default()).0,
         heartbeat: Arc::new(AtomicU64::new(0)),
     };
-    let output = Output::new(batches_sender, pressed, stopped.clone(), ledger.clone());
+    let output = Output::new(sender, stopped.clone(), ledger.clone());
     let (feeding, fed) = tokio::sync::oneshot::channel();
     let source = tokio::spawn(async move {
         for batch in batches {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::info;
 
@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::screen::Screen;
 use crate::source::listeners::BindError;
-use crate::source::{self, Batch, Ended, Listeners, Malformed, Means, Output, Settings, SourceError};
+use crate::source::{self, Ended, Listeners, Malformed, Means, Output, Settings, Slots, SourceError, handover};
 use crate::traces::Traces;
 
 /// The sources of a running daemon.
@@ -30,15 +30,14 @@ pub struct Sources {
     /// Readings of each source, over all its restarts.
     produced: BTreeMap<String, Produced>,
     listeners: Listeners,
+    slots: Slots,
 }
 
 /// What every source is given. Once it is gone and the sources have ended, the pipeline's input closes.
 #[derive(Debug)]
 pub struct Wiring {
     /// Where batches go.
-    pub batches: mpsc::Sender<Batch>,
-    /// Whether sources that can wait should.
-    pub pressure: watch::Receiver<bool>,
+    pub handover: handover::Sender,
     /// Where readings are counted.
     pub ledger: Arc<Ledger>,
     /// What else is counted.
@@ -92,6 +91,7 @@ impl Sources {
             malformed: BTreeMap::new(),
             produced: BTreeMap::new(),
             listeners,
+            slots: Slots::default(),
         };
         for (name, settings) in settings {
             sources.spawn(name, settings);
@@ -200,26 +200,16 @@ impl Sources {
     /// Where one more source may hand its readings over; it is not asked to stop.
     pub fn output(&self) -> Output {
         let wiring = &self.wiring;
-        Output::new(
-            wiring.batches.clone(),
-            wiring.pressure.clone(),
-            watch::channel(false).1,
-            wiring.ledger.clone(),
-        )
+        Output::new(wiring.handover.clone(), watch::channel(false).1, wiring.ledger.clone())
     }
 
     fn spawn(&mut self, name: &str, settings: &Settings) {
         let (stop, stopped) = watch::channel(false);
         let wiring = &self.wiring;
-        let output = Output::new(
-            wiring.batches.clone(),
-            wiring.pressure.clone(),
-            stopped,
-            wiring.ledger.clone(),
-        )
-        .shown_on(wiring.screen.clone())
-        .traced_in(wiring.traces.clone())
-        .counted_in(self.produced.entry(name.to_owned()).or_default().clone());
+        let output = Output::new(wiring.handover.clone(), stopped, wiring.ledger.clone())
+            .shown_on(wiring.screen.clone())
+            .traced_in(wiring.traces.clone())
+            .counted_in(self.produced.entry(name.to_owned()).or_default().clone());
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
         let changing = watch::Sender::new(settings.clone());
         let means = Means {
@@ -227,6 +217,7 @@ impl Sources {
             malformed,
             metrics: wiring.metrics.clone(),
             listener: self.listeners.of(name, settings),
+            slots: self.slots.clone(),
             settings: changing.subscribe(),
         };
         let task = source::spawn(name, settings, output, means);

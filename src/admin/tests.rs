@@ -5,6 +5,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::*;
+use crate::source::handover;
 
 async fn ask(address: SocketAddr, request: &str) -> String {
     send(address, request, "Host: test", "").await
@@ -25,12 +26,7 @@ fn shown(ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>) -> Shown {
     Shown {
         metrics: Arc::new(Metrics::new(Arc::default())),
         ready,
-        canary: Arc::new(Canary::new(
-            &mpsc::channel(1).0,
-            watch::channel(false).1,
-            Arc::default(),
-            String::new(),
-        )),
+        canary: Arc::new(Canary::new(&handover::channel(1).0, Arc::default(), String::new())),
         traces: Arc::default(),
         board: watch::channel(Board::default()).1,
         status: watch::channel(Status::default()).1,

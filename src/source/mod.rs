@@ -2,6 +2,8 @@
 
 /// Recorded series that are built in.
 pub mod example;
+/// The queue between the sources and the pipeline.
+pub mod handover;
 /// Readings by POST.
 pub mod http;
 mod lines;
@@ -13,6 +15,7 @@ pub mod malformed;
 pub mod mqtt;
 /// Numbers in a source's settings, with their ranges.
 pub mod number;
+mod output;
 mod plan;
 mod position;
 mod progress;
@@ -21,6 +24,7 @@ mod replay;
 /// One source's table in the configuration.
 pub mod settings;
 mod simulate;
+mod slots;
 mod stdin;
 /// Readings as CSV.
 pub mod table;
@@ -36,17 +40,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use wire::Reading;
 
-use crate::board::Produced;
-use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::screen::Screen;
-use crate::traces::{Point, Traces};
 
+use handover::Closed;
 pub use listeners::Listeners;
 pub use malformed::Malformed;
+pub use output::{Output, Refused, Stop};
 use plan::Plan;
 pub use settings::{Settings, Sources};
+pub use slots::Slots;
 
 /// How a source ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +140,8 @@ pub struct Means {
     pub metrics: Arc<Metrics>,
     /// The port, of a source that has one.
     pub listener: Option<TcpListener>,
+    /// Shared by all sources that decode what clients send.
+    pub slots: Slots,
     /// Changes where a reload changes settings that the source can take up while it runs.
     pub settings: watch::Receiver<Settings>,
 }
@@ -152,10 +157,7 @@ pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> J
             Ok(Plan::Simulate(plan)) => Ok(simulate::run(name, plan, output).await),
             Ok(Plan::Replay(plan)) => replay::run(name, plan, output, means.state_dir, means.malformed).await,
             Ok(Plan::Stdin(described)) => stdin::run(described, output, means.malformed).await,
-            Ok(Plan::Http(plan)) => {
-                let listener = means.listener.expect("a source with an address has its port bound");
-                http::run(name, plan, output, listener, means.settings, means.metrics).await
-            }
+            Ok(Plan::Http(plan)) => http::run(name, plan, output, means).await,
             Ok(Plan::Mqtt(plan)) => mqtt::run(name, *plan, output, means).await,
             Err(problems) => Err(SourceError::Settings { name, problems }),
         }
@@ -220,171 +222,5 @@ impl Receipt {
     /// True where both speak of the same batch.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-/// Where a source hands its readings over.
-#[derive(Clone, Debug)]
-pub struct Output {
-    batches: mpsc::Sender<Batch>,
-    pressure: watch::Receiver<bool>,
-    stop: Stop,
-    ledger: Arc<Ledger>,
-    screen: Option<Arc<Screen>>,
-    traces: Option<Arc<Traces>>,
-    produced: Produced,
-}
-
-/// Why a batch was not taken at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no room for it now.
-    Pressed,
-    /// The pipeline has ended and takes nothing more.
-    Closed,
-}
-
-/// The pipeline has ended and takes nothing more.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the pipeline has ended")]
-pub struct Closed;
-
-impl Output {
-    /// Hands over to `batches`, heeds `pressure` and `stop`, counts in `ledger`.
-    pub fn new(
-        batches: mpsc::Sender<Batch>,
-        pressure: watch::Receiver<bool>,
-        stop: watch::Receiver<bool>,
-        ledger: Arc<Ledger>,
-    ) -> Self {
-        Self {
-            batches,
-            pressure,
-            stop: Stop(stop),
-            ledger,
-            screen: None,
-            traces: None,
-            produced: Produced::default(),
-        }
-    }
-
-    /// Shows what is handed over on a screen too.
-    pub fn shown_on(self, screen: Option<Arc<Screen>>) -> Self {
-        Self { screen, ..self }
-    }
-
-    /// Keeps what is handed over for those who look on too.
-    pub fn traced_in(self, traces: Option<Arc<Traces>>) -> Self {
-        Self { traces, ..self }
-    }
-
-    /// Counts what is handed over here too.
-    pub fn counted_in(self, produced: Produced) -> Self {
-        Self { produced, ..self }
-    }
-
-    /// Hands a batch over; waits while the pipeline is full.
-    pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
-        let place = self.batches.reserve().await.map_err(|_| Closed)?;
-        self.put(batch, place);
-        Ok(())
-    }
-
-    /// Hands a batch over without waiting: not while the pipeline is under pressure or has no place for it.
-    pub fn offer(&self, batch: Batch) -> Result<(), Refused> {
-        if self.is_pressed() {
-            return Err(Refused::Pressed);
-        }
-        let place = self.batches.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => Refused::Pressed,
-            mpsc::error::TrySendError::Closed(()) => Refused::Closed,
-        })?;
-        self.put(batch, place);
-        Ok(())
-    }
-
-    /// True while the pipeline is under pressure.
-    pub fn is_pressed(&self) -> bool {
-        *self.pressure.borrow()
-    }
-
-    fn put(&self, batch: Batch, place: mpsc::Permit<'_, Batch>) {
-        let readings = batch.readings.len() as u64;
-        self.ledger.record(|counts| {
-            counts.produced += readings;
-            counts.in_flight += readings;
-        });
-        if let Some(screen) = &self.screen {
-            screen.show(&batch.readings);
-        }
-        self.produced.add(readings);
-        if let Some(traces) = self.traces.as_ref().filter(|traces| traces.wanted()) {
-            let unjudged = batch.readings.iter().map(|reading| (reading, Point::unjudged(reading)));
-            traces.keep(unjudged);
-        }
-        place.send(batch);
-    }
-
-    /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;
-    /// one that cannot (a device that measures now) does not, and what it measures goes to the spool.
-    pub async fn calm(&mut self) -> Result<(), Closed> {
-        self.pressure
-            .wait_for(|pressed| !pressed)
-            .await
-            .map(drop)
-            .map_err(|_| Closed)
-    }
-
-    /// Returns once the source is asked to stop.
-    pub async fn stopped(&mut self) {
-        self.stop.asked().await;
-    }
-
-    /// What tells when the source is asked to stop, for who gives the output up before.
-    pub fn stop(&self) -> Stop {
-        self.stop.clone()
-    }
-}
-
-/// Tells when a source is asked to stop.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
-
-impl Stop {
-    /// Returns once the source is asked to stop.
-    pub async fn asked(&mut self) {
-        // Without a sender nobody is left who could want more readings.
-        let _ = self.0.wait_for(|stop| *stop).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-    use super::trial::Trial;
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_offered_is_taken_at_once_or_not_at_all() {
-        let (output, mut trial) = Trial::new(1);
-        let offer = || {
-            let sensor = Arc::new(wire::Sensor::new("a", "k"));
-            let reading = Reading::new(sensor, wire::Timestamp::default(), wire::Value::Scalar(1.0)).unwrap();
-            output.offer(Batch {
-                readings: vec![reading],
-                receipt: None,
-            })
-        };
-        trial.pressure.send_replace(true);
-        assert_eq!(offer(), Err(Refused::Pressed));
-        trial.pressure.send_replace(false);
-        assert_eq!(offer(), Ok(()));
-        assert_eq!(offer(), Err(Refused::Pressed), "there is no place left");
-        trial.batches.recv().await.unwrap();
-        assert_eq!(offer(), Ok(()));
-        assert_eq!(trial.ledger.snapshot().produced, 2, "what was refused is not counted");
-        drop(trial.batches);
-        assert_eq!(offer(), Err(Refused::Closed));
     }
 }

@@ -13,6 +13,8 @@ use super::{Malformed, SourceError};
 
 /// Readings that travel together from the file to the pipeline.
 pub(super) const BATCH: usize = 256;
+/// Readings that together take more memory than this are not read ahead of others: long vectors, large events.
+const CHUNK_BYTES: usize = 256 << 10;
 /// Of an unusable header so much is shown.
 const SHOWN_CHARS: usize = 60;
 
@@ -78,20 +80,24 @@ impl<R: Read> Readings<R> {
     /// Hands over chunks until the end of the file, or until nobody takes them. Waits only where it has nothing to hand over.
     pub fn feed(mut self, chunks: &mpsc::Sender<Result<Chunk, SourceError>>) {
         let mut chunk = Chunk::default();
+        let mut bytes = 0;
         loop {
             let found = self.next();
             chunk.end = self.lines.position();
             let end = matches!(found, Ok(Found::End) | Err(_));
             if let Ok(Found::Reading(reading)) = found {
+                bytes += reading.memory_bytes();
                 chunk.readings.push((reading, chunk.end));
             } else if let Err(error) = found {
                 let _ = chunks.blocking_send(Ok(chunk));
                 let _ = chunks.blocking_send(Err(error));
                 return;
             }
-            if end || chunk.readings.len() == BATCH || !self.lines.has_line() {
-                let full = std::mem::take(&mut chunk);
-                if chunks.blocking_send(Ok(full)).is_err() || end {
+            let full = chunk.readings.len() == BATCH || bytes >= CHUNK_BYTES;
+            if end || full || !self.lines.has_line() {
+                bytes = 0;
+                let chunk = std::mem::take(&mut chunk);
+                if chunks.blocking_send(Ok(chunk)).is_err() || end {
                     return;
                 }
             }

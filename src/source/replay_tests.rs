@@ -74,7 +74,7 @@ async fn it_goes_on_after_what_was_settled_and_not_after_what_was_sent() {
     let (source, mut trial) = start(&dir, "speed = \"max\"");
     let mut first = Vec::new();
     for _ in 0..5 {
-        first.push(trial.batches.recv().await.unwrap());
+        first.push(trial.recv().await.unwrap());
     }
     // Of five batches the third stays unsafe: only the two before it count.
     for index in [4, 1, 0, 3] {
@@ -84,7 +84,7 @@ async fn it_goes_on_after_what_was_settled_and_not_after_what_was_sent() {
     trial.stop.send_replace(true);
     drop(first);
     // What was on its way when the stop came is not settled either.
-    while trial.batches.recv().await.is_some() {}
+    while trial.recv().await.is_some() {}
     assert_eq!(source.await.unwrap().unwrap(), Ended::Stopped);
     assert!(safe > 0);
     assert_eq!(rest(&dir).await, (safe..3_000).collect::<Vec<_>>());
@@ -94,10 +94,10 @@ async fn it_goes_on_after_what_was_settled_and_not_after_what_was_sent() {
 async fn receipts_that_come_during_the_drain_move_the_position() {
     let dir = history(3_000);
     let (source, mut trial) = start(&dir, "speed = \"max\"");
-    let mut held = vec![trial.batches.recv().await.unwrap()];
+    let mut held = vec![trial.recv().await.unwrap()];
     trial.stop.send_replace(true);
     // The source has given its output up: the pipeline's input ends, while receipts are still out.
-    while let Some(batch) = trial.batches.recv().await {
+    while let Some(batch) = trial.recv().await {
         held.push(batch);
     }
     assert!(!source.is_finished());
@@ -113,7 +113,7 @@ async fn a_spent_file_waits_for_its_receipts() {
     let dir = history(10);
     let (source, mut trial) = start(&dir, "speed = \"max\"");
     let mut held = Vec::new();
-    while let Some(batch) = trial.batches.recv().await {
+    while let Some(batch) = trial.recv().await {
         held.push(batch);
     }
     assert!(!source.is_finished());

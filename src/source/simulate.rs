@@ -20,19 +20,19 @@ pub(super) struct Plan {
 }
 
 /// Runs until `count` readings are handed over or `output` asks it to stop.
-pub(super) async fn run(name: String, plan: Plan, mut output: Output) -> Ended {
+pub(super) async fn run(name: String, plan: Plan, output: Output) -> Ended {
     let mut stop = output.clone();
     tokio::select! {
         biased;
         () = stop.stopped() => Ended::Stopped,
-        played = play(&name, &plan, &mut output) => match played {
+        played = play(&name, &plan, &output) => match played {
             Ok(()) => Ended::Spent,
             Err(Closed) => Ended::Stopped,
         },
     }
 }
 
-async fn play(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Closed> {
+async fn play(name: &str, plan: &Plan, output: &Output) -> Result<(), Closed> {
     let began = Instant::now();
     let mut running = plan.simulation.start(plan.start.unwrap_or_else(clock::now));
     let mut left = plan.count.unwrap_or(u64::MAX);
@@ -85,6 +85,7 @@ mod tests {
 
     use tokio::time::advance;
 
+    use super::super::handover::Pressure;
     use super::super::trial::{Trial, means};
     use super::super::{Settings, spawn};
     use super::*;
@@ -160,16 +161,16 @@ mod tests {
     #[tokio::test]
     async fn at_most_speed_it_waits_under_pressure_and_at_a_factor_it_does_not() {
         let (output, mut trial) = Trial::new(1);
-        trial.pressure.send_replace(true);
+        trial.batches.set_pressure(Pressure::High);
         let _real = house("interval = \"1ms\"", output);
         assert!(trial.settled().await.is_some());
 
         let (output, mut trial) = Trial::new(1);
-        trial.pressure.send_replace(true);
+        trial.batches.set_pressure(Pressure::High);
         let source = house("speed = \"max\"", output);
         tokio::task::yield_now().await;
-        assert!(trial.batches.try_recv().is_err());
-        trial.pressure.send_replace(false);
+        assert!(trial.batches.try_recv().is_none());
+        trial.batches.set_pressure(Pressure::Low);
         assert!(trial.settled().await.is_some());
         trial.stop.send_replace(true);
         assert_eq!(source.await.unwrap().unwrap(), Ended::Stopped);

@@ -22,7 +22,7 @@ pub(super) async fn run(described: Described, output: Output, malformed: Arc<Mal
 async fn read(
     pipe: impl Read + Send + 'static,
     described: Described,
-    mut output: Output,
+    output: Output,
     malformed: Arc<Malformed>,
 ) -> Result<Ended, SourceError> {
     // One chunk ahead is enough for a pipe, and the least to lose.
@@ -40,14 +40,11 @@ async fn read(
     tokio::select! {
         biased;
         () = stop.stopped() => Ok(Ended::Stopped),
-        passed = pass(read, &mut output) => passed,
+        passed = pass(read, &output) => passed,
     }
 }
 
-async fn pass(
-    mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>,
-    output: &mut Output,
-) -> Result<Ended, SourceError> {
+async fn pass(mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>, output: &Output) -> Result<Ended, SourceError> {
     while let Some(chunk) = chunks.recv().await {
         let readings: Vec<_> = chunk?.readings.into_iter().map(|(reading, _)| reading).collect();
         if readings.is_empty() {
@@ -68,6 +65,7 @@ async fn pass(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::handover::Pressure;
     use super::super::trial::Trial;
     use super::*;
 
@@ -109,12 +107,12 @@ mod tests {
     #[tokio::test]
     async fn it_waits_under_pressure() {
         let (output, mut trial) = Trial::new(2);
-        trial.pressure.send_replace(true);
+        trial.batches.set_pressure(Pressure::High);
         let text = io::Cursor::new("timestamp,value\n2024-05-01 10:00:00,1\n");
         let source = tokio::spawn(read(text, described(), output, Arc::default()));
         tokio::task::yield_now().await;
-        assert!(trial.batches.try_recv().is_err());
-        trial.pressure.send_replace(false);
+        assert!(trial.batches.try_recv().is_none());
+        trial.batches.set_pressure(Pressure::Low);
         assert_eq!(trial.all().await.len(), 1);
         assert_eq!(source.await.unwrap().unwrap(), Ended::Spent);
     }

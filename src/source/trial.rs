@@ -5,40 +5,42 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use super::{Batch, Malformed, Means, Output};
+use super::handover::{self, Receiver};
+use super::{Batch, Malformed, Means, Output, Slots};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
+/// What the queue counts for a batch of one small reading, at most.
+const BATCH_BYTES: usize = 512;
+
 /// The other end of an [`Output`].
 pub(super) struct Trial {
-    pub batches: mpsc::Receiver<Batch>,
-    pub pressure: watch::Sender<bool>,
+    pub batches: Receiver,
     pub stop: watch::Sender<bool>,
     pub ledger: Arc<Ledger>,
 }
 
 impl Trial {
-    /// A pipeline with room for so many batches.
-    pub fn new(room: usize) -> (Output, Self) {
-        let (sender, batches) = mpsc::channel(room);
-        let (pressure, pressed) = watch::channel(false);
+    /// A pipeline with room for so many batches of one small reading.
+    pub fn new(batches: usize) -> (Output, Self) {
+        let (sender, batches) = handover::channel(batches * BATCH_BYTES);
         let (stop, stopped) = watch::channel(false);
         let ledger = Arc::new(Ledger::default());
-        let output = Output::new(sender, pressed, stopped, Arc::clone(&ledger));
-        let trial = Self {
-            batches,
-            pressure,
-            stop,
-            ledger,
-        };
+        let output = Output::new(sender, stopped, Arc::clone(&ledger));
+        let trial = Self { batches, stop, ledger };
         (output, trial)
+    }
+
+    /// The next batch, out of the queue.
+    pub async fn recv(&mut self) -> Option<Batch> {
+        Some(self.batches.recv().await?.batch)
     }
 
     /// The next batch; its readings are safe at once.
     pub async fn settled(&mut self) -> Option<Batch> {
-        let mut batch = self.batches.recv().await?;
+        let mut batch = self.recv().await?;
         settle(&batch);
         // A source waits until the last receipt is gone.
         batch.receipt = None;
@@ -69,6 +71,7 @@ pub(super) fn means(state_dir: &Path, malformed: Arc<Malformed>) -> Means {
         malformed,
         metrics: Arc::new(Metrics::new(Arc::default())),
         listener: None,
+        slots: Slots::default(),
         settings: watch::Sender::default().subscribe(),
     }
 }

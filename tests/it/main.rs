@@ -5,6 +5,7 @@ mod backtest;
 mod cli;
 mod clickstream;
 mod command;
+mod control_group;
 mod daemon;
 mod faults;
 mod http;

@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_temp-ingest");
 /// Longer than anything here takes; only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -22,9 +24,19 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with this configuration, state in `dir`, and an endpoint where there is one.
     pub fn start(dir: &Path, config: &str, endpoint: Option<&str>, environment: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(PROGRAM), dir, config, endpoint, environment)
+    }
+
+    /// The same by a command that becomes [`PROGRAM`] with the arguments added here.
+    pub fn start_by(
+        mut command: Command,
+        dir: &Path,
+        config: &str,
+        endpoint: Option<&str>,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = dir.join("config.toml");
         std::fs::write(&file, config).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_temp-ingest"));
         command
             .arg("run")
             .arg("--config")

@@ -1,4 +1,5 @@
-//! The bytes of bodies under way: counted as they arrive, not as they are declared, and bounded over all connections.
+//! The bytes of bodies under way: counted as they arrive, not as they are declared, and bounded over all connections. What
+//! counts is the memory that is held, with what a growing buffer has in reserve.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -80,6 +81,20 @@ impl Bodies {
         }
     }
 
+    /// Bytes of all bodies.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A body that has arrived.
+    #[cfg(test)]
+    pub fn arrived(&self, bytes: &[u8], room: Room) -> Result<Held, BodyError> {
+        let mut held = self.empty(&Arc::default());
+        held.add(bytes, room, false)?;
+        Ok(held)
+    }
+
     fn empty(&self, client: &Arc<AtomicUsize>) -> Held {
         Held {
             all: self.0.clone(),
@@ -97,19 +112,31 @@ impl Held {
     }
 
     fn add(&mut self, bytes: &[u8], room: Room, unpacked: bool) -> Result<(), BodyError> {
-        if self.bytes.len() + bytes.len() > room.body {
+        let length = self.bytes.len() + bytes.len();
+        if length > room.body {
             return Err(BodyError::TooLarge(room.body, unpacked));
         }
-        self.counted += bytes.len();
-        let all = self.all.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
-        let client = self.client.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+        if length > self.bytes.capacity() {
+            let capacity = length.max(2 * self.bytes.capacity()).min(room.body);
+            self.count(capacity, room)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Counts a buffer of so many bytes.
+    fn count(&mut self, capacity: usize, room: Room) -> Result<(), BodyError> {
+        let more = capacity - self.counted;
+        self.counted = capacity;
+        let all = self.all.fetch_add(more, Ordering::Relaxed) + more;
+        let client = self.client.fetch_add(more, Ordering::Relaxed) + more;
         if client > room.all / 2 {
             return Err(BodyError::NoRoomForClient(room.all / 2));
         }
         if all > room.all {
             return Err(BodyError::NoRoom(room.all));
         }
-        self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 }

@@ -2,39 +2,36 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
-use wire::Reading;
-use wire::json::{BatchError, Decoder, Layout, decode_batch};
+use wire::json::BatchError;
 
 use super::answer::Answer;
-use super::bodies::{Bodies, BodyError, Held};
+use super::bodies::{BodyError, Held};
 use super::clients::Over;
 use super::head::{Asked, Told, asked, check_headers, check_token, told};
-use super::keys::{Keys, Known, Outcome};
+use super::intake::{Intake, NotTaken, Taken};
+use super::keys::Outcome;
+use super::overload::Overload;
 use super::plan::Limits;
 use super::terms::Terms;
 use crate::admin::ALIVE;
 use crate::duration::friendly;
 use crate::metrics::Metrics;
-use crate::source::{Batch, Output, Receipt, Refused};
+use crate::source::slots::SMALL_BYTES;
 
 /// After so long it is worth trying again where there was no room.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A daemon that stops is hardly there again before.
 const RESTART: Duration = Duration::from_secs(5);
-/// What is read in less than a millisecond is read where it arrived; more would hold up other clients.
-const SMALL_BODY_BYTES: usize = 64 << 10;
-/// Decoders know the sensors they have met; more of them than this at once are rare.
-const KEPT_DECODERS: usize = 4;
 
 /// What all connections of a source share.
 #[derive(Debug)]
@@ -42,14 +39,10 @@ pub struct Desk {
     name: String,
     /// What holds now; a reload exchanges it.
     terms: RwLock<Arc<Terms>>,
-    /// `None` once the source was asked to stop.
-    output: RwLock<Option<Output>>,
     stopping: watch::Sender<bool>,
     /// Requests that were taken and wait for their answer.
     waiting: watch::Sender<usize>,
-    bodies: Bodies,
-    keys: Keys,
-    decoders: Mutex<Vec<Decoder>>,
+    intake: Arc<Intake>,
     metrics: Arc<Metrics>,
 }
 
@@ -65,17 +58,17 @@ pub struct Peer {
 }
 
 impl Desk {
-    /// Hands readings over to `output`.
-    pub fn new(name: String, terms: Terms, output: Output, metrics: Arc<Metrics>) -> Self {
+    /// Takes readings in by `intake`.
+    pub fn new(name: String, terms: Terms, intake: Intake, metrics: Arc<Metrics>) -> Self {
+        for overload in Overload::ALL {
+            metrics.http_overloads(&name, overload.reason(), 0);
+        }
         Self {
             name,
             terms: RwLock::new(Arc::new(terms)),
-            output: RwLock::new(Some(output)),
             stopping: watch::Sender::default(),
             waiting: watch::Sender::default(),
-            bodies: Bodies::default(),
-            keys: Keys::default(),
-            decoders: Mutex::default(),
+            intake: Arc::new(intake),
             metrics,
         }
     }
@@ -92,7 +85,7 @@ impl Desk {
 
     /// Takes no more readings: without its output the pipeline can drain.
     pub fn stop(&self) {
-        *self.output.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.intake.stop();
         self.stopping.send_replace(true);
     }
 
@@ -117,10 +110,11 @@ impl Desk {
     async fn admit(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Answer> {
         let terms = self.terms();
         if let Some(over) = peer.over {
-            let status = match over {
-                Over::All(_) => StatusCode::SERVICE_UNAVAILABLE,
-                Over::Client(_) => StatusCode::TOO_MANY_REQUESTS,
+            let (status, overload) = match over {
+                Over::All(_) => (StatusCode::SERVICE_UNAVAILABLE, Overload::Connections),
+                Over::Client(_) => (StatusCode::TOO_MANY_REQUESTS, Overload::ClientConnections),
             };
+            self.metrics.http_overloads(&self.name, overload.reason(), 1);
             return Err(Answer::new(status, over.to_string()).retry_after(PAUSE).closing());
         }
         let (head, body) = request.into_parts();
@@ -129,8 +123,11 @@ impl Desk {
             Err(answer) => return Err(pass_over(body, answer, &terms.limits).await),
         };
         let body = self.receive(body, peer, &terms.limits).await?;
-        let (readings, body) = self.read(body, told.gzip, told.layout, terms.limits).await?;
-        self.take(readings, body, told.key, &terms.limits).await
+        let _waiting = Waiting::new(&self.waiting);
+        let deadline = Instant::now() + terms.limits.reply_timeout;
+        let keyed = told.key.is_some();
+        let taken = self.take(body, told, &terms.limits, deadline).await?;
+        Self::settled(taken, keyed, &terms.limits, deadline).await
     }
 
     /// What a request says of its body; or its answer, where that does not need the body.
@@ -145,12 +142,12 @@ impl Desk {
         }
         let told = told(&head.headers)?;
         if body_bytes > terms.limits.room.body as u64 {
-            return Err(refused_body(&BodyError::TooLarge(terms.limits.room.body, false)));
+            return Err(self.refuse_body(&BodyError::TooLarge(terms.limits.room.body, false)));
         }
         // A request that was taken before is answered, whatever the pressure.
-        let known = told.key.as_deref().is_some_and(|key| self.keys.knows(key));
-        if !known && self.is_pressed() {
-            return Err(no_room());
+        let known = told.key.as_deref().is_some_and(|key| self.intake.knows(key));
+        if !known && self.intake.is_blocked() {
+            return Err(self.refuse(&NotTaken::Blocked));
         }
         Ok(told)
     }
@@ -162,18 +159,16 @@ impl Desk {
         }
     }
 
-    fn is_pressed(&self) -> bool {
-        let output = self.output.read().unwrap_or_else(PoisonError::into_inner);
-        output.as_ref().is_some_and(Output::is_pressed)
-    }
-
     async fn receive(&self, body: Incoming, peer: &Peer, limits: &Limits) -> Result<Held, Answer> {
         let mut stopped = self.stopping.subscribe();
-        let arriving = timeout(limits.body_timeout, self.bodies.receive(body, &peer.bytes, limits.room));
+        let arriving = timeout(
+            limits.body_timeout,
+            self.intake.bodies.receive(body, &peer.bytes, limits.room),
+        );
         tokio::select! {
             arrived = arriving => match arrived {
                 Ok(Ok(body)) => Ok(body),
-                Ok(Err(error)) => Err(refused_body(&error)),
+                Ok(Err(error)) => Err(self.refuse_body(&error)),
                 Err(_) => {
                     let text = format!(
                         "the body did not come within body_timeout = {}: send it faster, or less at once",
@@ -186,84 +181,26 @@ impl Desk {
         }
     }
 
-    /// The readings of a body, and the body unpacked.
-    async fn read(
-        self: &Arc<Self>,
-        body: Held,
-        gzip: bool,
-        layout: Layout,
-        limits: Limits,
-    ) -> Result<(Vec<Reading>, Held), Answer> {
-        if !gzip && body.bytes().len() <= SMALL_BODY_BYTES {
-            return self.decode(body, layout, limits);
-        }
-        let desk = self.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let body = match gzip {
-                true => desk
-                    .bodies
-                    .unpack(body, limits.room)
-                    .map_err(|error| refused_body(&error))?,
-                false => body,
-            };
-            desk.decode(body, layout, limits)
-        });
-        read.await.expect("reading a body does not panic, and nobody aborts it")
-    }
-
-    fn decode(&self, body: Held, layout: Layout, limits: Limits) -> Result<(Vec<Reading>, Held), Answer> {
-        let kept = || self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
-        let decoder = kept().pop();
-        let mut decoder = decoder.unwrap_or_default();
-        let readings = decode_batch(&mut decoder, body.bytes(), layout, limits.batch);
-        let mut kept = kept();
-        if kept.len() < KEPT_DECODERS {
-            kept.push(decoder);
-        }
-        match readings {
-            Ok(readings) => Ok((readings, body)),
-            Err(error) => Err(refused_readings(&error)),
+    /// Hands the readings of a body over, in time or not at all.
+    async fn take(&self, body: Held, told: Told, limits: &Limits, deadline: Instant) -> Result<Taken, Answer> {
+        let mut stopped = self.stopping.subscribe();
+        tokio::select! {
+            biased;
+            taken = timeout_at(deadline, self.intake.take(body, told, limits)) => match taken {
+                Ok(taken) => taken.map_err(|why| self.refuse(&why)),
+                Err(_) => Err(self.overloaded(Overload::Late, &format!(
+                    "so much is under way that its turn did not come within reply_timeout = {}",
+                    friendly(limits.reply_timeout)
+                ))),
+            },
+            _ = stopped.wait_for(|stopping| *stopping) => Err(stopping()),
         }
     }
 
-    /// Hands readings over, once for each key, and waits until they are safe.
-    async fn take(
-        &self,
-        readings: Vec<Reading>,
-        body: Held,
-        key: Option<String>,
-        limits: &Limits,
-    ) -> Result<Answer, Answer> {
-        let _waiting = Waiting::new(&self.waiting);
-        let (count, keyed) = (readings.len(), key.is_some());
-        let outcome = match key {
-            None => {
-                let mut settled = self.hand_over(readings)?;
-                drop(body);
-                timeout(limits.reply_timeout, async move { of(settled.recv().await) }).await
-            }
-            Some(key) => {
-                let mut outcomes = match self.keys.take(&key, body.bytes(), limits.keys) {
-                    Known::New(tell) => {
-                        let mut settled = self.hand_over(readings).inspect_err(|_| self.keys.forget(&key))?;
-                        let outcomes = tell.subscribe();
-                        // Not part of this request: whoever sends it again waits for the same, even if this client has gone.
-                        tokio::spawn(async move { tell.send_replace(Some(of(settled.recv().await))) });
-                        outcomes
-                    }
-                    Known::Taken(outcomes) => outcomes,
-                    Known::Other => return Err(other_body(&key)),
-                    Known::Full => return Err(no_room()),
-                };
-                drop(body);
-                timeout(limits.reply_timeout, async move {
-                    let known = outcomes.wait_for(Option::is_some).await;
-                    known.map_or(Outcome::Ended, |outcome| outcome.unwrap_or(Outcome::Ended))
-                })
-                .await
-            }
-        };
-        match outcome {
+    /// Waits until readings are safe.
+    async fn settled(taken: Taken, keyed: bool, limits: &Limits, deadline: Instant) -> Result<Answer, Answer> {
+        let count = taken.readings;
+        match timeout_at(deadline, taken.outcome()).await {
             Ok(Outcome::Safe) => Ok(Answer::safe(count)),
             Ok(Outcome::Ended) => {
                 let text = "the daemon ended before the readings were safe: send them again";
@@ -286,31 +223,38 @@ impl Desk {
         }
     }
 
-    /// Hands readings over at once or not at all. What comes back hears when they are safe, and ends without a word where
-    /// they never will be.
-    fn hand_over(&self, readings: Vec<Reading>) -> Result<mpsc::UnboundedReceiver<u64>, Answer> {
-        let (settle, settled) = mpsc::unbounded_channel();
-        let receipt = Receipt::new(readings.len() as u32, 0, settle);
-        let output = self.output.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(output) = output.as_ref() else {
-            return Err(stopping());
-        };
-        let batch = Batch {
-            readings,
-            receipt: Some(receipt),
-        };
-        match output.offer(batch) {
-            Ok(()) => Ok(settled),
-            Err(Refused::Pressed) => Err(no_room()),
-            Err(Refused::Closed) => Err(stopping()),
+    fn refuse(&self, why: &NotTaken) -> Answer {
+        match why {
+            NotTaken::Body(error) => self.refuse_body(error),
+            NotTaken::Readings(error) => refused_readings(error),
+            NotTaken::OtherBody(error) => Answer::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+            NotTaken::Keys => self.overloaded(Overload::Keys, &why.to_string()),
+            NotTaken::Blocked => self.overloaded(Overload::Blocked, &why.to_string()),
+            NotTaken::Stopped => stopping(),
         }
     }
-}
 
-fn of(settled: Option<u64>) -> Outcome {
-    match settled {
-        Some(_) => Outcome::Safe,
-        None => Outcome::Ended,
+    fn refuse_body(&self, error: &BodyError) -> Answer {
+        let overload = match error {
+            BodyError::TooLarge(..) => {
+                return Answer::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).closing();
+            }
+            BodyError::Broken(_) | BodyError::NotGzip(_) => {
+                return Answer::new(StatusCode::BAD_REQUEST, error.to_string());
+            }
+            BodyError::NoRoom(_) => Overload::Bodies,
+            BodyError::NoRoomForClient(_) => Overload::ClientBodies,
+        };
+        self.metrics.http_overloads(&self.name, overload.reason(), 1);
+        let answer = Answer::new(StatusCode::TOO_MANY_REQUESTS, error.to_string());
+        answer.retry_after(PAUSE).closing()
+    }
+
+    /// Nothing was taken, for want of something that there will be again.
+    fn overloaded(&self, overload: Overload, why: &str) -> Answer {
+        self.metrics.http_overloads(&self.name, overload.reason(), 1);
+        let text = format!("{why}: nothing was taken, send the request again later");
+        Answer::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(PAUSE)
     }
 }
 
@@ -335,22 +279,11 @@ async fn pass_over(mut body: Incoming, answer: Answer, limits: &Limits) -> Answe
     let small = body
         .size_hint()
         .exact()
-        .is_some_and(|bytes| bytes <= SMALL_BODY_BYTES as u64);
+        .is_some_and(|bytes| bytes <= SMALL_BYTES as u64);
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     match small && timeout(limits.patience.headers, rest).await.is_ok() {
         true => answer,
         false => answer.closing(),
-    }
-}
-
-fn refused_body(error: &BodyError) -> Answer {
-    match error {
-        BodyError::TooLarge(..) => Answer::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).closing(),
-        BodyError::NoRoom(_) | BodyError::NoRoomForClient(_) => {
-            let answer = Answer::new(StatusCode::TOO_MANY_REQUESTS, error.to_string());
-            answer.retry_after(PAUSE).closing()
-        }
-        BodyError::Broken(_) | BodyError::NotGzip(_) => Answer::new(StatusCode::BAD_REQUEST, error.to_string()),
     }
 }
 
@@ -364,16 +297,6 @@ fn refused_readings(error: &BatchError) -> Answer {
         _ => (StatusCode::BAD_REQUEST, error.to_string()),
     };
     Answer::new(status, text + "\nno reading of the request was taken")
-}
-
-fn other_body(key: &str) -> Answer {
-    let text = format!("Idempotency-Key {key:?} came before with another body: use a new key for other readings");
-    Answer::new(StatusCode::UNPROCESSABLE_ENTITY, text)
-}
-
-fn no_room() -> Answer {
-    let text = "there is no room for more readings now: nothing was taken, send them again later";
-    Answer::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(PAUSE)
 }
 
 fn stopping() -> Answer {

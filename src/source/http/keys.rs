@@ -29,18 +29,37 @@ pub struct Bounds {
     pub time: Duration,
 }
 
+/// The key of a request, and a digest of its body: the same key has to come with the same body.
+#[derive(Debug)]
+pub struct Key {
+    name: String,
+    body: [u8; 32],
+}
+
+/// A request that was taken before.
+#[derive(Debug)]
+pub struct Repeated {
+    /// Its readings.
+    pub readings: usize,
+    /// What became of them.
+    pub outcomes: Outcomes,
+}
+
 /// What is known of a key.
 #[derive(Debug)]
 pub enum Known {
     /// Nothing: whoever asked takes the request, and tells what became of it.
     New(watch::Sender<Option<Outcome>>),
     /// It was taken before.
-    Taken(Outcomes),
-    /// It was taken before, with another body.
-    Other,
+    Repeated(Repeated),
     /// As many requests with a key are under way as may be.
     Full,
 }
+
+/// A key was taken before with another body.
+#[derive(Debug, thiserror::Error)]
+#[error("Idempotency-Key {0:?} came before with another body: use a new key for other readings")]
+pub struct OtherBody(String);
 
 /// The keys of one source.
 #[derive(Debug, Default)]
@@ -56,30 +75,48 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     body: [u8; 32],
+    readings: usize,
     outcomes: Outcomes,
 }
 
-impl Keys {
-    /// What is known of `key` with this body; it is taken where it is new.
-    pub fn take(&self, key: &str, body: &[u8], bounds: Bounds) -> Known {
+impl Key {
+    /// This key with this body.
+    pub fn new(name: String, body: &[u8]) -> Self {
         let body = Sha256::digest(body).into();
+        Self { name, body }
+    }
+}
+
+impl Keys {
+    /// The request that was taken with `key` before.
+    pub fn find(&self, key: &Key) -> Result<Option<Repeated>, OtherBody> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key)
+    }
+
+    /// What is known of `key`; it is taken where it is new, with so many readings.
+    pub fn take(&self, key: Key, readings: usize, bounds: Bounds) -> Result<Known, OtherBody> {
         let now = Instant::now();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.expire(now, bounds.time);
-        if let Some(entry) = table.entries.get(key) {
-            return match entry.body == body {
-                true => Known::Taken(entry.outcomes.clone()),
-                false => Known::Other,
-            };
+        if let Some(repeated) = table.find(&key)? {
+            return Ok(Known::Repeated(repeated));
         }
         if table.entries.len() >= bounds.keys && !table.forget_settled() {
-            return Known::Full;
+            return Ok(Known::Full);
         }
         let (tell, outcomes) = watch::channel(None);
-        let key: Arc<str> = key.into();
-        table.ages.push_back((now, key.clone()));
-        table.entries.insert(key, Entry { body, outcomes });
-        Known::New(tell)
+        let name: Arc<str> = key.name.into();
+        let body = key.body;
+        table.ages.push_back((now, name.clone()));
+        table.entries.insert(
+            name,
+            Entry {
+                body,
+                readings,
+                outcomes,
+            },
+        );
+        Ok(Known::New(tell))
     }
 
     /// True where `key` was taken and is not forgotten.
@@ -87,19 +124,20 @@ impl Keys {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.entries.contains_key(key)
     }
-
-    /// The request was not taken after all: `key` may come again with anything.
-    pub fn forget(&self, key: &str) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.entries.remove(key);
-        // It was taken a moment ago.
-        if let Some(at) = table.ages.iter().rposition(|(_, aged)| **aged == *key) {
-            table.ages.remove(at);
-        }
-    }
 }
 
 impl Table {
+    fn find(&self, key: &Key) -> Result<Option<Repeated>, OtherBody> {
+        match self.entries.get(&*key.name) {
+            None => Ok(None),
+            Some(entry) if entry.body != key.body => Err(OtherBody(key.name.clone())),
+            Some(entry) => Ok(Some(Repeated {
+                readings: entry.readings,
+                outcomes: entry.outcomes.clone(),
+            })),
+        }
+    }
+
     /// Forgets what is too old. What is still under way must not be taken twice, however old it is.
     fn expire(&mut self, now: Instant, time: Duration) {
         while let Some((taken, key)) = self.ages.front()
@@ -138,9 +176,13 @@ mod tests {
         time: Duration::from_secs(60),
     };
 
+    fn take(keys: &Keys, key: &str, body: &[u8]) -> Result<Known, OtherBody> {
+        keys.take(Key::new(key.to_owned(), body), 3, BOUNDS)
+    }
+
     fn new(keys: &Keys, key: &str) -> watch::Sender<Option<Outcome>> {
-        match keys.take(key, b"body", BOUNDS) {
-            Known::New(tell) => tell,
+        match take(keys, key, b"body") {
+            Ok(Known::New(tell)) => tell,
             other => panic!("{key}: {other:?}"),
         }
     }
@@ -149,15 +191,19 @@ mod tests {
     async fn a_key_is_taken_once_until_its_time_is_over() {
         let keys = Keys::default();
         let tell = new(&keys, "a");
-        let Known::Taken(mut outcomes) = keys.take("a", b"body", BOUNDS) else {
+        let Ok(Known::Repeated(mut repeated)) = take(&keys, "a", b"body") else {
             panic!("it was taken");
         };
-        assert!(matches!(keys.take("a", b"other", BOUNDS), Known::Other));
+        assert_eq!(repeated.readings, 3);
+        let find = |key: &str, body| keys.find(&Key::new(key.into(), body)).map(|found| found.is_some());
+        assert!(take(&keys, "a", b"other").is_err() && find("a", b"other").is_err());
+        assert!(find("a", b"body").unwrap() && !find("b", b"body").unwrap());
         // Under way it is not forgotten, however long that takes.
         tokio::time::advance(BOUNDS.time * 2).await;
-        assert!(matches!(keys.take("a", b"body", BOUNDS), Known::Taken(_)));
+        assert!(matches!(take(&keys, "a", b"body"), Ok(Known::Repeated(_))));
         tell.send_replace(Some(Outcome::Safe));
-        assert_eq!(*outcomes.wait_for(Option::is_some).await.unwrap(), Some(Outcome::Safe));
+        let outcome = *repeated.outcomes.wait_for(Option::is_some).await.unwrap();
+        assert_eq!(outcome, Some(Outcome::Safe));
         drop(new(&keys, "a"));
     }
 
@@ -166,7 +212,7 @@ mod tests {
         let keys = Keys::default();
         let first = new(&keys, "a");
         let second = new(&keys, "b");
-        assert!(matches!(keys.take("c", b"body", BOUNDS), Known::Full));
+        assert!(matches!(take(&keys, "c", b"body"), Ok(Known::Full)));
         second.send_replace(Some(Outcome::Safe));
         let third = new(&keys, "c");
         assert!(keys.knows("a") && !keys.knows("b") && keys.knows("c"));
@@ -175,16 +221,5 @@ mod tests {
         drop(new(&keys, "d"));
         assert!(!keys.knows("a") && keys.knows("c"));
         drop(third);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_not_taken_leaves_nothing_behind() {
-        let keys = Keys::default();
-        for key in 0..1_000 {
-            drop(new(&keys, &key.to_string()));
-            keys.forget(&key.to_string());
-        }
-        let table = keys.0.lock().unwrap();
-        assert_eq!((table.entries.len(), table.ages.len()), (0, 0));
     }
 }

@@ -8,7 +8,9 @@ mod clients;
 mod connection;
 mod desk;
 mod head;
+mod intake;
 mod keys;
+mod overload;
 pub(super) mod plan;
 mod terms;
 mod tls;
@@ -26,13 +28,12 @@ use tracing::{debug, info, warn};
 
 use self::clients::Clients;
 use self::desk::{Desk, Peer};
+use self::intake::Intake;
 pub use self::plan::{Listen, Plan};
 use self::terms::Terms;
 pub use self::terms::TermsError;
 use super::plan::Plan as AnyPlan;
-use super::settings::Settings;
-use super::{Ended, Output, SourceError};
-use crate::metrics::Metrics;
+use super::{Ended, Means, Output, SourceError};
 
 /// Files are looked at so often, whether they have changed.
 const LOOK: Duration = Duration::from_secs(10);
@@ -43,14 +44,15 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs until `output` asks it to stop and everybody who waits has an answer. Takes up what `settings` changes to, but for
 /// the address.
-pub(super) async fn run(
-    name: String,
-    plan: Plan,
-    output: Output,
-    listener: std::net::TcpListener,
-    mut settings: watch::Receiver<Settings>,
-    metrics: Arc<Metrics>,
-) -> Result<Ended, SourceError> {
+pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) -> Result<Ended, SourceError> {
+    let Means {
+        listener,
+        slots,
+        metrics,
+        mut settings,
+        ..
+    } = means;
+    let listener = listener.expect("a source with an address has its port bound");
     let failed = |source| SourceError::Listen {
         address: plan.listen,
         source,
@@ -59,9 +61,10 @@ pub(super) async fn run(
     let address = listener.local_addr().map_err(failed)?;
     let terms = Terms::read(&plan).map_err(SourceError::Terms)?;
     info!(source = name, %address, tls = plan.tls.is_some(), "taking readings over HTTP");
-    let mut stop = output.clone();
+    let mut stop = output.stop();
+    let intake = Intake::new(output, slots);
     let mut server = Server {
-        desk: Arc::new(Desk::new(name.clone(), terms, output, metrics)),
+        desk: Arc::new(Desk::new(name.clone(), terms, intake, metrics)),
         name,
         listener,
         clients: Arc::default(),
@@ -73,7 +76,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             biased;
-            () = stop.stopped() => break,
+            () = stop.asked() => break,
             Ok(()) = settings.changed() => {
                 let now = settings.borrow_and_update().plan(&server.name);
                 match now {
@@ -87,8 +90,7 @@ pub(super) async fn run(
             accepted = server.listener.accept() => server.accepted(accepted).await,
         }
     }
-    // Without the outputs the pipeline drains; whoever waits hears of the receipts it settles meanwhile.
-    drop(stop);
+    // Without the output the pipeline drains; whoever waits hears of the receipts it settles meanwhile.
     server.stop().await;
     Ok(Ended::Stopped)
 }

@@ -1,19 +1,8 @@
 //! Who is refused, and what they are told.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
-use super::client::{Answer, Client, lines, post, post_to, reading};
+use super::client::{Answer, Client, gzip, lines, post, post_to, reading};
 use super::{Trial, eventually};
 use crate::support::get;
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn ask(trial: &Trial, request: &str) -> Answer {
     let request = format!("{request} HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n");

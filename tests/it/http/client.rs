@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use crate::support::PATIENCE;
 
 /// What was answered.
@@ -110,4 +113,11 @@ pub fn reading(sensor: &str, number: u32) -> String {
 /// So many readings, a line each.
 pub fn lines(sensor: &str, numbers: std::ops::Range<u32>) -> String {
     numbers.map(|number| reading(sensor, number) + "\n").collect()
+}
+
+/// Bytes, packed as small as gzip can.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod client;
 mod limits;
+mod overload;
 mod safety;
 mod tls;
 

@@ -1,0 +1,229 @@
+//! From a body to readings that the pipeline has. Only so many bodies are unpacked and decoded at the same time, and what one
+//! becomes is counted in the hand-over before the next one's turn: all others wait as they came.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::{mpsc, watch};
+use wire::Reading;
+use wire::json::{BatchError, BatchLimits, Decoder, Layout, decode_batch};
+
+use super::bodies::{Bodies, BodyError, Held};
+use super::head::Told;
+use super::keys::{Key, Keys, Known, OtherBody, Outcome, Outcomes, Repeated};
+use super::plan::Limits;
+use crate::source::slots::{SMALL_BYTES, Slots};
+use crate::source::{Batch, Output, Receipt, Refused};
+
+/// Decoders know the sensors they have met; more of them than this at once are rare.
+const KEPT_DECODERS: usize = 4;
+
+/// What takes bodies in, for all connections of a source.
+#[derive(Debug)]
+pub struct Intake {
+    /// The bodies under way.
+    pub bodies: Bodies,
+    /// `None` once the source was asked to stop.
+    output: RwLock<Option<Output>>,
+    slots: Slots,
+    keys: Keys,
+    decoders: Mutex<Vec<Decoder>>,
+}
+
+/// Readings that the pipeline has.
+#[derive(Debug)]
+pub struct Taken {
+    /// How many.
+    pub readings: usize,
+    settled: Settled,
+}
+
+/// Where it is heard that readings are safe.
+#[derive(Debug)]
+enum Settled {
+    /// By this request alone.
+    Here(mpsc::UnboundedReceiver<u64>),
+    /// By all requests with the same key.
+    ByKey(Outcomes),
+}
+
+/// Why nothing of a body was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It could not be unpacked.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// It does not hold readings.
+    #[error(transparent)]
+    Readings(#[from] BatchError),
+    /// Its key came before with another one.
+    #[error(transparent)]
+    OtherBody(#[from] OtherBody),
+    /// As many requests with a key are under way as may be.
+    #[error("as many requests with an Idempotency-Key are under way as idempotency_keys allows")]
+    Keys,
+    /// Memory and spool are full.
+    #[error("memory and spool are full")]
+    Blocked,
+    /// The source has given its output up, or the pipeline has ended.
+    #[error("the daemon takes no more readings")]
+    Stopped,
+}
+
+/// What a body says.
+enum Content {
+    /// Readings, and the request's key.
+    Readings(Vec<Reading>, Option<Key>),
+    /// What an earlier request with the same key said.
+    Repeated(Repeated),
+}
+
+impl Intake {
+    /// Hands readings over to `output`.
+    pub fn new(output: Output, slots: Slots) -> Self {
+        Self {
+            bodies: Bodies::default(),
+            output: RwLock::new(Some(output)),
+            slots,
+            keys: Keys::default(),
+            decoders: Mutex::default(),
+        }
+    }
+
+    /// Gives the output up: without it the pipeline can drain.
+    pub fn stop(&self) {
+        *self.output.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// True where nothing new is taken now.
+    pub fn is_blocked(&self) -> bool {
+        self.output().is_some_and(|output| output.is_blocked())
+    }
+
+    /// True where a request with this key was taken before, and will be answered.
+    pub fn knows(&self, key: &str) -> bool {
+        self.keys.knows(key)
+    }
+
+    /// Hands the readings of a body over, once for each key. Waits for its turn to be decoded and for room in the hand-over;
+    /// where it is dropped meanwhile, nothing was taken.
+    pub async fn take(self: &Arc<Self>, body: Held, told: Told, limits: &Limits) -> Result<Taken, NotTaken> {
+        let limits = *limits;
+        let small = !told.gzip && body.bytes().len() <= SMALL_BYTES;
+        let slot = self.slots.acquire(small).await;
+        let (content, slot) = if small {
+            (self.read(body, told, &limits)?, slot)
+        } else {
+            let intake = self.clone();
+            // The slot goes along: the work goes on although the client has gone.
+            let reading = tokio::task::spawn_blocking(move || Ok((intake.read(body, told, &limits)?, slot)));
+            let read: Result<_, NotTaken> = reading
+                .await
+                .expect("reading a body does not panic, and nobody aborts it");
+            read?
+        };
+        let (readings, key) = match content {
+            Content::Readings(readings, key) => (readings, key),
+            Content::Repeated(repeated) => return Ok(repeated.into()),
+        };
+        let output = self.output().ok_or(NotTaken::Stopped)?;
+        let place = output.reserve(&readings).await.map_err(|refused| match refused {
+            Refused::Blocked => NotTaken::Blocked,
+            Refused::Closed => NotTaken::Stopped,
+        })?;
+        drop(slot);
+        // From here on nothing waits: what is taken is taken whole.
+        let count = readings.len();
+        let tell = match key {
+            None => None,
+            Some(key) => match self.keys.take(key, count, limits.keys)? {
+                Known::New(tell) => Some(tell),
+                Known::Repeated(repeated) => return Ok(repeated.into()),
+                Known::Full => return Err(NotTaken::Keys),
+            },
+        };
+        let (settle, settled) = mpsc::unbounded_channel();
+        let receipt = Some(Receipt::new(count as u32, 0, settle));
+        output.put(Batch { readings, receipt }, place);
+        let settled = match tell {
+            None => Settled::Here(settled),
+            Some(tell) => Settled::ByKey(told_by(settled, tell)),
+        };
+        Ok(Taken {
+            readings: count,
+            settled,
+        })
+    }
+
+    /// Reads a body, and lets go of it.
+    fn read(&self, body: Held, told: Told, limits: &Limits) -> Result<Content, NotTaken> {
+        let body = match told.gzip {
+            true => self.bodies.unpack(body, limits.room)?,
+            false => body,
+        };
+        let key = told.key.map(|key| Key::new(key, body.bytes()));
+        if let Some(key) = &key
+            && let Some(repeated) = self.keys.find(key)?
+        {
+            return Ok(Content::Repeated(repeated));
+        }
+        let readings = self.decode(body.bytes(), told.layout, limits.batch)?;
+        Ok(Content::Readings(readings, key))
+    }
+
+    fn decode(&self, text: &[u8], layout: Layout, limits: BatchLimits) -> Result<Vec<Reading>, BatchError> {
+        let kept = || self.decoders.lock().unwrap_or_else(PoisonError::into_inner);
+        let decoder = kept().pop();
+        let mut decoder = decoder.unwrap_or_default();
+        let readings = decode_batch(&mut decoder, text, layout, limits);
+        let mut kept = kept();
+        if kept.len() < KEPT_DECODERS {
+            kept.push(decoder);
+        }
+        readings
+    }
+
+    fn output(&self) -> Option<Output> {
+        self.output.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Taken {
+    /// Waits until all of the readings are safe, or never will be.
+    pub async fn outcome(self) -> Outcome {
+        match self.settled {
+            Settled::Here(mut settled) => of(settled.recv().await),
+            Settled::ByKey(mut outcomes) => {
+                let known = outcomes.wait_for(Option::is_some).await;
+                known.map_or(Outcome::Ended, |outcome| outcome.unwrap_or(Outcome::Ended))
+            }
+        }
+    }
+}
+
+impl From<Repeated> for Taken {
+    fn from(repeated: Repeated) -> Self {
+        Self {
+            readings: repeated.readings,
+            settled: Settled::ByKey(repeated.outcomes),
+        }
+    }
+}
+
+/// Tells what becomes of readings to all requests with their key. Not part of the first of them: another waits for the same,
+/// even if the first one's client has gone.
+fn told_by(mut settled: mpsc::UnboundedReceiver<u64>, tell: watch::Sender<Option<Outcome>>) -> Outcomes {
+    let outcomes = tell.subscribe();
+    tokio::spawn(async move { tell.send_replace(Some(of(settled.recv().await))) });
+    outcomes
+}
+
+fn of(settled: Option<u64>) -> Outcome {
+    match settled {
+        Some(_) => Outcome::Safe,
+        None => Outcome::Ended,
+    }
+}
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+//! Where a source hands its readings over.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use wire::Reading;
+
+use super::Batch;
+use super::handover::{Closed, Place, Pressure, Sender};
+use crate::board::Produced;
+use crate::ledger::Ledger;
+use crate::screen::Screen;
+use crate::traces::{Point, Traces};
+
+/// Where a source hands its readings over.
+#[derive(Clone, Debug)]
+pub struct Output {
+    handover: Sender,
+    stop: Stop,
+    ledger: Arc<Ledger>,
+    screen: Option<Arc<Screen>>,
+    traces: Option<Arc<Traces>>,
+    produced: Produced,
+}
+
+/// Why there is no room for readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The pipeline is blocked.
+    Blocked,
+    /// The pipeline has ended and takes nothing more.
+    Closed,
+}
+
+impl Output {
+    /// Hands over to `handover`, heeds `stop`, counts in `ledger`.
+    pub fn new(handover: Sender, stop: watch::Receiver<bool>, ledger: Arc<Ledger>) -> Self {
+        Self {
+            handover,
+            stop: Stop(stop),
+            ledger,
+            screen: None,
+            traces: None,
+            produced: Produced::default(),
+        }
+    }
+
+    /// Shows what is handed over on a screen too.
+    pub fn shown_on(self, screen: Option<Arc<Screen>>) -> Self {
+        Self { screen, ..self }
+    }
+
+    /// Keeps what is handed over for those who look on too.
+    pub fn traced_in(self, traces: Option<Arc<Traces>>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Counts what is handed over here too.
+    pub fn counted_in(self, produced: Produced) -> Self {
+        Self { produced, ..self }
+    }
+
+    /// Hands a batch over; waits for room.
+    pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
+        let place = self.handover.reserve(&batch.readings).await?;
+        self.put(batch, place);
+        Ok(())
+    }
+
+    /// Waits for room for these readings, unless the pipeline is blocked or is blocked meanwhile: for a source whose clients
+    /// can come again.
+    pub async fn reserve(&self, readings: &[Reading]) -> Result<Place, Refused> {
+        let mut pressure = self.handover.pressure();
+        tokio::select! {
+            biased;
+            blocked = pressure.wait_for(|pressure| *pressure == Pressure::Blocked) => Err(match blocked {
+                Ok(_) => Refused::Blocked,
+                Err(_) => Refused::Closed,
+            }),
+            place = self.handover.reserve(readings) => place.map_err(|Closed| Refused::Closed),
+        }
+    }
+
+    /// Hands over the batch for whose readings the place was reserved.
+    pub fn put(&self, batch: Batch, place: Place) {
+        let readings = batch.readings.len() as u64;
+        self.ledger.record(|counts| {
+            counts.produced += readings;
+            counts.in_flight += readings;
+        });
+        if let Some(screen) = &self.screen {
+            screen.show(&batch.readings);
+        }
+        self.produced.add(readings);
+        if let Some(traces) = self.traces.as_ref().filter(|traces| traces.wanted()) {
+            let unjudged = batch.readings.iter().map(|reading| (reading, Point::unjudged(reading)));
+            traces.keep(unjudged);
+        }
+        place.put(batch);
+    }
+
+    /// True while the pipeline is blocked: it is not worth decoding anything for it.
+    pub fn is_blocked(&self) -> bool {
+        *self.handover.pressure().borrow() == Pressure::Blocked
+    }
+
+    /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;
+    /// one that cannot (a device that measures now) does not, and what it measures goes to the spool.
+    pub async fn calm(&self) -> Result<(), Closed> {
+        let mut pressure = self.handover.pressure();
+        let calm = pressure.wait_for(|pressure| *pressure == Pressure::Low).await;
+        calm.map(drop).map_err(|_| Closed)
+    }
+
+    /// Returns once the source is asked to stop.
+    pub async fn stopped(&mut self) {
+        self.stop.asked().await;
+    }
+
+    /// What tells when the source is asked to stop, for who gives the output up before.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+}
+
+/// Tells when a source is asked to stop.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns once the source is asked to stop.
+    pub async fn asked(&mut self) {
+        // Without a sender nobody is left who could want more readings.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::super::trial::Trial;
+    use super::*;
+
+    fn readings() -> Vec<Reading> {
+        let sensor = Arc::new(wire::Sensor::new("a", "k"));
+        vec![Reading::new(sensor, wire::Timestamp::default(), wire::Value::Scalar(1.0)).unwrap()]
+    }
+
+    async fn offer(output: &Output) -> Result<(), Refused> {
+        let readings = readings();
+        let place = output.reserve(&readings).await?;
+        let receipt = None;
+        output.put(Batch { readings, receipt }, place);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_blocked_pipeline_refuses_and_what_it_refuses_is_not_counted() {
+        let (output, mut trial) = Trial::new(1);
+        assert_eq!(offer(&output).await, Ok(()));
+        trial.batches.set_pressure(Pressure::High);
+        let waiting = tokio::spawn({
+            let output = output.clone();
+            async move { offer(&output).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "there is no room, and it waits for it");
+        assert_eq!(trial.ledger.snapshot().produced, 1);
+        assert!(trial.batches.recv().await.is_some());
+        assert_eq!(waiting.await.unwrap(), Ok(()));
+        let waiting = tokio::spawn({
+            let output = output.clone();
+            async move { offer(&output).await }
+        });
+        tokio::task::yield_now().await;
+        trial.batches.set_pressure(Pressure::Blocked);
+        assert_eq!(waiting.await.unwrap(), Err(Refused::Blocked), "it waits no longer");
+        assert!(trial.batches.recv().await.is_some());
+        assert_eq!(offer(&output).await, Err(Refused::Blocked), "although there is room");
+        assert_eq!(trial.ledger.snapshot().produced, 2, "what was refused is not counted");
+        trial.batches.set_pressure(Pressure::Low);
+        assert_eq!(offer(&output).await, Ok(()));
+        drop(trial.batches);
+        assert_eq!(offer(&output).await, Err(Refused::Closed));
+        assert_eq!(trial.ledger.snapshot().produced, 3);
+    }
+}
