@@ -177,11 +177,12 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_blocked_pipeline_is_told_at_once() {
         let (canary, _sender, input) = canary();
         input.set_pressure(Pressure::Blocked);
-        assert_eq!(canary.send().await, Err(Undelivered::Blocked));
+        let sent = tokio::time::timeout(Duration::from_secs(60), canary.send()).await;
+        assert_eq!(sent.unwrap(), Err(Undelivered::Blocked));
     }
 
     #[tokio::test]

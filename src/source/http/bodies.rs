@@ -147,3 +147,31 @@ impl Drop for Held {
         self.client.fetch_sub(self.counted, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_growing_body_counts_with_its_reserve() {
+        let bodies = Bodies::default();
+        let room = Room {
+            body: 1_000,
+            all: 4_000,
+        };
+        let mut held = bodies.arrived(&[b' '; 300], room).unwrap();
+        assert_eq!(bodies.bytes(), 300);
+        for (more, bytes) in [(1, 600), (299, 600), (100, 1_000), (300, 1_000)] {
+            held.add(&vec![b' '; more], room, false).unwrap();
+            assert_eq!((bodies.bytes(), held.bytes.capacity()), (bytes, bytes));
+        }
+        assert!(matches!(
+            held.add(b" ", room, false),
+            Err(BodyError::TooLarge(1_000, false))
+        ));
+        drop(held);
+        assert_eq!(bodies.bytes(), 0);
+    }
+}
