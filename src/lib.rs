@@ -54,6 +54,8 @@ pub mod traces;
 pub mod trouble;
 mod waits;
 
+/// Names of AWS resources as people write them.
+pub mod aws_name;
 /// A size in bytes as people write it.
 pub mod byte_size;
 /// The wall clock, which only sources and the pipeline read.

@@ -2,7 +2,6 @@
 
 mod endpoints;
 mod environment;
-mod role;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::aws_name::{self, AwsName};
 use crate::byte_size::ByteSize;
 use crate::document::Document;
 use crate::duration::Within;
@@ -247,7 +247,7 @@ impl Settings {
             );
             problems.push(Problem::new("kinesis.backoff_base", kinesis.backoff_base, remedy));
         }
-        role::check(kinesis, &mut problems);
+        problems.extend(kinesis.name_problems());
         self.admin.check(&mut problems);
         for (name, source) in &self.source {
             if name.is_empty()
@@ -346,6 +346,37 @@ impl Default for Settings {
 }
 
 impl Kinesis {
+    /// Names that AWS would refuse, or that contradict each other.
+    pub fn name_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let names = [
+            // That it is missing is said where it is needed.
+            (
+                AwsName::Stream,
+                "stream",
+                self.stream.as_deref().filter(|stream| !stream.is_empty()),
+            ),
+            (AwsName::Region, "region", self.region.as_deref()),
+            (AwsName::Role, "role_arn", self.role_arn.as_deref()),
+            (AwsName::ExternalId, "external_id", self.external_id.as_deref()),
+        ];
+        for (name, key, text) in names {
+            problems.extend(text.and_then(|text| name.problem(&format!("kinesis.{key}"), text)));
+        }
+        if self.external_id.is_some() && self.role_arn.is_none() {
+            let remedy = "there is no role that could ask for it; set kinesis.role_arn, or remove it";
+            problems.push(Problem::new("kinesis.external_id", "", remedy));
+        }
+        let in_arn = self.stream.as_deref().and_then(aws_name::region_of);
+        if let (Some(region), Some(in_arn)) = (&self.region, in_arn)
+            && region != in_arn
+        {
+            let remedy = format!("the ARN of kinesis.stream is in {in_arn}; remove this key, or correct one of them");
+            problems.push(Problem::new("kinesis.region", format!("{region:?}"), remedy));
+        }
+        problems
+    }
+
     /// The stream and how it is reached.
     pub fn target(&self) -> Target {
         Target {

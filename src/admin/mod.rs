@@ -36,6 +36,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::aws_name::AwsName;
 use crate::board::Board;
 use crate::canary::{self, Canary};
 use crate::changes::Order;
@@ -186,13 +187,7 @@ impl Settings {
             ("admin.readings_table", &self.readings_table),
         ];
         for (key, table) in tables {
-            let Some(table) = table else { continue };
-            // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
-            let is_name = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
-            if !(3..=255).contains(&table.len()) || !table.chars().all(is_name) {
-                let remedy = "is no name of a table: write 3 to 255 letters, digits, _, - and .";
-                problems.push(Problem::new(key, format!("{table:?}"), remedy));
-            }
+            problems.extend(table.as_deref().and_then(|table| AwsName::Table.problem(key, table)));
         }
     }
 }

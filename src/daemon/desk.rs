@@ -1,6 +1,7 @@
 //! What people change by the page, done between everything else.
 
 use super::{Daemon, Next};
+use crate::aws_name::AwsName;
 use crate::changes::{Change, Order};
 use crate::settings;
 
@@ -56,52 +57,15 @@ impl Daemon {
                 "{spooled} readings in the spool wait for the stream of before: try again when they are delivered"
             ));
         }
-        self.loaded.settings.kinesis.stream = Some(stream_name(stream)?);
+        let mut kinesis = settings.kinesis.clone();
+        kinesis.stream = Some(stream.to_owned());
+        let missing = AwsName::Stream.problem("kinesis.stream", stream);
+        if let Some(problem) = missing.into_iter().chain(kinesis.name_problems()).next() {
+            return Err(problem.to_string());
+        }
+        self.loaded.settings.kinesis = kinesis;
         Ok(format!(
             "delivering what is left, then starting again with the stream {stream}"
         ))
-    }
-}
-
-/// A stream's name or ARN, as Kinesis has them.
-/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_CreateStream.html>
-fn stream_name(text: &str) -> Result<String, String> {
-    let name = match text.starts_with("arn:") {
-        true => text.rsplit_once(":stream/").map_or("", |(_, name)| name),
-        false => text,
-    };
-    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
-    match (1..=128).contains(&name.len()) && name.chars().all(is_of_name) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "{text:?} is no stream: write its name, of up to 128 letters, digits and _.-, or its ARN"
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_goes_by_its_name_or_its_arn() {
-        for good in [
-            "readings",
-            "WindDataStream",
-            "arn:aws:kinesis:eu-central-1:123456789012:stream/readings_2.b-c",
-        ] {
-            assert_eq!(stream_name(good), Ok(good.to_owned()));
-        }
-        let long = "x".repeat(129);
-        for bad in [
-            "",
-            "a b",
-            "a/b",
-            "arn:aws:kinesis:eu-central-1:123456789012:stream/",
-            "arn:x",
-            &long,
-        ] {
-            assert!(stream_name(bad).is_err(), "{bad}");
-        }
     }
 }

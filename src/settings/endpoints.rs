@@ -1,32 +1,43 @@
-//! Endpoints of AWS that people set, in the environment and in the profile: the SDK ends the process over some that are no
-//! URL, and waits for others for good.
+//! Endpoints and regions of AWS that people set, in the environment and in the profile: the SDK ends the process over some
+//! endpoints that are no URL, and waits for others for good.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html>
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The key, in a profile or a section of services.
-const KEY: &str = "endpoint_url";
+use crate::aws_name::{AwsName, is_placeholder};
+
+/// The keys in a profile, the first also in a section of services.
+const ENDPOINT: &str = "endpoint_url";
+const REGION: &str = "region";
 const REMEDY: &str = "or write it as http://127.0.0.1:4566";
 
 /// The environment.
 type Variables = BTreeMap<OsString, OsString>;
 
-/// What is wrong with the endpoints that these variables name, and those of the profile that they choose.
+/// What is wrong with the endpoints and regions that these variables name, and those of the profile that they choose.
 pub(super) fn check(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let variables: Variables = variables.into_iter().collect();
-    let endpoints = variables
-        .iter()
-        .filter(|(name, _)| name.to_string_lossy().starts_with("AWS_ENDPOINT_URL"));
-    let wrong = endpoints.filter(|(_, value)| !value.to_str().is_some_and(is_url));
-    let mut problems: Vec<_> = wrong
-        .map(|(name, value)| {
-            let name = name.to_string_lossy();
-            format!("{name} = {value:?}: not the URL of an endpoint; unset it, {REMEDY}")
-        })
-        .collect();
+    let mut problems = Vec::new();
+    for (name, value) in &variables {
+        let name = name.to_string_lossy();
+        let text = value.to_str();
+        if name.starts_with("AWS_ENDPOINT_URL") && !text.is_some_and(is_url) {
+            problems.push(format!(
+                "{name} = {value:?}: not the URL of an endpoint{}; unset it, {REMEDY}",
+                hint(text)
+            ));
+        }
+        // Empty, it counts as unset.
+        if ["AWS_REGION", "AWS_DEFAULT_REGION"].contains(&&*name)
+            && let Some(text) = text.filter(|text| !text.is_empty())
+        {
+            problems.extend(AwsName::Region.problem(&name, text).map(|problem| problem.to_string()));
+        }
+    }
     let profile = set(&variables, "AWS_PROFILE").map_or("default".into(), |profile| profile.to_string_lossy());
     for (variable, usual) in [
         ("AWS_CONFIG_FILE", "config"),
@@ -59,18 +70,33 @@ fn check_profile(file: &Path, text: &str, profile: &str) -> Vec<String> {
     let own = |entry: &&Entry<'_>| entry.section.strip_prefix("profile ").unwrap_or(entry.section).trim() == profile;
     let services = entries.iter().filter(own).rfind(|entry| entry.key == "services");
     let services = services.map(|entry| format!("services {}", entry.value));
-    let wrong = entries.iter().filter(|entry| {
-        let top = own(entry) && !entry.nested;
-        (top || services.as_deref() == Some(entry.section)) && entry.key == KEY && !is_url(entry.value)
-    });
-    wrong
-        .map(|Entry { section, value, line, .. }| {
-            let file = file.display();
-            format!(
-                "{file}:{line}: {KEY} = {value:?} in [{section}] is not the URL of an endpoint; remove the line, {REMEDY}"
-            )
-        })
-        .collect()
+    let file = file.display();
+    let mut problems = Vec::new();
+    for entry in &entries {
+        let Entry {
+            section,
+            key,
+            value,
+            line,
+            ..
+        } = entry;
+        let top = own(&entry) && !entry.nested;
+        let of_services = services.as_deref() == Some(section);
+        if *key == ENDPOINT && (top || of_services) && !is_url(value) {
+            let hint = hint(Some(value));
+            problems.push(format!(
+                "{file}:{line}: {key} = {value:?} in [{section}] is not the URL of an endpoint{hint}; remove the line, {REMEDY}"
+            ));
+        }
+        if *key == REGION
+            && top
+            && !value.is_empty()
+            && let Err(error) = AwsName::Region.check(value)
+        {
+            problems.push(format!("{file}:{line}: {key} = {value:?} in [{section}] {error}"));
+        }
+    }
+    problems
 }
 
 /// A line `key = value`.
@@ -112,6 +138,14 @@ fn entries(text: &str) -> Vec<Entry<'_>> {
     entries
 }
 
+/// What else there is to say of a value that is no URL.
+fn hint(value: Option<&str>) -> &'static str {
+    match value.is_some_and(is_placeholder) {
+        true => ", but a placeholder that nothing has replaced",
+        false => "",
+    }
+}
+
 fn is_url(text: &str) -> bool {
     let url: Result<hyper::Uri, _> = text.parse();
     url.is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some())
@@ -141,7 +175,29 @@ mod tests {
         for value in ["http://127.0.0.1:4566", "https://kinesis.eu-central-1.amazonaws.com/"] {
             assert!(check("AWS_ENDPOINT_URL", value).is_empty(), "{value}");
         }
-        assert!(check("AWS_REGION", "").is_empty());
+        let placeholder = check("AWS_ENDPOINT_URL", "http://${HOST}:4566");
+        assert!(
+            placeholder[0].contains("a placeholder that nothing has replaced"),
+            "{placeholder:?}"
+        );
+    }
+
+    #[test]
+    fn a_region_that_is_none_is_named_with_its_value() {
+        let check = |name: &str, value: &str| check([(name.into(), value.into())]);
+        for good in ["", "eu-central-1", "local"] {
+            assert!(check("AWS_REGION", good).is_empty(), "{good}");
+        }
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            for bad in ["eu-central-1a", "${REGION}", "eu central 1"] {
+                let problems = check(name, bad);
+                assert_eq!(problems.len(), 1, "{bad}");
+                assert!(
+                    problems[0].starts_with(&format!("{name} = {bad:?}: is ")),
+                    "{problems:?}"
+                );
+            }
+        }
     }
 
     const CONFIG: &str = "\
@@ -191,7 +247,17 @@ kinesis =
         let other = folder.join("other");
         fs::write(&other, "[default]\nregion = eu-central-1\n").unwrap();
         assert!(check(&[("AWS_CONFIG_FILE", other.to_str().unwrap())]).is_empty());
-        fs::write(folder.join("credentials"), "[default]\nendpoint_url = nowhere\n").unwrap();
-        assert_eq!(check(&[("AWS_CONFIG_FILE", other.to_str().unwrap())]).len(), 1);
+        fs::write(
+            folder.join("credentials"),
+            "[default]\nendpoint_url = nowhere\nregion = eu-central-1b\n",
+        )
+        .unwrap();
+        let problems = check(&[("AWS_CONFIG_FILE", other.to_str().unwrap())]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        let region = format!(
+            "{}:3: region = \"eu-central-1b\" in [default] ",
+            folder.join("credentials").display()
+        );
+        assert!(problems[1].starts_with(&region), "{problems:?}");
     }
 }

@@ -49,13 +49,56 @@ fn tokens_that_cannot_be_read_and_names_that_are_none_are_told_with_their_line()
     let places = [
         "config.toml:2:14: admin.token_file",
         "config.toml:3:9: admin.hosts",
-        "config.toml:4:19: admin.incidents_table = \"arn:aws:x\": is no name of a table",
+        "config.toml:4:19: admin.incidents_table = \"arn:aws:x\": is not a table: write 3 to 255",
     ];
     assert_eq!(problems.len(), places.len(), "{problems:#?}");
     for (problem, place) in problems.iter().zip(places) {
         assert!(problem.starts_with(place), "{problem}");
     }
     assert!(problems[0].contains("with a token a line"), "{problems:#?}");
+}
+
+#[test]
+fn names_that_aws_would_refuse_are_told_with_their_line() {
+    let text = "sink = \"kinesis\"\n[kinesis]\nstream = \"${STREAM}\"\nregion = \"eu-central-1a\"\n\
+                role_arn = \"put-readings\"\nexternal_id = \"two words\"\n";
+    let problems = read_text(text, &[]).unwrap_err();
+    let places = [
+        "config.toml:3:10: kinesis.stream = \"${STREAM}\": is a placeholder that nothing has replaced",
+        "config.toml:4:10: kinesis.region = \"eu-central-1a\": is an availability zone: write its region, eu-central-1",
+        "config.toml:5:12: kinesis.role_arn = \"put-readings\": is not a role: write its ARN",
+        "config.toml:6:15: kinesis.external_id = \"two words\": is not a valid external id",
+    ];
+    assert_eq!(problems.len(), places.len(), "{problems:#?}");
+    for (problem, place) in problems.iter().zip(places) {
+        assert!(problem.starts_with(place), "{problem}");
+    }
+    let variables = [
+        ("TEMP_INGEST__SINK", "kinesis"),
+        ("TEMP_INGEST__KINESIS__STREAM", "<stream>"),
+    ];
+    let problems = read_text("", &variables).unwrap_err();
+    assert!(
+        problems[0].starts_with("TEMP_INGEST__KINESIS__STREAM = \"<stream>\": is a placeholder"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn names_that_contradict_each_other_are_told() {
+    let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/readings";
+    let kinesis = |keys: &str| read_text(&format!("[kinesis]\nstream = \"{arn}\"\n{keys}\n"), &[]);
+    assert!(kinesis("region = \"eu-central-1\"").is_ok());
+    for (keys, told) in [
+        ("region = \"us-east-1\"", "the ARN of kinesis.stream is in eu-central-1"),
+        (
+            "external_id = \"agreed-word\"",
+            "there is no role that could ask for it",
+        ),
+    ] {
+        let problems = kinesis(keys).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains(told), "{problems:?}");
+    }
 }
 
 #[test]

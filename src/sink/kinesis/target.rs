@@ -12,6 +12,8 @@ use aws_sdk_kinesis::config::SharedCredentialsProvider;
 use aws_sdk_kinesis::operation::describe_stream_summary::builders::DescribeStreamSummaryFluentBuilder;
 use aws_sdk_kinesis::operation::put_records::builders::PutRecordsFluentBuilder;
 
+use crate::aws_name::region_of;
+
 /// What a role session may be called, besides its least length of two.
 const MAX_SESSION_NAME: usize = 64;
 
@@ -61,7 +63,7 @@ impl Target {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeout);
-        if let Some(region) = self.region.as_deref().or_else(|| self.arn()?.split(':').nth(3)) {
+        if let Some(region) = self.region.as_deref().or_else(|| region_of(&self.stream)) {
             loader = loader.region(Region::new(region.to_owned()));
         }
         if let Some(fips) = self.fips {

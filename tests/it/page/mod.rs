@@ -100,8 +100,15 @@ async fn another_stream_is_taken_up_and_nothing_is_lost() {
     let mut daemon = daemon(dir.path(), &config, Some(&endpoint.url()));
     let address = daemon.address();
     endpoint.until(|counters| counters.accepted >= 200).await;
-    let (status, said) = post(&address, "/stream", TOKEN, "stream=no+stream");
-    assert!(status == "422" && said.contains("is no stream"), "{status} {said}");
+    for (wrong, why) in [
+        ("no+stream", "is not a stream"),
+        ("", "is not a stream"),
+        ("%24%7BSTREAM%7D", "placeholder"),
+        ("arn:aws:kinesis:eu-central-1:12345:stream/readings", "not an account"),
+    ] {
+        let (status, said) = post(&address, "/stream", TOKEN, &format!("stream={wrong}"));
+        assert!(status == "422" && said.contains(why), "{status} {said}");
+    }
     let (status, _) = post(&address, "/stream", "wrong", "stream=other");
     assert_eq!(status, "403");
     let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/readings";
