@@ -160,19 +160,41 @@ pub struct Invalid(pub Vec<String>);
 
 /// Loads the named file, else the one in /etc, else the embedded default; then the environment; then checks all of it.
 pub fn load(named: Option<&Path>) -> Result<Loaded, Invalid> {
-    let origin = match named {
+    origin(named).load()
+}
+
+/// The same without the checks: for who asks a daemon that runs with these settings, and may not read its secrets.
+pub fn load_unchecked(named: Option<&Path>) -> Result<Settings, Invalid> {
+    origin(named).read(unchecked)
+}
+
+fn origin(named: Option<&Path>) -> Origin {
+    match named {
         Some(file) => Origin::File(file.into()),
         None if Path::new(SYSTEM_FILE).exists() => Origin::File(SYSTEM_FILE.into()),
         None => Origin::Embedded,
-    };
-    origin.load()
+    }
 }
 
 impl Origin {
     /// Loads from here, then from the environment, and checks all of it.
     pub fn load(&self) -> Result<Loaded, Invalid> {
+        let settings = self.read(checked)?;
+        if settings.sink == Sink::Kinesis {
+            let problems = endpoints::check(std::env::vars_os());
+            if !problems.is_empty() {
+                return Err(Invalid(problems));
+            }
+        }
+        Ok(Loaded {
+            settings,
+            origin: self.clone(),
+        })
+    }
+
+    fn read(&self, read: Read) -> Result<Settings, Invalid> {
         let variables = environment::Variables::of_process().map_err(Invalid)?;
-        let settings = match self {
+        match self {
             Self::Embedded => read(&self.to_string(), EMBEDDED_DEFAULT, &variables),
             Self::File(path) => {
                 let text = fs::read_to_string(path).map_err(|error| {
@@ -184,17 +206,7 @@ impl Origin {
                 })?;
                 read(&self.to_string(), &text, &variables)
             }
-        }?;
-        if settings.sink == Sink::Kinesis {
-            let problems = endpoints::check(std::env::vars_os());
-            if !problems.is_empty() {
-                return Err(Invalid(problems));
-            }
         }
-        Ok(Loaded {
-            settings,
-            origin: self.clone(),
-        })
     }
 }
 
@@ -207,10 +219,17 @@ impl std::fmt::Display for Origin {
     }
 }
 
-fn read(name: &str, text: &str, variables: &environment::Variables) -> Result<Settings, Invalid> {
+/// Makes settings of a text by this name and of variables.
+type Read = fn(&str, &str, &environment::Variables) -> Result<Settings, Invalid>;
+
+fn unchecked(name: &str, text: &str, variables: &environment::Variables) -> Result<Settings, Invalid> {
+    Document::new(name, text).parse::<Settings>().map_err(Invalid)?;
+    variables.overlay(text).map_err(Invalid)
+}
+
+fn checked(name: &str, text: &str, variables: &environment::Variables) -> Result<Settings, Invalid> {
+    let settings = unchecked(name, text, variables)?;
     let document = Document::new(name, text);
-    document.parse::<Settings>().map_err(Invalid)?;
-    let settings = variables.overlay(text).map_err(Invalid)?;
     let problems = settings.check();
     if problems.is_empty() {
         return Ok(settings);

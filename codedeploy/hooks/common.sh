@@ -11,10 +11,18 @@ trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
     revision=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 }
 
-# What the daemon said last, for whoever reads why the deployment failed; then the failure.
+# Passes on what the daemon had a part in as text and no more: without characters that a terminal obeys, its lines cut so that
+# they cannot push out the rest.
+as_text() {
+    LC_ALL=C tr --delete '\000-\010\013-\037\177' | LC_ALL=C cut --bytes 1-300
+}
+
+# What the daemon said last; then the failure, for of a hook's output only the end reaches CodeDeploy.
 fail_with_journal() {
+    {
+        journalctl --unit "$unit" --lines 8 --no-pager --output cat || echo "(there is no journal)"
+        systemctl show --property ActiveState,Result,StatusText "$unit" || echo "(there is no unit)"
+    } 2>&1 | as_text >&2
     echo "$1" >&2
-    systemctl status --no-pager --lines 0 "$unit" >&2 || echo "(the unit is not active)" >&2
-    journalctl --unit "$unit" --lines 40 --no-pager --output cat >&2
     exit 1
 }

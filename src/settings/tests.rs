@@ -4,7 +4,7 @@ use super::*;
 
 fn read_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let variables = environment::Variables::new(variables.iter().map(|(n, v)| (n.to_string(), v.to_string())))?;
-    read("config.toml", text, &variables).map_err(|invalid| invalid.0)
+    checked("config.toml", text, &variables).map_err(|invalid| invalid.0)
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn every_shipped_configuration_holds() {
         .filter(|file| file.extension().is_some_and(|extension| extension == "toml"))
     {
         let text = fs::read_to_string(file).unwrap();
-        let read = read(&file.display().to_string(), &text, &environment::Variables::default());
+        let read = checked(&file.display().to_string(), &text, &environment::Variables::default());
         assert!(read.is_ok(), "{}", read.unwrap_err());
     }
 }
