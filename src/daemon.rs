@@ -444,8 +444,8 @@ fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Cha
     }
 }
 
-/// Why no more readings can be taken now; the pipeline says when they can.
-fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+/// Whether readings are accepted now, and what else there is to say; else why not.
+fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<String, String> + Send + Sync> {
     Arc::new(move || {
         let status = status.borrow();
         match (&status.trouble, status.full, status.draining) {
@@ -454,7 +454,10 @@ fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<(), Stri
                 "memory and spool are full, and the sink takes nothing: {trouble}"
             )),
             (None, true, _) => Err("memory and spool are full: the sink is slower than the sources".to_owned()),
-            _ => Ok(()),
+            (Some(trouble), false, _) => Ok(format!(
+                "readings are accepted and kept, and the sink takes nothing: {trouble}"
+            )),
+            (None, false, _) => Ok("readings are accepted".to_owned()),
         }
     })
 }

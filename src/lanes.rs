@@ -10,9 +10,10 @@ use wire::{LaneName, Sensor, Timestamp};
 
 use crate::backoff::Backoff;
 use crate::lane::{Arrival, Doing, Lane, Packing, Queued, State};
-use crate::ledger::{DeadLetter, Ledger};
+use crate::ledger::Ledger;
 use crate::pace::{Paces, Turn};
 use crate::record::{LaneKey, Record};
+use crate::rejection;
 use crate::request::{MAX_RECORDS, Request};
 use crate::sink::{Answer, PutError, THROTTLED};
 use crate::source::{Batch, Receipt};
@@ -59,6 +60,8 @@ pub struct Lanes {
     /// Lanes that opened a record, and when, oldest first.
     opened: VecDeque<(Instant, usize)>,
     requests: usize,
+    /// Records that may still go to the dead-letter file before the next delivery.
+    pub(crate) dead_letters_left: u32,
     pub(crate) paces: Paces,
     random: ChaCha8Rng,
     json: Vec<u8>,
@@ -71,6 +74,8 @@ pub struct Outcome {
     pub delivered: Vec<Position>,
     /// A record that can never be accepted, for the dead-letter file. It heads its lane until `bury` is called.
     pub dead: Option<usize>,
+    /// The name of a lane whose head the sink refuses by itself, without evidence that it takes other records.
+    pub held: Option<Box<str>>,
     /// Readings delivered.
     pub readings: u64,
     /// Records delivered.
@@ -103,6 +108,7 @@ impl Lanes {
             delayed: BinaryHeap::new(),
             opened: VecDeque::new(),
             requests: 0,
+            dead_letters_left: 0,
             paces: Paces::default(),
             random,
             json: Vec::with_capacity(512),
@@ -197,12 +203,16 @@ impl Lanes {
                     }
                 }
             }
-            Err(PutError::Transient { .. } | PutError::Fatal { .. }) => {
+            Err(PutError::Transient { .. } | PutError::Misconfigured { .. } | PutError::Fatal { .. }) => {
                 for index in request.lanes {
                     self.refused(index, "", now);
                 }
             }
-            Err(PutError::Rejected { .. }) if alone => outcome.dead = request.lanes.first().copied(),
+            Err(PutError::Rejected { objection, .. }) if alone => {
+                for index in request.lanes {
+                    self.rejected_alone(index, objection, now, &mut outcome);
+                }
+            }
             Err(PutError::Rejected { .. }) => {
                 for index in request.lanes {
                     self.table[index].company = company;
@@ -211,31 +221,6 @@ impl Lanes {
             }
         }
         outcome
-    }
-
-    /// The record that heads a lane and can never be delivered.
-    pub fn dead(&self, lane: usize) -> Option<&Arc<Record>> {
-        self.table[lane].queue.front().map(|head| &head.record)
-    }
-
-    /// The lane's head is in the dead-letter file: the lane goes on. Its place in the spool comes back.
-    pub fn bury(&mut self, lane: usize, now: Instant) -> Option<Position> {
-        let head = self.take_head(lane);
-        if let Some(head) = &head {
-            let readings = u64::from(head.record.readings);
-            self.ledger.record(|counts| {
-                counts.dead_lettered[DeadLetter::Rejected as usize] += readings;
-                head.leave(counts);
-            });
-            head.record.settle();
-        }
-        self.rest(lane, now);
-        head.and_then(|head| head.position)
-    }
-
-    /// The lane's head could not be written to the dead-letter file: it is tried again later.
-    pub fn spare(&mut self, lane: usize, now: Instant) {
-        self.refused(lane, "", now);
     }
 
     /// When `request` may have something to send, where no answer or reading comes before.
@@ -385,6 +370,7 @@ impl Lanes {
             self.paces.accepted(&shard, now);
             self.table[index].shard = Some(shard);
         }
+        self.dead_letters_left = rejection::IN_A_ROW;
         if let Some(head) = self.take_head(index) {
             let readings = u64::from(head.record.readings);
             self.ledger.record(|counts| {
@@ -399,7 +385,7 @@ impl Lanes {
         self.rest(index, now);
     }
 
-    fn refused(&mut self, index: usize, code: &str, now: Instant) {
+    pub(crate) fn refused(&mut self, index: usize, code: &str, now: Instant) {
         let lane = &mut self.table[index];
         if code == THROTTLED
             && let Some(shard) = &lane.shard
@@ -437,7 +423,7 @@ impl Lanes {
         self.unblock(index, now);
     }
 
-    fn take_head(&mut self, index: usize) -> Option<Queued> {
+    pub(crate) fn take_head(&mut self, index: usize) -> Option<Queued> {
         let lane = &mut self.table[index];
         let before = lane.bytes;
         let head = lane.pop();

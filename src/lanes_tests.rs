@@ -6,6 +6,7 @@ use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
 use crate::overflow::Spill;
+use crate::sink::Objection;
 use crate::spool::{Appended, Refused, SpoolError};
 
 const LINGER: Duration = Duration::from_millis(100);
@@ -260,4 +261,86 @@ fn lanes_go_on_without_a_spool_that_is_full() {
     sweep(&mut lanes, later, 5);
     deliver(&mut lanes, third, later);
     assert_eq!(spilled(&mut lanes, later).1, 4);
+}
+
+/// Puts the next record of a lane by itself, and rejects it.
+fn reject(lanes: &mut Lanes, lane: u32, objection: Objection, at: Instant) -> Outcome {
+    let mut request = lanes.request(at).unwrap();
+    while request.records.len() > 1 {
+        let rejected = rejected(objection);
+        assert!(
+            lanes.answer(request, Err(rejected), at).dead.is_none(),
+            "it is not alone"
+        );
+        request = lanes.request(at).unwrap();
+    }
+    assert_eq!(*request.records[0].lane.name, *format!("2/{lane}"));
+    lanes.answer(request, Err(rejected(objection)), at)
+}
+
+fn rejected(objection: Objection) -> PutError {
+    PutError::Rejected {
+        kind: "invalid_request",
+        objection,
+        message: String::new(),
+    }
+}
+
+/// A stream that takes nothing, as under a wrong name, whatever it says of records: all of them are kept.
+#[test]
+fn a_sink_that_rejects_everything_has_nothing_dead_lettered() {
+    let (mut lanes, mut at) = (lanes(), Instant::now());
+    accept(&mut lanes, 0, at);
+    for _ in 0..50 {
+        at += LINGER;
+        let outcome = reject(&mut lanes, 0, Objection::Record, at);
+        assert_eq!((outcome.dead, outcome.held.as_deref()), (None, Some("2/0")));
+    }
+    let counts = lanes.ledger.snapshot();
+    assert_eq!((counts.in_flight, counts.dead_lettered.iter().sum()), (1, 0));
+}
+
+#[test]
+fn between_two_deliveries_few_records_are_dead_lettered_and_only_such_as_the_sink_names() {
+    let (mut lanes, mut at) = (lanes(), Instant::now());
+    for round in 0..2 {
+        accept(&mut lanes, 1, at);
+        at += LINGER;
+        let request = lanes.request(at).unwrap();
+        deliver(&mut lanes, request, at);
+        accept(&mut lanes, 0, at);
+        at += LINGER;
+        assert_eq!(reject(&mut lanes, 0, Objection::Unknown, at).dead, None);
+        for letter in 0..rejection::IN_A_ROW {
+            at += LINGER;
+            assert_eq!(
+                reject(&mut lanes, 0, Objection::Record, at).dead,
+                Some(0),
+                "{round} {letter}"
+            );
+            lanes.bury(0, at);
+            accept(&mut lanes, 0, at);
+        }
+        at += LINGER;
+        assert_eq!(reject(&mut lanes, 0, Objection::Record, at).dead, None);
+        at += LINGER;
+        let request = lanes.request(at).unwrap();
+        deliver(&mut lanes, request, at);
+    }
+}
+
+/// A dead letter that could not be written costs nothing: its record is rejected again.
+#[test]
+fn a_record_that_could_not_be_written_down_is_given_up_at_its_next_try() {
+    let (mut lanes, mut at) = (lanes(), Instant::now());
+    accept(&mut lanes, 0, at);
+    at += LINGER;
+    let request = lanes.request(at).unwrap();
+    deliver(&mut lanes, request, at);
+    accept(&mut lanes, 0, at);
+    for _ in 0..2 * rejection::IN_A_ROW {
+        at += LINGER;
+        assert_eq!(reject(&mut lanes, 0, Objection::Record, at).dead, Some(0));
+        lanes.spare(0, at);
+    }
 }

@@ -34,6 +34,7 @@ pub mod pipeline;
 pub mod profile;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
+mod rejection;
 /// One PutRecords request.
 pub mod request;
 /// What is measured now, for a person who looks on.

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::lane::Doing;
 use crate::ledger::{Counts, DeadLetter, Drop, Ledger};
 use crate::sink::{Answer, PutError};
+use crate::trouble::Cause;
 
 /// What operators are told a metric means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ descriptions! {
     HTTP_OVERLOADS = Counter "temp_ingest_http_overloads_total" ["source", "reason"] "Requests to a source of kind http that were asked to come again later, by what there was too little of";
     PAGE_TOKENS = Counter "temp_ingest_page_tokens_refused_total" ["reason"] "Tokens shown to the page that let nobody in";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
+    SINK_FAILING = Gauge "temp_ingest_sink_failing" ["cause"] "1 while the sink takes nothing: for an outage, which ends by itself, or for a configuration that a person has to correct";
     PUT_DURATION = Histogram "temp_ingest_put_duration_seconds" [] "Time from sending a request to the sink's answer";
     RECORDS_DELIVERED = Counter "temp_ingest_records_delivered_total" [] "Records the sink accepted";
     REFUSALS = Counter "temp_ingest_refusals_total" ["code"] "Records the sink refused and that are sent again, by its code";
@@ -100,6 +102,7 @@ pub struct Metrics {
     oldest_unsent: Gauge,
     /// Microseconds since the epoch; `i64::MAX` where nothing waits.
     oldest_since: AtomicI64,
+    sink_failing: [Gauge; Cause::ALL.len()],
     put_duration: Histogram,
     puts: AtomicU64,
     records_delivered: Counter,
@@ -155,6 +158,7 @@ impl Metrics {
             readings: Readings::new(&recorder),
             oldest_unsent,
             oldest_since: AtomicI64::new(i64::MAX),
+            sink_failing: Cause::ALL.map(|cause| gauge(&recorder, SINK_FAILING, &[cause.as_str()])),
             put_duration: recorder.register_histogram(&key(PUT_DURATION, &[]), &METADATA),
             puts: AtomicU64::new(0),
             records_delivered: counter(&recorder, RECORDS_DELIVERED, &[]),
@@ -209,7 +213,11 @@ impl Metrics {
     pub fn put(&self, took: Duration, answers: &Result<Vec<Answer>, PutError>) {
         let outcome = match answers {
             Ok(answers) => self.answered(answers),
-            Err(PutError::Transient { kind, .. } | PutError::Rejected { kind, .. }) => kind,
+            Err(
+                PutError::Transient { kind, .. }
+                | PutError::Misconfigured { kind, .. }
+                | PutError::Rejected { kind, .. },
+            ) => kind,
             Err(PutError::Fatal { .. }) => "fatal",
         };
         counter(&self.recorder, REQUESTS, &[outcome]).increment(1);
@@ -231,6 +239,13 @@ impl Metrics {
             0 => "accepted",
             _ if refused < answers.len() => "partial",
             _ => "refused",
+        }
+    }
+
+    /// Why the sink takes nothing; `None` while it does.
+    pub fn sink_failing(&self, cause: Option<Cause>) {
+        for (gauge, this) in self.sink_failing.iter().zip(Cause::ALL) {
+            gauge.set(f64::from(u8::from(cause == Some(this))));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::sink::{Answer, PutError, Sink};
 use crate::source::Batch;
 use crate::source::handover::{Pressure, Receiver};
 use crate::spool::{Appended, Lost, Next, Spool, SpoolError};
-use crate::trouble::Trouble;
+use crate::trouble::{Cause, Trouble};
 
 /// What was not possible is tried again so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -364,28 +364,31 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let now = Instant::now().into_std();
         self.parts.metrics.put(took, &answers);
-        let message = match &answers {
+        let mut rejected = None;
+        match &answers {
             Ok(answers) => {
                 if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
                     self.trouble.ended();
                 }
-                String::new()
             }
             Err(PutError::Fatal { message }) => return Err(PipelineError::Sink(message.clone())),
-            Err(PutError::Transient { kind, message }) => {
-                self.trouble.seen(kind, message);
-                String::new()
-            }
-            Err(PutError::Rejected { message, .. }) => message.clone(),
-        };
+            Err(PutError::Transient { kind, message }) => self.trouble.failed(Cause::Outage, kind, message),
+            Err(PutError::Misconfigured { kind, message }) => self.trouble.failed(Cause::Configuration, kind, message),
+            Err(PutError::Rejected { kind, message, .. }) => rejected = Some((*kind, message.clone())),
+        }
         let outcome = self.parts.lanes.answer(request, answers, now);
         self.parts.metrics.delivered(outcome.records);
-        if let Some(lane) = outcome.dead {
-            error!(
-                message,
-                "a record can never be delivered: to the dead-letter file with it"
-            );
-            self.bury(lane, message);
+        if let Some((kind, message)) = rejected {
+            if let Some(lane) = outcome.held {
+                self.trouble.held(kind, &lane, &message);
+            }
+            if let Some(lane) = outcome.dead {
+                error!(
+                    kind,
+                    message, "the sink refuses a record and delivers others: it goes to the dead-letter file"
+                );
+                self.bury(lane, message);
+            }
         }
         self.remove(outcome.delivered);
         self.publish();
@@ -419,6 +422,7 @@ impl Pipeline {
         metrics.lanes(lanes.doing());
         metrics.memory(lanes.bytes() as u64, lanes.limits.budget as u64);
         metrics.spool(spool.bytes(), self.parts.spool_max_bytes);
+        metrics.sink_failing(self.trouble.cause());
         metrics.oldest_unsent([lanes.oldest(), spool.oldest_since()].into_iter().flatten().min());
         for (shard, rate) in lanes.rates() {
             metrics.pace(shard, rate * SHARD_BYTES_PER_SECOND);

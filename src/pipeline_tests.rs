@@ -19,7 +19,7 @@ use crate::byte_size::ByteSize;
 use crate::lane::Packing;
 use crate::lanes::Limits;
 use crate::ledger::{Counts, Ledger};
-use crate::sink::{Put, THROTTLED};
+use crate::sink::{Objection, Put, THROTTLED};
 use crate::source::{Output, Receipt, handover};
 use crate::spool::WhenFull;
 
@@ -35,6 +35,7 @@ struct Moody {
     down: bool,
     accepted: Mutex<Vec<Arc<Record>>>,
     poison: Option<&'static str>,
+    objection: Objection,
 }
 
 impl Moody {
@@ -46,6 +47,7 @@ impl Moody {
             down: false,
             accepted: Mutex::default(),
             poison: None,
+            objection: Objection::Record,
         }
     }
 
@@ -84,6 +86,7 @@ impl Sink for Moody {
             {
                 return Err(PutError::Rejected {
                     kind: "invalid_request",
+                    objection: self.objection,
                     message: "no".to_owned(),
                 });
             }

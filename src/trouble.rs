@@ -1,77 +1,102 @@
-//! What is wrong with the sink or the spool, said once when it begins, now and then while it lasts, and when it ends.
+//! What is wrong with the sink or the spool, logged when it begins, once a minute while it lasts, and when it ends.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-/// While trouble lasts it is said again so often.
+/// Each kind of trouble is logged at most once in this time, however often it comes and goes.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// What is wrong now.
 #[derive(Debug, Default)]
 pub struct Trouble {
     sink: Option<Sink>,
-    spool_said: Option<Instant>,
+    /// When each kind was last logged; kinds are a closed set of words.
+    logged: HashMap<&'static str, Instant>,
+}
+
+/// Who or what can end the trouble of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Time: an outage, a limit, a credential that is renewed.
+    Outage,
+    /// A person: the configuration, a permission or the stream itself is wrong.
+    Configuration,
 }
 
 #[derive(Debug)]
 struct Sink {
-    kind: &'static str,
+    cause: Cause,
     message: String,
     since: Instant,
-    said: Instant,
+    /// Its end is logged where its beginning was.
+    logged: bool,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 2] = [Self::Outage, Self::Configuration];
+
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outage => "outage",
+            Self::Configuration => "configuration",
+        }
+    }
 }
 
 impl Trouble {
-    /// A request came to nothing, and is sent again.
-    pub fn seen(&mut self, kind: &'static str, message: &str) {
-        let now = Instant::now();
-        match &mut self.sink {
-            Some(sink) if sink.kind == kind && now < sink.said + REMIND => {
-                debug!(kind, message, "put failed, retrying")
-            }
-            Some(sink) => {
-                let seconds = now.duration_since(sink.since).as_secs();
-                warn!(
-                    kind,
-                    message, seconds, "still waiting for the sink: nothing is lost, readings wait in memory and spool"
-                );
-                *sink = Sink {
-                    kind,
-                    message: message.to_owned(),
-                    since: sink.since,
-                    said: now,
-                };
-            }
-            None => {
-                warn!(
-                    kind,
-                    message, "waiting for the sink: nothing is lost, readings wait in memory and spool"
-                );
-                self.sink = Some(Sink {
-                    kind,
-                    message: message.to_owned(),
-                    since: now,
-                    said: now,
-                });
-            }
+    /// A request failed as a whole, and its records are sent again.
+    pub fn failed(&mut self, cause: Cause, kind: &'static str, message: &str) {
+        let log = self.is_due(kind);
+        let (seconds, logged) = self.begin(cause, message, log);
+        let still = if logged { "still " } else { "" };
+        match cause {
+            _ if !log => debug!(kind, message, "put failed, retrying"),
+            Cause::Outage => warn!(
+                kind,
+                message, seconds, "{still}waiting for the sink: nothing is lost, readings wait in memory and spool"
+            ),
+            Cause::Configuration => error!(
+                kind,
+                message,
+                seconds,
+                "{still}waiting for the sink, which needs a person: nothing is lost, readings wait in memory and spool"
+            ),
         }
+    }
+
+    /// The first record of a lane was refused by itself, and nothing shows that the sink takes other records.
+    pub fn held(&mut self, kind: &'static str, lane: &str, message: &str) {
+        if self.is_due("held") {
+            error!(
+                kind,
+                lane,
+                message,
+                "the sink refuses a record, and its lane waits: it goes to the dead-letter file only where the sink names the \
+                 record as the reason and takes other records"
+            );
+        }
+        self.begin(Cause::Configuration, message, false);
     }
 
     /// The sink took something.
     pub fn ended(&mut self) {
-        if let Some(sink) = self.sink.take() {
+        if let Some(sink) = self.sink.take()
+            && sink.logged
+        {
             let seconds = sink.since.elapsed().as_secs_f32();
-            info!(kind = sink.kind, seconds, "the sink takes readings again");
+            info!(seconds, "the sink takes readings again");
         }
     }
 
     /// The spool could not do what it was asked.
     pub fn storage(&mut self, problem: &impl Display) {
-        if self.spool_said.is_none_or(|said| said.elapsed() >= REMIND) {
-            self.spool_said = Some(Instant::now());
+        if self.is_due("spool") {
             error!(%problem, "the spool takes nothing now: readings stay in memory, and sources wait when it is full");
         }
     }
@@ -79,5 +104,64 @@ impl Trouble {
     /// For people: why the sink takes nothing.
     pub fn message(&self) -> Option<String> {
         self.sink.as_ref().map(|sink| sink.message.clone())
+    }
+
+    /// Who or what can end it, while the sink takes nothing.
+    pub fn cause(&self) -> Option<Cause> {
+        self.sink.as_ref().map(|sink| sink.cause)
+    }
+
+    /// For how many seconds the sink has taken nothing, and whether that was logged before.
+    fn begin(&mut self, cause: Cause, message: &str, log: bool) -> (u64, bool) {
+        let before = self.sink.take();
+        let since = before.as_ref().map_or_else(Instant::now, |sink| sink.since);
+        let logged = before.is_some_and(|sink| sink.logged);
+        self.sink = Some(Sink {
+            cause,
+            message: message.to_owned(),
+            since,
+            logged: logged || log,
+        });
+        (since.elapsed().as_secs(), logged)
+    }
+
+    fn is_due(&mut self, kind: &'static str) -> bool {
+        let now = Instant::now();
+        let due = self.logged.get(kind).is_none_or(|last| now >= *last + REMIND);
+        if due {
+            self.logged.insert(kind, now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_is_logged_once_a_minute_however_often_it_comes_and_goes() {
+        let mut trouble = Trouble::default();
+        for _ in 0..3 {
+            trouble.failed(Cause::Outage, "timeout", "slow");
+            trouble.failed(Cause::Configuration, "access_denied", "not allowed");
+            trouble.ended();
+        }
+        assert!(!trouble.is_due("timeout") && !trouble.is_due("access_denied"));
+        assert!(trouble.is_due("connection"), "another kind does not wait");
+        tokio::time::advance(REMIND).await;
+        assert!(trouble.is_due("timeout"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_failure_says_why_and_who_can_end_it() {
+        let mut trouble = Trouble::default();
+        assert_eq!((trouble.message(), trouble.cause()), (None, None));
+        trouble.failed(Cause::Outage, "timeout", "slow");
+        trouble.held("invalid_request", "16/03", "too large");
+        assert_eq!(trouble.message().as_deref(), Some("too large"));
+        assert_eq!(trouble.cause(), Some(Cause::Configuration));
+        trouble.ended();
+        assert_eq!((trouble.message(), trouble.cause()), (None, None));
     }
 }

@@ -89,8 +89,8 @@ pub struct Settings {
 pub struct Shown {
     /// What `/metrics` renders.
     pub metrics: Arc<Metrics>,
-    /// Whether readings are accepted; else why not.
-    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Whether readings are accepted, and whether the sink takes them; else why not.
+    pub ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Sends a reading of our own.
     pub canary: Arc<Canary>,
     /// The last readings of sensors, while somebody looks on.
@@ -263,7 +263,7 @@ async fn metrics(State(page): State<Arc<Page>>) -> Response {
 
 async fn ready(State(page): State<Arc<Page>>) -> Response {
     match (page.shown().ready)() {
-        Ok(()) => "ready: readings are accepted\n".into_response(),
+        Ok(how) => format!("ready: {how}\n").into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
     }
 }

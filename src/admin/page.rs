@@ -294,7 +294,7 @@ pub(super) fn bare_header() -> Html {
 
 fn header(shown: &Shown, control: &Control) -> Html {
     let ready = match (shown.ready)() {
-        Ok(()) => (badge("badge good", "Ready"), String::new()),
+        Ok(_) => (badge("badge good", "Ready"), String::new()),
         Err(reason) => (badge("badge bad", "Not ready"), format!(" {reason}")),
     };
     let sections = [

@@ -22,7 +22,7 @@ async fn send(address: SocketAddr, request: &str, headers: &str, body: &str) -> 
     answer
 }
 
-fn shown(ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>) -> Shown {
+fn shown(ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>) -> Shown {
     Shown {
         metrics: Arc::new(Metrics::new(Arc::default())),
         ready,
@@ -41,7 +41,7 @@ async fn operators_are_answered_until_the_stop() {
     };
     let server = Server::bind(&free).await.unwrap();
     let address = server.address();
-    let (say, known) = watch::channel(Ok(()));
+    let (say, known) = watch::channel(Ok("readings are accepted".to_owned()));
     let (stop, stopped) = oneshot::channel::<()>();
     let (_showing, shown) = watch::channel(shown(Arc::new(move || known.borrow().clone())));
     let serving = tokio::spawn(server.serve(shown, mpsc::channel(1).0, async {
@@ -63,7 +63,11 @@ async fn operators_are_answered_until_the_stop() {
         rebound.starts_with("HTTP/1.1 403 ") && rebound.contains("admin.hosts"),
         "{rebound}"
     );
-    assert!(ask(address, "GET /readyz").await.starts_with("HTTP/1.1 200 "));
+    let ready = ask(address, "GET /readyz").await;
+    assert!(
+        ready.starts_with("HTTP/1.1 200 ") && ready.ends_with("ready: readings are accepted\n"),
+        "{ready}"
+    );
     say.send(Err("memory and spool are full".into())).unwrap();
     let unready = ask(address, "GET /readyz").await;
     assert!(unready.starts_with("HTTP/1.1 503 "), "{unready}");
@@ -108,7 +112,7 @@ async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch:
     let mut server = Server::bind(&settings).await.unwrap();
     let address = server.address();
     server.address.set_ip([192, 0, 2, 1].into());
-    let (showing, shown) = watch::channel(shown(Arc::new(|| Ok(()))));
+    let (showing, shown) = watch::channel(shown(Arc::new(|| Ok(String::new()))));
     tokio::spawn(server.serve(shown, mpsc::channel(1).0, std::future::pending()));
     (address, showing)
 }

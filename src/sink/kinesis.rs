@@ -4,6 +4,7 @@
 
 mod body;
 mod cause;
+mod failure;
 mod target;
 mod watch;
 
@@ -17,6 +18,7 @@ use aws_sdk_kinesis::types::PutRecordsResultEntry;
 use tokio::sync::Mutex;
 use tracing::debug;
 
+use self::failure::{Failure, Meaning};
 use self::watch::{Look, Watch};
 use crate::record::Record;
 use crate::sink::{Answer, Put, PutError, Sink, THROTTLED};
@@ -96,7 +98,9 @@ impl Kinesis {
                     self.target.stream
                 ),
             }),
-            Err(error) => Err(self.failure("putting records into", error, &connection).await),
+            Err(error) => Err(self
+                .failed("putting records into", Failure::of(&error), error, &connection)
+                .await),
         }
     }
 
@@ -111,15 +115,18 @@ impl Kinesis {
                 self.watch.denied(&self.target.stream);
                 Ok(())
             }
-            Err(error) => Err(self.failure("describing", error, connection).await),
+            // A request without records is invalid for the stream it names.
+            Err(error) => Err(self
+                .failed("describing", Failure::of(&error).without_records(), error, connection)
+                .await),
         }
     }
 
-    async fn failure<E>(&self, doing: &str, error: SdkError<E>, connection: &Connection) -> PutError
+    async fn failed<E>(&self, doing: &str, failure: Failure, error: SdkError<E>, connection: &Connection) -> PutError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let kind = kind_of(&error);
+        let Failure { kind, meaning } = failure;
         let mut message = format!("{doing} stream {}: ", self.target.stream);
         if kind == "no_credentials" {
             message += &self.target.credentials_wanted();
@@ -132,13 +139,22 @@ impl Kinesis {
             message += &no_such_endpoint(special, &connection.sdk);
         }
         match kind {
-            "expired_credentials" => *self.connection.lock().await = None,
+            "expired_credentials" | "wrong_credentials" => *self.connection.lock().await = None,
             "stream_missing" | "stream_not_active" => self.watch.lost(),
             _ => {}
         }
-        match kind {
-            "invalid_request" => PutError::Rejected { kind, message },
-            _ => PutError::Transient { kind, message },
+        match meaning {
+            Meaning::Outage => PutError::Transient { kind, message },
+            Meaning::Request(objection) => PutError::Rejected {
+                kind,
+                objection,
+                message,
+            },
+            Meaning::Configuration => {
+                message += "; ";
+                message += failure::remedy(kind);
+                PutError::Misconfigured { kind, message }
+            }
         }
     }
 }
@@ -172,41 +188,5 @@ fn answer_of(entry: &PutRecordsResultEntry, shards: &mut HashSet<Arc<str>>) -> A
         Some(THROTTLED) => Answer::Refused(THROTTLED),
         Some("InternalFailure") => Answer::Refused("InternalFailure"),
         Some(_) => Answer::Refused("other"),
-    }
-}
-
-/// What kind of failure it is: a metric label, and what decides between waiting and giving up. Only what names the
-/// request itself as invalid is ever given up: everything else may be mended outside while the records wait.
-fn kind_of<E>(error: &SdkError<E>) -> &'static str
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let SdkError::ServiceError(service) = error else {
-        if lacks_credentials(error) {
-            return "no_credentials";
-        }
-        return match error {
-            SdkError::TimeoutError(_) => "timeout",
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => "timeout",
-            SdkError::DispatchFailure(_) => "connection",
-            SdkError::ResponseError(_) => "malformed_answer",
-            _ => "not_sent",
-        };
-    };
-    match service.err().code().unwrap_or_default() {
-        "InvalidArgumentException" | "ValidationException" | "SerializationException" => "invalid_request",
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "InvalidClientTokenId"
-        | "RequestExpired" => "expired_credentials",
-        "AccessDeniedException" | "AccessDenied" => "access_denied",
-        "ResourceNotFoundException" => "stream_missing",
-        "ResourceInUseException" => "stream_not_active",
-        THROTTLED | "LimitExceededException" | "ThrottlingException" => "throttled",
-        code if code.starts_with("KMS") || code.starts_with("Kms") => "encryption_key",
-        _ => "service",
     }
 }

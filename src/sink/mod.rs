@@ -36,11 +36,22 @@ pub enum PutError {
         /// For people: what was being done, and why it failed.
         message: String,
     },
-    /// Something in the request can never be accepted.
+    /// Waiting helps once a person has acted: the stream, a permission, a credential or the endpoint is wrong. It says
+    /// nothing about the records.
+    #[error("{message}")]
+    Misconfigured {
+        /// A closed set of words: the metric label.
+        kind: &'static str,
+        /// For people: what was being done, why it failed, and what to do.
+        message: String,
+    },
+    /// The request is invalid, perhaps because of one of its records: smaller requests find out which.
     #[error("{message}")]
     Rejected {
         /// A closed set of words: the metric label.
         kind: &'static str,
+        /// What the sink objects to.
+        objection: Objection,
         /// For people: what was being done, and why it failed.
         message: String,
     },
@@ -50,6 +61,15 @@ pub enum PutError {
         /// For people: what is wrong, and how to mend it.
         message: String,
     },
+}
+
+/// What a sink that rejects a request objects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// A record: it is too large, or its partition key is invalid.
+    Record,
+    /// The sink does not say.
+    Unknown,
 }
 
 /// What a sink answers to a request: one answer a record, in order.

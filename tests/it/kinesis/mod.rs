@@ -1,5 +1,6 @@
-//! The daemon and its stream: credentials, roles, resharding, a stream made again, a long outage.
+//! The daemon and its stream: a wrong configuration, credentials, roles, resharding, a stream made again, a long outage.
 
+mod configuration;
 mod credentials;
 mod outage;
 mod role;
