@@ -16,7 +16,7 @@ const INCREASE_PER_SECOND: f64 = 0.1;
 /// One burst of refusals is one sign, however many records it holds.
 const DECREASE_INTERVAL: Duration = Duration::from_millis(200);
 /// A shard that nothing was sent to for so long is forgotten: it may be closed. One that is not has all its pace again
-/// long before, so nothing changes for it.
+/// long before, so nothing changes for it. While lanes wait for it it is kept, or they would wait for ever.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// A line moves on in steps of several records, so that a long one does not keep the processor busy.
@@ -104,10 +104,9 @@ impl Paces {
         }
     }
 
-    /// Forgets the shards that nothing was sent to for long, and says which.
+    /// Forgets the shards that nothing was sent to for long, and returns them.
     pub fn forget(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
-        let shards = &mut self.shards;
-        let idle = shards.extract_if(move |_, pace| now.saturating_duration_since(pace.refilled) >= FORGET_AFTER);
+        let idle = self.shards.extract_if(move |_, pace| pace.is_forgotten(now));
         idle.map(|(shard, _)| shard)
     }
 
@@ -128,6 +127,10 @@ impl Pace {
             decreased: now,
             line: VecDeque::new(),
         }
+    }
+
+    fn is_forgotten(&self, now: Instant) -> bool {
+        self.line.is_empty() && now.saturating_duration_since(self.refilled) >= FORGET_AFTER
     }
 
     fn is_spent(&self) -> bool {
@@ -223,6 +226,19 @@ mod tests {
         assert_eq!(paces.forget(now).collect::<Vec<_>>(), [parent]);
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("child", 1.0)]);
         assert_eq!(paces.forget(now).count(), 0);
+    }
+
+    /// A suspended machine wakes up with lanes in line: the line has to move on.
+    #[test]
+    fn a_shard_that_lanes_wait_for_is_not_forgotten() {
+        let (mut paces, shard, start) = (Paces::default(), Arc::from("s"), Instant::now());
+        paces.throttled(&shard, start);
+        assert_eq!(paces.take(&shard, 0, 100, start), Turn::Now);
+        assert_ne!(paces.take(&shard, 1, 100, start), Turn::Now);
+        let later = start + 2 * FORGET_AFTER;
+        assert_eq!(paces.forget(later).count(), 0);
+        assert_eq!(paces.next_in_line(&shard, later), Some(1));
+        assert_eq!(paces.forget(later + FORGET_AFTER).collect::<Vec<_>>(), [shard]);
     }
 
     #[test]
