@@ -31,7 +31,12 @@ pub(crate) enum State {
     /// Nothing is ready to be sent.
     Idle,
     /// Its head may join the next request.
-    Ready,
+    Ready {
+        /// More records wait behind the head.
+        backlog: bool,
+        /// The lane stood in line before its shard, whose pace has already paid for the head.
+        paid: bool,
+    },
     /// Its head is in a request.
     UnderWay,
     /// Its head waits out a backoff.
@@ -99,8 +104,6 @@ pub(crate) struct Lane {
     pub company: usize,
     /// The shard that took the lane's last record.
     pub shard: Option<Arc<str>>,
-    /// Its turn came, and its shard's pace has paid for its head.
-    pub paid: bool,
     /// Older lanes over the same hashes whose spooled records go first.
     pub blockers: u32,
     /// In order; the head is the record under way.
@@ -163,7 +166,6 @@ impl Lane {
             failed: 0,
             company: usize::MAX,
             shard: None,
-            paid: false,
             blockers: 0,
             queue: VecDeque::new(),
             pending: VecDeque::new(),
@@ -322,12 +324,17 @@ impl Lane {
         self.stored > 0 || self.appending > 0 || self.fetching || !self.pending.is_empty()
     }
 
+    /// True if more records wait behind the head.
+    pub fn has_backlog(&self) -> bool {
+        self.queue.len() > 1 || (!self.queue.is_empty() && self.spooling())
+    }
+
     /// What it does.
     pub fn doing(&self) -> Doing {
         match self.state {
             _ if self.spooling() => Doing::Spooling,
             State::Idle => Doing::Idle,
-            State::Ready => Doing::Ready,
+            State::Ready { .. } => Doing::Ready,
             State::UnderWay => Doing::UnderWay,
             State::Waiting(_) | State::InLine => Doing::Waiting,
         }

@@ -128,7 +128,13 @@ fn it_says_what_it_does() {
     let mut lane = lane();
     for (state, doing) in [
         (State::Idle, Doing::Idle),
-        (State::Ready, Doing::Ready),
+        (
+            State::Ready {
+                backlog: false,
+                paid: false,
+            },
+            Doing::Ready,
+        ),
         (State::UnderWay, Doing::UnderWay),
         (State::Waiting(Instant::now()), Doing::Waiting),
         (State::InLine, Doing::Waiting),

@@ -12,6 +12,7 @@ use crate::backoff::Backoff;
 use crate::lane::{Arrival, Doing, Lane, Packing, Queued, State};
 use crate::ledger::Ledger;
 use crate::pace::{Paces, Turn};
+use crate::ready::ReadyLanes;
 use crate::record::{LaneKey, Record};
 use crate::rejection;
 use crate::request::{MAX_RECORDS, Request};
@@ -53,15 +54,16 @@ pub struct Lanes {
     /// The spool has refused a record.
     pub(crate) refused_until: Option<Instant>,
     draining: bool,
-    ready: VecDeque<usize>,
-    /// Since when the first of them has waited for company.
-    ready_since: Option<Instant>,
+    ready: ReadyLanes,
     pub(crate) delayed: BinaryHeap<Reverse<(Instant, Due)>>,
     /// Lanes that opened a record, and when, oldest first.
     opened: VecDeque<(Instant, usize)>,
+    /// Requests that have not been answered.
     requests: usize,
     /// Records that may still go to the dead-letter file before the next delivery.
     pub(crate) dead_letters_left: u32,
+    /// Records in those of them that are not full.
+    partial: usize,
     pub(crate) paces: Paces,
     random: ChaCha8Rng,
     json: Vec<u8>,
@@ -103,12 +105,12 @@ impl Lanes {
             overflowing: false,
             refused_until: None,
             draining: false,
-            ready: VecDeque::new(),
-            ready_since: None,
+            ready: ReadyLanes::default(),
             delayed: BinaryHeap::new(),
             opened: VecDeque::new(),
             requests: 0,
             dead_letters_left: 0,
+            partial: 0,
             paces: Paces::default(),
             random,
             json: Vec::with_capacity(512),
@@ -155,21 +157,24 @@ impl Lanes {
             return None;
         }
         let mut request = Request::new();
-        for _ in 0..self.ready.len() {
-            let Some(index) = self.ready.pop_front() else { break };
+        while let Some(index) = self.ready.first() {
             let lane = &mut self.table[index];
-            let Some(head) = lane.queue.front().filter(|_| lane.state == State::Ready) else {
-                lane.state = State::Idle;
-                lane.paid = false;
-                continue;
+            let State::Ready { backlog, paid } = lane.state else {
+                unreachable!("a lane in the queue of ready lanes is ready");
             };
-            if request.records.len() == MAX_RECORDS || !request.take(index, &head.record, lane.company) {
-                self.ready.push_front(index);
+            // Without a head its records have moved on to the spool.
+            let head = lane.queue.front();
+            if head.is_some_and(|head| !request.take(index, &head.record, lane.company)) {
                 break;
             }
+            self.ready.pop(backlog);
+            let Some(head) = head else {
+                lane.state = State::Idle;
+                continue;
+            };
             lane.state = State::UnderWay;
             if let Some(shard) = &lane.shard
-                && !std::mem::take(&mut lane.paid)
+                && !paid
                 && let Turn::InLine(first) = self.paces.take(shard, index, head.record.bytes(), now)
             {
                 request.leave();
@@ -178,17 +183,22 @@ impl Lanes {
                     .extend(first.map(|at| Reverse((at, Due::Line(shard.clone())))));
             }
         }
-        self.ready_since = (!self.ready.is_empty()).then_some(now);
         if request.records.is_empty() {
             return None;
         }
         self.requests += 1;
+        if !request.is_full() {
+            self.partial += request.records.len();
+        }
         Some(request)
     }
 
     /// Takes the sink's answer to a request.
     pub fn answer(&mut self, request: Request, answers: Result<Vec<Answer>, PutError>, now: Instant) -> Outcome {
         self.requests -= 1;
+        if !request.is_full() {
+            self.partial -= request.records.len();
+        }
         let mut outcome = Outcome::default();
         let alone = request.records.len() == 1;
         let company = (request.records.len() / 2).max(1);
@@ -225,7 +235,7 @@ impl Lanes {
 
     /// When `request` may have something to send, where no answer or reading comes before.
     pub fn deadline(&self) -> Option<Instant> {
-        let company = self.ready_since.map(|since| since + self.limits.linger);
+        let company = self.ready.since().map(|since| since + self.limits.linger);
         let delayed = self.delayed.peek().map(|Reverse((until, _))| *until);
         [company, delayed, self.lingered()].into_iter().flatten().min()
     }
@@ -307,10 +317,20 @@ impl Lanes {
     /// Lets a lane whose queue has a head join the next request.
     pub(crate) fn wake(&mut self, index: usize, now: Instant) {
         let lane = &mut self.table[index];
-        if lane.state == State::Idle && lane.blockers == 0 && !lane.queue.is_empty() {
-            lane.state = State::Ready;
-            self.ready.push_back(index);
-            self.ready_since.get_or_insert(now);
+        let more = lane.has_backlog();
+        match &mut lane.state {
+            State::Idle if lane.blockers == 0 && !lane.queue.is_empty() => {
+                lane.state = State::Ready {
+                    backlog: more,
+                    paid: false,
+                };
+                self.ready.push(now, index, more);
+            }
+            State::Ready { backlog, .. } if more && !*backlog => {
+                *backlog = true;
+                self.ready.add_backlog();
+            }
+            _ => {}
         }
     }
 
@@ -350,19 +370,20 @@ impl Lanes {
         }
     }
 
-    /// A request is worth making: it is full enough, or waited for long enough, or nothing else is under way.
+    /// True if a request is worth making: it is large, it has waited long enough, or waiting would gain nothing.
+    ///
+    /// An aggregated lane goes on filling its open record while it waits, so requests follow each other: the next one
+    /// leaves once nothing is under way. A plain lane sends one reading a request, however many it has. Where readings
+    /// queue up behind a head, a request leaves as soon as it would be larger than all those under way that are not full
+    /// themselves: then each lane sends a record a round trip, and there is no swarm of small requests.
     fn is_due(&self, now: Instant) -> bool {
-        let Some(since) = self.ready_since else { return false };
-        let aggregated = self.limits.packing.aggregated;
-        let enough = if aggregated {
-            (self.table.len() / 4).clamp(1, MAX_RECORDS)
+        let Some(since) = self.ready.since() else { return false };
+        let worthwhile = if self.limits.packing.aggregated {
+            self.requests == 0 || self.ready.len() >= (self.table.len() / 4).clamp(1, MAX_RECORDS)
         } else {
-            MAX_RECORDS
+            self.ready.len() >= MAX_RECORDS || (self.ready.has_backlog() && self.ready.len() > self.partial)
         };
-        self.draining
-            || self.ready.len() >= enough
-            || (aggregated && self.requests == 0)
-            || since + self.limits.linger <= now
+        worthwhile || self.draining || since + self.limits.linger <= now
     }
 
     fn accepted(&mut self, index: usize, shard: Option<Arc<str>>, now: Instant, outcome: &mut Outcome) {
@@ -466,6 +487,9 @@ fn oversized(lane: &Lane, json: &[u8], receipt: Option<&Receipt>, packing: &Pack
     }
 }
 
+#[cfg(test)]
+#[path = "lanes_load_tests.rs"]
+mod load_tests;
 #[cfg(test)]
 #[path = "lanes_tests.rs"]
 mod tests;

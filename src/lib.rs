@@ -32,6 +32,7 @@ pub mod pace;
 pub mod pipeline;
 /// What a simulated sensor measures.
 pub mod profile;
+mod ready;
 /// A sealed record: what a lane sends, retries and spools.
 pub mod record;
 mod rejection;

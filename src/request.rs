@@ -20,6 +20,8 @@ pub struct Request {
     bytes: usize,
     /// As many records as may share it.
     company: usize,
+    /// It holds as much as it may: lanes that were ready had to be left out, or would have been.
+    full: bool,
 }
 
 impl Request {
@@ -36,17 +38,25 @@ impl Request {
         let most = self.company.min(company);
         let fits = self.records.is_empty() || self.bytes + record.bytes() <= MAX_BYTES;
         if !fits || self.records.len() + 1 > most {
+            self.full = true;
             return false;
         }
         self.company = most;
         self.bytes += record.bytes();
         self.lanes.push(lane);
         self.records.push(record.clone());
+        self.full |= self.records.len() == MAX_RECORDS;
         true
+    }
+
+    /// True if it holds as much as a request may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Leaves the record taken last behind.
     pub(crate) fn leave(&mut self) {
+        self.full = false;
         self.lanes.pop();
         if let Some(record) = self.records.pop() {
             self.bytes -= record.bytes();
@@ -95,12 +105,15 @@ mod tests {
     fn it_is_filled_to_its_bytes_and_not_beyond() {
         let mut request = Request::new();
         assert!(request.take(3, &record(1, MAX_BYTES - 10), MAX_RECORDS));
+        assert!(!request.is_full());
         assert!(!request.take(4, &record(2, 11), MAX_RECORDS));
         assert!(request.take(5, &record(3, 10), MAX_RECORDS));
         // Ten MiB, as the service's page has it.
         assert_eq!((request.bytes(), request.readings()), (10_485_760, 4));
         assert_eq!(request.lanes, [3, 5]);
+        assert!(request.is_full());
         request.leave();
+        assert!(!request.is_full());
         assert_eq!((request.bytes(), request.lanes.as_slice()), (MAX_BYTES - 10, &[3][..]));
         assert!(request.take(4, &record(2, 10), MAX_RECORDS));
     }
@@ -118,6 +131,7 @@ mod tests {
         let taken = (0..600).filter(|lane| request.take(*lane, &record(1, 10), usize::MAX));
         assert_eq!(taken.count(), MAX_RECORDS);
         assert_eq!(request.bytes(), MAX_RECORDS * 10);
+        assert!(request.is_full());
     }
 
     #[test]

@@ -39,9 +39,9 @@ impl Lanes {
         while let Some(index) = self.paces.next_in_line(&shard, now) {
             self.rest(index, now);
             let lane = &mut self.table[index];
-            if let (State::Ready, Some(head)) = (lane.state, lane.queue.front()) {
+            if let (State::Ready { paid, .. }, Some(head)) = (&mut lane.state, lane.queue.front()) {
                 self.paces.spend(&shard, head.record.bytes());
-                lane.paid = true;
+                *paid = true;
             }
         }
         if let Some(at) = self.paces.next_turn(&shard, now) {
