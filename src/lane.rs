@@ -104,8 +104,8 @@ pub(crate) struct Lane {
     pub company: usize,
     /// The shard that took the lane's last record.
     pub shard: Option<Arc<str>>,
-    /// Older lanes over the same hashes whose spooled records go first.
-    pub blockers: u32,
+    /// Older lanes over the same hashes still hold spooled records, which go first.
+    pub blocked: bool,
     /// In order; the head is the record under way.
     pub queue: VecDeque<Queued>,
     /// On their way into the spool, behind the queue and what is stored.
@@ -166,7 +166,7 @@ impl Lane {
             failed: 0,
             company: usize::MAX,
             shard: None,
-            blockers: 0,
+            blocked: false,
             queue: VecDeque::new(),
             pending: VecDeque::new(),
             appending: 0,

@@ -11,10 +11,11 @@ const TARGET: usize = 600;
 const MOST: usize = 2_000;
 
 fn lane() -> Lane {
-    Lane::new(LaneKey {
+    let key = LaneKey {
         name: "2/0".into(),
         slice: 0..=9,
-    })
+    };
+    Lane::new(key)
 }
 
 fn packing(aggregated: bool) -> Packing {

@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
+use slab::Slab;
 use wire::{LaneName, Sensor, Timestamp};
 
 use crate::backoff::Backoff;
-use crate::lane::{Arrival, Doing, Lane, Packing, Queued, State};
+use crate::lane::{Arrival, Doing, Lane, Packing, State};
 use crate::ledger::Ledger;
+use crate::older::OlderLanes;
 use crate::pace::{Paces, Turn};
 use crate::ready::ReadyLanes;
 use crate::record::{LaneKey, Record};
-use crate::rejection;
 use crate::request::{MAX_RECORDS, Request};
-use crate::sink::{Answer, PutError, THROTTLED};
 use crate::source::{Batch, Receipt};
-use crate::spool::Position;
 use crate::waits::Due;
 
 /// How lanes pack, wait and share memory.
@@ -41,11 +40,11 @@ pub struct Limits {
 pub struct Lanes {
     pub(crate) limits: Limits,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) table: Vec<Lane>,
+    pub(crate) table: Slab<Lane>,
     /// Lanes in plain mode by sensor, and lanes found in the spool that today's layout does not have.
-    by_name: HashMap<Box<str>, usize>,
-    /// Lanes of an older layout that still hold spooled records.
-    pub(crate) older: Vec<usize>,
+    pub(crate) by_name: HashMap<Box<str>, usize>,
+    /// Lanes that other lanes wait for.
+    pub(crate) older: OlderLanes,
     pub(crate) bytes: usize,
     /// The lane that held most memory when it was last looked at.
     pub(crate) crowded: usize,
@@ -53,35 +52,20 @@ pub struct Lanes {
     pub(crate) overflowing: bool,
     /// The spool has refused a record.
     pub(crate) refused_until: Option<Instant>,
-    draining: bool,
+    pub(crate) draining: bool,
     ready: ReadyLanes,
     pub(crate) delayed: BinaryHeap<Reverse<(Instant, Due)>>,
     /// Lanes that opened a record, and when, oldest first.
-    opened: VecDeque<(Instant, usize)>,
+    pub(crate) opened: VecDeque<(Instant, usize)>,
     /// Requests that have not been answered.
-    requests: usize,
+    pub(crate) requests: usize,
+    /// Records in those of them that are not full.
+    pub(crate) partial: usize,
     /// Records that may still go to the dead-letter file before the next delivery.
     pub(crate) dead_letters_left: u32,
-    /// Records in those of them that are not full.
-    partial: usize,
     pub(crate) paces: Paces,
-    random: ChaCha8Rng,
+    pub(crate) random: ChaCha8Rng,
     json: Vec<u8>,
-}
-
-/// What an answered request leaves to be done.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Delivered records to take out of the spool.
-    pub delivered: Vec<Position>,
-    /// A record that can never be accepted, for the dead-letter file. It heads its lane until `bury` is called.
-    pub dead: Option<usize>,
-    /// The name of a lane whose head the sink refuses by itself, without evidence that it takes other records.
-    pub held: Option<Box<str>>,
-    /// Readings delivered.
-    pub readings: u64,
-    /// Records delivered.
-    pub records: u64,
 }
 
 impl Lanes {
@@ -89,17 +73,18 @@ impl Lanes {
     pub fn new(limits: Limits, ledger: Arc<Ledger>, random: ChaCha8Rng) -> Self {
         let names = if limits.packing.aggregated { limits.lanes } else { 0 };
         let table = LaneName::all(names).map(|name| {
-            Lane::new(LaneKey {
+            let key = LaneKey {
                 name: name.to_string().into(),
                 slice: name.slice(),
-            })
+            };
+            (name.index() as usize, Lane::new(key))
         });
         Self {
             limits,
             ledger,
             table: table.collect(),
             by_name: HashMap::new(),
-            older: Vec::new(),
+            older: OlderLanes::default(),
             bytes: 0,
             crowded: 0,
             overflowing: false,
@@ -109,8 +94,8 @@ impl Lanes {
             delayed: BinaryHeap::new(),
             opened: VecDeque::new(),
             requests: 0,
-            dead_letters_left: 0,
             partial: 0,
+            dead_letters_left: 0,
             paces: Paces::default(),
             random,
             json: Vec::with_capacity(512),
@@ -163,7 +148,7 @@ impl Lanes {
                 unreachable!("a lane in the queue of ready lanes is ready");
             };
             // Without a head its records have moved on to the spool.
-            let head = lane.queue.front();
+            let head = lane.queue.front().filter(|_| !lane.blocked);
             if head.is_some_and(|head| !request.take(index, &head.record, lane.company)) {
                 break;
             }
@@ -193,46 +178,6 @@ impl Lanes {
         Some(request)
     }
 
-    /// Takes the sink's answer to a request.
-    pub fn answer(&mut self, request: Request, answers: Result<Vec<Answer>, PutError>, now: Instant) -> Outcome {
-        self.requests -= 1;
-        if !request.is_full() {
-            self.partial -= request.records.len();
-        }
-        let mut outcome = Outcome::default();
-        let alone = request.records.len() == 1;
-        let company = (request.records.len() / 2).max(1);
-        drop(request.records);
-        match answers {
-            Ok(answers) => {
-                debug_assert_eq!(answers.len(), request.lanes.len());
-                for (index, answer) in request.lanes.into_iter().zip(answers) {
-                    match answer {
-                        Answer::Accepted(shard) => self.accepted(index, shard, now, &mut outcome),
-                        Answer::Refused(code) => self.refused(index, code, now),
-                    }
-                }
-            }
-            Err(PutError::Transient { .. } | PutError::Misconfigured { .. } | PutError::Fatal { .. }) => {
-                for index in request.lanes {
-                    self.refused(index, "", now);
-                }
-            }
-            Err(PutError::Rejected { objection, .. }) if alone => {
-                for index in request.lanes {
-                    self.rejected_alone(index, objection, now, &mut outcome);
-                }
-            }
-            Err(PutError::Rejected { .. }) => {
-                for index in request.lanes {
-                    self.table[index].company = company;
-                    self.rest(index, now);
-                }
-            }
-        }
-        outcome
-    }
-
     /// When `request` may have something to send, where no answer or reading comes before.
     pub fn deadline(&self) -> Option<Instant> {
         let company = self.ready.since().map(|since| since + self.limits.linger);
@@ -243,7 +188,7 @@ impl Lanes {
     /// From now on nothing lingers: no more readings come.
     pub fn drain(&mut self) {
         self.draining = true;
-        let open = self.table.iter().enumerate();
+        let open = self.table.iter();
         self.opened = open
             .filter_map(|(index, lane)| Some((lane.open_since()?, index)))
             .collect();
@@ -261,13 +206,13 @@ impl Lanes {
 
     /// When the oldest reading in memory came in.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.table.iter().filter_map(Lane::oldest).min()
+        self.table.iter().filter_map(|(_, lane)| lane.oldest()).min()
     }
 
     /// How many lanes do what, in the order of [`Doing::ALL`].
     pub fn doing(&self) -> [u64; Doing::ALL.len()] {
         let mut lanes = [0; Doing::ALL.len()];
-        for lane in &self.table {
+        for (_, lane) in &self.table {
             lanes[lane.doing() as usize] += 1;
         }
         lanes
@@ -302,16 +247,18 @@ impl Lanes {
         if let Some(index) = self.by_name.get(&key.name) {
             return *index;
         }
-        let index = self.table.len();
         let mut lane = Lane::new(key.clone());
-        lane.blockers = self
-            .older
-            .iter()
-            .filter(|older| overlap(&self.table[**older].key, key))
-            .count() as u32;
+        let place = self.table.vacant_entry();
+        let index = place.key();
+        lane.blocked = self.older.block(&key.slice, index);
+        place.insert(lane);
         self.by_name.insert(key.name.clone(), index);
-        self.table.push(lane);
         index
+    }
+
+    /// True for the lanes that are always there: all but those of sensors in plain mode and of older layouts.
+    pub(crate) fn is_of_layout(&self, index: usize) -> bool {
+        self.limits.packing.aggregated && index < self.limits.lanes as usize
     }
 
     /// Lets a lane whose queue has a head join the next request.
@@ -319,7 +266,7 @@ impl Lanes {
         let lane = &mut self.table[index];
         let more = lane.has_backlog();
         match &mut lane.state {
-            State::Idle if lane.blockers == 0 && !lane.queue.is_empty() => {
+            State::Idle if !lane.blocked && !lane.queue.is_empty() => {
                 lane.state = State::Ready {
                     backlog: more,
                     paid: false,
@@ -360,7 +307,7 @@ impl Lanes {
         }
     }
 
-    fn seal_if_free(&mut self, index: usize, now: Instant) {
+    pub(crate) fn seal_if_free(&mut self, index: usize, now: Instant) {
         let lane = &mut self.table[index];
         if self.draining || lane.queue.is_empty() {
             let before = lane.bytes;
@@ -385,95 +332,6 @@ impl Lanes {
         };
         worthwhile || self.draining || since + self.limits.linger <= now
     }
-
-    fn accepted(&mut self, index: usize, shard: Option<Arc<str>>, now: Instant, outcome: &mut Outcome) {
-        if let Some(shard) = shard {
-            self.paces.accepted(&shard, now);
-            self.table[index].shard = Some(shard);
-        }
-        self.dead_letters_left = rejection::IN_A_ROW;
-        if let Some(head) = self.take_head(index) {
-            let readings = u64::from(head.record.readings);
-            self.ledger.record(|counts| {
-                counts.delivered += readings;
-                head.leave(counts);
-            });
-            head.record.deliver();
-            outcome.delivered.extend(head.position);
-            outcome.readings += readings;
-            outcome.records += 1;
-        }
-        self.rest(index, now);
-    }
-
-    pub(crate) fn refused(&mut self, index: usize, code: &str, now: Instant) {
-        let lane = &mut self.table[index];
-        if code == THROTTLED
-            && let Some(shard) = &lane.shard
-        {
-            self.paces.throttled(shard, now);
-        }
-        lane.failed = lane.failed.saturating_add(1);
-        let until = now + self.limits.backoff.delay(lane.failed, &mut self.random);
-        lane.state = State::Waiting(until);
-        self.delayed.push(Reverse((until, Due::Lane(index))));
-        self.spill_late(index, now);
-    }
-
-    /// The lane has nothing under way any more.
-    pub(crate) fn rest(&mut self, index: usize, now: Instant) {
-        self.table[index].state = State::Idle;
-        self.freed(index, now);
-    }
-
-    /// The lane's line has changed: what can go on goes on.
-    pub(crate) fn freed(&mut self, index: usize, now: Instant) {
-        self.table[index].reclaim();
-        self.spill_late(index, now);
-        let lane = &mut self.table[index];
-        if let Some(since) = lane.open_since().filter(|_| lane.queue.is_empty()) {
-            if self.draining || since + self.limits.linger <= now {
-                self.seal_if_free(index, now);
-            } else {
-                // While the lane was busy, its open record may have been passed over.
-                let at = self.opened.partition_point(|(other, _)| *other < since);
-                self.opened.insert(at, (since, index));
-            }
-        }
-        self.wake(index, now);
-        self.unblock(index, now);
-    }
-
-    pub(crate) fn take_head(&mut self, index: usize) -> Option<Queued> {
-        let lane = &mut self.table[index];
-        let before = lane.bytes;
-        let head = lane.pop();
-        self.bytes -= before - lane.bytes;
-        head
-    }
-
-    /// An older lane with nothing left makes way for the lanes over the same hashes.
-    fn unblock(&mut self, index: usize, now: Instant) {
-        let Some(at) = self.older.iter().position(|older| *older == index) else {
-            return;
-        };
-        if !self.table[index].exhausted() {
-            return;
-        }
-        self.older.swap_remove(at);
-        let key = self.table[index].key.clone();
-        for other in 0..self.table.len() {
-            if other != index && overlap(&self.table[other].key, &key) {
-                self.table[other].blockers -= 1;
-                self.wake(other, now);
-            }
-        }
-    }
-}
-
-/// True where a sensor could belong to both.
-pub(crate) fn overlap(one: &LaneKey, other: &LaneKey) -> bool {
-    one.slice.start() <= other.slice.end() && other.slice.start() <= one.slice.end()
 }
 
 fn oversized(lane: &Lane, json: &[u8], receipt: Option<&Receipt>, packing: &Packing, arrival: Arrival) -> Record {

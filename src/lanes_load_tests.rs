@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
+use crate::sink::Answer;
 
 const LINGER: Duration = Duration::from_millis(500);
 /// As by default.

@@ -5,8 +5,10 @@ use rand::SeedableRng;
 use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
+use crate::answers::Outcome;
 use crate::overflow::Spill;
-use crate::sink::Objection;
+use crate::rejection;
+use crate::sink::{Answer, Objection, PutError};
 use crate::spool::{Appended, Refused, SpoolError};
 
 const LINGER: Duration = Duration::from_millis(100);

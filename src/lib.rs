@@ -2,6 +2,7 @@
 
 /// What operators ask over HTTP: metrics, liveness, readiness, and the page.
 pub mod admin;
+mod answers;
 /// How long a refused record waits.
 pub mod backoff;
 /// What the running daemon tells of itself.
@@ -24,6 +25,7 @@ pub mod lanes;
 pub mod ledger;
 /// Every metric, in one place.
 pub mod metrics;
+mod older;
 /// Where lanes meet the spool.
 pub mod overflow;
 /// How fast each shard is fed.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lane::{Arrival, Lane, Queued};
-use crate::lanes::{Lanes, overlap};
+use crate::lane::{Arrival, Queued};
+use crate::lanes::Lanes;
 use crate::ledger::Drop;
 use crate::record::{LaneKey, Record};
 use crate::source::handover::Pressure;
-use crate::spool::{Appended, Lost, Next, Position, Recovered, RecoveredLane};
+use crate::spool::{Appended, Lost, Next, Position, Recovered};
 
 /// A lane that cannot send for so long keeps no reading in memory only.
 const SPILL_AFTER: Duration = Duration::from_secs(5);
@@ -49,37 +49,18 @@ pub struct Fetch {
 impl Lanes {
     /// Takes up what was found in the spool at the start: first out, before anything new.
     pub fn recover(&mut self, recovered: &Recovered) {
-        self.hold_behind_older(recovered);
-        for found in &recovered.lanes {
-            let index = self.named(&found.lane);
-            self.table[index].stored += found.records;
+        let found: Vec<usize> = recovered.lanes.iter().map(|found| self.named(&found.lane)).collect();
+        for (index, lane) in found.iter().zip(&recovered.lanes) {
+            self.table[*index].stored += lane.records;
             self.overflowing = true;
         }
+        self.hold_behind_older(&found);
         let readings: u64 = recovered.lanes.iter().map(|found| found.readings).sum();
         self.ledger.record(|counts| {
             counts.recovered += readings + recovered.corrupt.readings;
             counts.spooled += readings;
             counts.dropped[Drop::SpoolCorrupt as usize] += recovered.corrupt.readings;
         });
-    }
-
-    /// Holds lanes back while lanes of an older layout over the same hashes still have spooled records.
-    fn hold_behind_older(&mut self, recovered: &Recovered) {
-        for RecoveredLane { lane: key, .. } in &recovered.lanes {
-            let index = self.named(key);
-            let current = self.limits.packing.aggregated && index < self.limits.lanes as usize;
-            let plain = !self.limits.packing.aggregated && key.slice.start() == key.slice.end();
-            if current || plain || self.older.contains(&index) {
-                continue;
-            }
-            self.older.push(index);
-            for other in 0..self.table.len() {
-                let is_older = self.older.contains(&other);
-                if !is_older && overlap(&self.table[other].key, key) {
-                    self.table[other].blockers += 1;
-                }
-            }
-        }
     }
 
     /// High where memory is half full, or a lane has half of all it may hold. Blocked where memory is full and the spool has
@@ -106,8 +87,8 @@ impl Lanes {
         let even = self.limits.budget / self.table.len().max(1);
         let full = self.bytes >= self.limits.budget / 4 * 3;
         let old = arrival.wall.saturating_add_micros(-(SPILL_AFTER.as_micros() as i64));
-        for lane in &mut self.table {
-            let stuck = lane.failed > 0 || lane.blockers > 0 || lane.spooling();
+        for (_, lane) in &mut self.table {
+            let stuck = lane.failed > 0 || lane.blocked || lane.spooling();
             if stuck && lane.open_since().is_some_and(|since| since + SPILL_AFTER <= arrival.at) {
                 let before = lane.bytes;
                 lane.seal(self.limits.packing.producer);
@@ -126,7 +107,8 @@ impl Lanes {
 
     /// Keeps a lane within its share of the budget.
     pub(crate) fn keep_share(&mut self, index: usize, now: Instant) {
-        if self.table[self.crowded].bytes < self.table[index].bytes {
+        let most = self.table.get(self.crowded).map_or(0, |lane| lane.bytes);
+        if most < self.table[index].bytes {
             self.crowded = index;
         }
         if self.table[index].bytes > self.share() && self.spool_takes(now) {
@@ -147,7 +129,7 @@ impl Lanes {
 
     /// True while some lane goes through the spool.
     pub fn overflows(&mut self) -> bool {
-        self.overflowing = self.overflowing && self.table.iter().any(Lane::spooling);
+        self.overflowing = self.overflowing && self.table.iter().any(|(_, lane)| lane.spooling());
         self.overflowing
     }
 
@@ -158,12 +140,7 @@ impl Lanes {
         }
         let mut spill = Spill::default();
         let mut bytes = 0;
-        for (index, lane) in self
-            .table
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, lane)| !lane.pending.is_empty())
-        {
+        for (index, lane) in self.table.iter_mut().filter(|(_, lane)| !lane.pending.is_empty()) {
             let before = spill.records.len();
             while bytes < APPEND_BYTES
                 && let Some(record) = lane.pending.pop_front()
@@ -214,12 +191,7 @@ impl Lanes {
     pub fn fetches(&mut self) -> Vec<Fetch> {
         let max_bytes = self.limits.budget / self.table.len().max(1) / FETCH_PART;
         let mut fetches = Vec::new();
-        for (index, lane) in self
-            .table
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, lane)| lane.wants_records())
-        {
+        for (index, lane) in self.table.iter_mut().filter(|(_, lane)| lane.wants_records()) {
             lane.fetching = true;
             fetches.push(Fetch {
                 lane: index,
@@ -269,7 +241,8 @@ impl Lanes {
     /// Everything only memory holds, sealed and in order: what is left when the grace of a drain ends.
     pub fn unsaved(&mut self) -> Vec<Record> {
         let producer = self.limits.packing.producer;
-        self.table.iter_mut().flat_map(|lane| lane.unsaved(producer)).collect()
+        let lanes = self.table.iter_mut();
+        lanes.flat_map(|(_, lane)| lane.unsaved(producer)).collect()
     }
 
     /// What became of the last records: the readings that could not be saved.

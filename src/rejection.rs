@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::lanes::{Lanes, Outcome};
+use crate::answers::Outcome;
+use crate::lanes::Lanes;
 use crate::ledger::DeadLetter;
 use crate::record::Record;
 use crate::sink::Objection;

@@ -62,6 +62,18 @@ pub struct Position {
     row: i64,
 }
 
+#[cfg(test)]
+impl Position {
+    /// The position of a record of this number.
+    pub(crate) fn of_test(number: i64) -> Self {
+        Self {
+            generation: 1,
+            number,
+            row: number,
+        }
+    }
+}
+
 /// How much was given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
@@ -74,7 +86,7 @@ pub struct Lost {
 /// What was in the spool when it was opened.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
-    /// The lanes that hold records, in the order of their names.
+    /// The lanes that hold records, in the order of the records that have been there longest.
     pub lanes: Vec<RecoveredLane>,
     /// What the spool held and its bytes no longer say, as far as its indexes tell how much that is. Not in `lanes`.
     pub corrupt: Lost,

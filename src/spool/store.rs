@@ -1,6 +1,6 @@
 //! The database: what its tables are, and each statement it is asked with.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,8 @@ pub(super) struct Live {
 /// All that is in a database.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    pub lanes: BTreeMap<Box<str>, RecoveredLane>,
+    /// In the order of their oldest rows.
+    pub lanes: Vec<RecoveredLane>,
     pub live: Live,
     pub numbering: Numbering,
 }
@@ -210,6 +211,7 @@ impl Store {
     /// does not find would stay in the spool for good.
     pub fn census(&self) -> rusqlite::Result<Census> {
         let mut census = Census::default();
+        let mut lanes: HashMap<Box<str>, usize> = HashMap::new();
         let (mut by_lane, mut by_since) = (Digest::default(), Digest::default());
         let mut all = self.db.prepare(
             "SELECT id, lane, first, last, generation, producer, number, readings, since, length(data)
@@ -226,18 +228,22 @@ impl Store {
             };
             by_lane.add((name, generation, row.get::<_, i64>(6)?, weight.id));
             by_since.add((row.get::<_, i64>(8)?, weight.readings, weight.id));
-            if !census.lanes.contains_key(name) {
-                let lane = RecoveredLane {
-                    lane: Arc::new(LaneKey {
-                        name: name.into(),
-                        slice: u128::from_be_bytes(row.get(2)?)..=u128::from_be_bytes(row.get(3)?),
-                    }),
-                    records: 0,
-                    readings: 0,
-                };
-                census.lanes.insert(name.into(), lane);
-            }
-            let lane = census.lanes.get_mut(name).expect("was put in above");
+            let place = match lanes.get(name) {
+                Some(place) => *place,
+                None => {
+                    census.lanes.push(RecoveredLane {
+                        lane: Arc::new(LaneKey {
+                            name: name.into(),
+                            slice: u128::from_be_bytes(row.get(2)?)..=u128::from_be_bytes(row.get(3)?),
+                        }),
+                        records: 0,
+                        readings: 0,
+                    });
+                    lanes.insert(name.into(), census.lanes.len() - 1);
+                    census.lanes.len() - 1
+                }
+            };
+            let lane = &mut census.lanes[place];
             lane.records += 1;
             lane.readings += weight.readings;
             census.live.add(weight);

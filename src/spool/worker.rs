@@ -100,7 +100,7 @@ impl Worker {
         };
         worker.show();
         let recovered = Recovered {
-            lanes: census.lanes.into_values().collect(),
+            lanes: census.lanes,
             corrupt,
             set_aside,
         };
