@@ -71,7 +71,11 @@ impl Lanes {
     fn accepted(&mut self, index: usize, shard: Option<Arc<str>>, now: Instant, outcome: &mut Outcome) {
         if let Some(shard) = shard {
             self.paces.accepted(&shard, now);
-            self.table[index].shard = Some(shard);
+            let lane = &mut self.table[index];
+            if lane.shard.as_ref() != Some(&shard) {
+                self.shards.learn(*lane.key.slice.start(), &shard);
+                lane.shard = Some(shard);
+            }
         }
         self.dead_letters_left = rejection::IN_A_ROW;
         if let Some(head) = self.take_head(index) {
@@ -124,6 +128,9 @@ impl Lanes {
         }
         self.unblock(index, now);
         self.wake(index, now);
+        if self.table[index].exhausted() {
+            self.list_idle(index);
+        }
     }
 
     pub(crate) fn take_head(&mut self, index: usize) -> Option<Queued> {

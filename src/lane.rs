@@ -7,6 +7,7 @@ use std::time::Instant;
 use wire::aggregate::Aggregate;
 use wire::{Identity, ProducerId, Timestamp};
 
+use crate::idle::Resume;
 use crate::ledger::Counts;
 use crate::record::{LaneKey, Record};
 use crate::source::Receipt;
@@ -120,6 +121,8 @@ pub(crate) struct Lane {
     pub fetched: Option<Position>,
     /// What it holds goes to the spool once its head is answered.
     pub spills: bool,
+    /// It is among the lanes that may be forgotten.
+    pub listed: bool,
     /// Bytes of memory held: open, queued, pending and being appended.
     pub bytes: usize,
     open: Option<Open>,
@@ -159,7 +162,8 @@ pub struct Arrival {
 }
 
 impl Lane {
-    pub fn new(key: LaneKey) -> Self {
+    /// An empty lane whose records go on where a forgotten lane ended.
+    pub fn new(key: LaneKey, resume: Resume) -> Self {
         Self {
             key: Arc::new(key),
             state: State::Idle,
@@ -172,12 +176,21 @@ impl Lane {
             appending: 0,
             stored: 0,
             fetching: false,
-            fetched: None,
+            fetched: resume.fetched,
             spills: false,
+            listed: false,
             bytes: 0,
             open: None,
             room: 0,
-            number: 1,
+            number: resume.number,
+        }
+    }
+
+    /// Where a lane made anew under this name has to go on.
+    pub fn resume(&self) -> Resume {
+        Resume {
+            number: self.number,
+            fetched: self.fetched,
         }
     }
 

@@ -15,7 +15,7 @@ fn lane() -> Lane {
         name: "2/0".into(),
         slice: 0..=9,
     };
-    Lane::new(key)
+    Lane::new(key, Resume::default())
 }
 
 fn packing(aggregated: bool) -> Packing {

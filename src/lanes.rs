@@ -10,6 +10,7 @@ use slab::Slab;
 use wire::{LaneName, Sensor, Timestamp};
 
 use crate::backoff::Backoff;
+use crate::idle::{IdleLanes, Resume};
 use crate::lane::{Arrival, Doing, Lane, Packing, State};
 use crate::ledger::Ledger;
 use crate::older::OlderLanes;
@@ -17,6 +18,7 @@ use crate::pace::{Paces, Turn};
 use crate::ready::ReadyLanes;
 use crate::record::{LaneKey, Record};
 use crate::request::{MAX_RECORDS, Request};
+use crate::shard_map::ShardMap;
 use crate::source::{Batch, Receipt};
 use crate::waits::Due;
 
@@ -43,6 +45,8 @@ pub struct Lanes {
     pub(crate) table: Slab<Lane>,
     /// Lanes in plain mode by sensor, and lanes found in the spool that today's layout does not have.
     pub(crate) by_name: HashMap<Box<str>, usize>,
+    /// Of these, those that may be forgotten.
+    pub(crate) idle: IdleLanes,
     /// Lanes that other lanes wait for.
     pub(crate) older: OlderLanes,
     pub(crate) bytes: usize,
@@ -64,6 +68,7 @@ pub struct Lanes {
     /// Records that may still go to the dead-letter file before the next delivery.
     pub(crate) dead_letters_left: u32,
     pub(crate) paces: Paces,
+    pub(crate) shards: ShardMap,
     pub(crate) random: ChaCha8Rng,
     json: Vec<u8>,
 }
@@ -77,13 +82,14 @@ impl Lanes {
                 name: name.to_string().into(),
                 slice: name.slice(),
             };
-            (name.index() as usize, Lane::new(key))
+            (name.index() as usize, Lane::new(key, Resume::default()))
         });
         Self {
             limits,
             ledger,
             table: table.collect(),
             by_name: HashMap::new(),
+            idle: IdleLanes::default(),
             older: OlderLanes::default(),
             bytes: 0,
             crowded: 0,
@@ -97,6 +103,7 @@ impl Lanes {
             partial: 0,
             dead_letters_left: 0,
             paces: Paces::default(),
+            shards: ShardMap::default(),
             random,
             json: Vec::with_capacity(512),
         }
@@ -122,6 +129,7 @@ impl Lanes {
             self.wake(index, arrival.at);
             self.keep_share(index, arrival.at);
         }
+        self.forget_idle();
         too_large
     }
 
@@ -230,7 +238,8 @@ impl Lanes {
 
     /// Forgets the pace of shards that nothing was sent to for long, and says which.
     pub fn forget_shards(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
-        self.paces.forget(now)
+        let shards = &mut self.shards;
+        self.paces.forget(now).inspect(|shard| shards.forget(shard))
     }
 
     /// The lane by this name, made where there is none.
@@ -247,12 +256,14 @@ impl Lanes {
         if let Some(index) = self.by_name.get(&key.name) {
             return *index;
         }
-        let mut lane = Lane::new(key.clone());
+        let mut lane = Lane::new(key.clone(), self.idle.resume());
         let place = self.table.vacant_entry();
         let index = place.key();
         lane.blocked = self.older.block(&key.slice, index);
+        lane.shard = self.shards.shard_of(*key.slice.start()).cloned();
         place.insert(lane);
         self.by_name.insert(key.name.clone(), index);
+        self.list_idle(index);
         index
     }
 

@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod dead_letter;
 /// What the world outside knows of the daemon: HTTP endpoint, signals, service manager.
 pub mod front;
+mod idle;
 /// One lane: packs readings, and keeps its records in order.
 pub mod lane;
 /// All lanes: forms requests and takes answers.
@@ -42,6 +43,7 @@ mod rejection;
 pub mod request;
 /// What is measured now, for a person who looks on.
 pub mod screen;
+mod shard_map;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.

@@ -12,7 +12,7 @@ pub struct ProducerId(pub u64);
 pub struct Identity {
     /// The start of a daemon that packed the record.
     pub producer: ProducerId,
-    /// Counts the records of one lane under that producer, from 1.
+    /// Rises from record to record of one lane under that producer. A lane that was forgotten and made anew leaves a gap.
     pub number: u64,
 }
 
