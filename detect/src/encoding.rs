@@ -100,7 +100,30 @@ pub mod sensor {
         if fields.device {
             sensor = sensor.with_form(Form::Device);
         }
-        sensor.check().map_err(D::Error::custom)?;
+        sensor.check_kept().map_err(D::Error::custom)?;
         Ok(Arc::new(sensor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wire::Sensor;
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Kept(#[serde(with = "sensor")] Arc<Sensor>);
+
+    /// States of earlier versions hold such sensors, and have to be read.
+    #[test]
+    fn a_sensor_with_an_empty_kind_is_read_back() {
+        let kept = Kept(Arc::new(Sensor::new("s", "")));
+        let bytes = postcard::to_stdvec(&kept).expect("a sensor can be written");
+        let back: Kept = postcard::from_bytes(&bytes).expect("it was taken before");
+        assert_eq!(back.0, kept.0);
+        let nameless = postcard::to_stdvec(&Kept(Arc::new(Sensor::new("", "k")))).expect("a sensor can be written");
+        assert!(postcard::from_bytes::<Kept>(&nameless).is_err());
     }
 }

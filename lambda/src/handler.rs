@@ -162,7 +162,7 @@ impl<P: Pages> Handler<P> {
             settings,
             limits,
             warm: Warm::new(limits.warm_bytes),
-            decoder: Decoder::new(),
+            decoder: Decoder::of_kept(),
             watchful: 0,
         }
     }

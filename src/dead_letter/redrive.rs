@@ -47,7 +47,7 @@ impl Redrive {
         Ok(Self {
             ahead: objects.into_iter().map(|(_, file)| file).collect(),
             known: Known::new(),
-            decoder: Decoder::new(),
+            decoder: Decoder::of_kept(),
             readings: Vec::new().into_iter(),
             problems,
             told: 0,

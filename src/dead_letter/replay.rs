@@ -51,7 +51,7 @@ impl Replay {
             files,
             lines: None,
             readings: Vec::new().into_iter(),
-            decoder: Decoder::new(),
+            decoder: Decoder::of_kept(),
             failed: false,
             _lock: lock,
         })

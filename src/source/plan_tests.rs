@@ -248,6 +248,13 @@ fn all_problems_are_told_at_once() {
         "x".repeat(254)
     );
     assert!(problems(&long)[0].contains("257 bytes"));
+    for text in ["kind = \"replay\"\npath = \"nyc_taxi\"", "kind = \"stdin\""] {
+        let problems = problems(&format!("{text}\ndatatype = \"\""));
+        assert!(
+            problems.iter().any(|problem| problem.contains("the kind is empty")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

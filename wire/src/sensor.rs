@@ -41,6 +41,9 @@ pub enum SensorError {
     /// Nothing names the sensor.
     #[error("it is empty: name the sensor")]
     NoId,
+    /// Nothing says what is measured.
+    #[error("the kind is empty: say what is measured, such as temperature")]
+    NoKind,
     /// A text longer than [`MAX_NAME_BYTES`].
     #[error("it has {0} bytes: use at most {MAX_NAME_BYTES}")]
     TooLong(usize),
@@ -59,6 +62,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), SensorError> {
         0..=MAX_NAME_BYTES => Ok(()),
         bytes => Err(SensorError::TooLong(bytes)),
     }
+}
+
+/// A unit or a group, where there is one: an empty text is none, in every format.
+pub(crate) fn given(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
 }
 
 impl Bounds {
@@ -89,15 +97,15 @@ impl Sensor {
         }
     }
 
-    /// With the unit its values are in.
+    /// With the unit its values are in; an empty one is none.
     pub fn with_unit(mut self, unit: &str) -> Self {
-        self.unit = Some(unit.into());
+        self.unit = given(unit).map(Into::into);
         self
     }
 
-    /// With the group (room, site, gateway) it belongs to.
+    /// With the group (room, site, gateway) it belongs to; an empty one is none.
     pub fn with_group(mut self, group: &str) -> Self {
-        self.group = Some(group.into());
+        self.group = given(group).map(Into::into);
         self
     }
 
@@ -113,8 +121,17 @@ impl Sensor {
         self
     }
 
-    /// Refuses what no stream can carry: for every source whose sensors are named from outside.
+    /// Refuses what no stream can carry, and an empty kind: for every source whose sensors are named from outside.
     pub fn check(&self) -> Result<(), SensorError> {
+        self.check_kept()?;
+        match self.kind.is_empty() {
+            true => Err(SensorError::NoKind),
+            false => Ok(()),
+        }
+    }
+
+    /// The same of a sensor that was taken before: earlier versions took an empty kind.
+    pub fn check_kept(&self) -> Result<(), SensorError> {
         if self.id.is_empty() {
             return Err(SensorError::NoId);
         }
@@ -180,11 +197,20 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_unit_or_group_is_none() {
+        let sensor = Sensor::new("s", "k");
+        assert_eq!(sensor.clone().with_unit("").with_group(""), sensor);
+    }
+
+    #[test]
     fn what_no_stream_can_carry_is_refused() {
         let long = "x".repeat(MAX_NAME_BYTES + 1);
         let fits = &long[1..];
         assert_eq!(Sensor::new(fits, fits).with_unit(fits).with_group(fits).check(), Ok(()));
         assert_eq!(Sensor::new("", "k").check(), Err(SensorError::NoId));
+        let without_kind = Sensor::new("s", "");
+        assert_eq!(without_kind.check(), Err(SensorError::NoKind));
+        assert_eq!(without_kind.check_kept(), Ok(()), "an earlier version took it");
         let sensor = Sensor::new("s", "k");
         for sensor in [
             Sensor::new(&long, "k"),

@@ -196,6 +196,12 @@ fn readings_come_in_the_forms_that_files_have() {
     );
     let error = read(&mut any, "sensors/x", &general.replace("280", "\"warm\"")).unwrap_err();
     assert!(error.contains("value"), "{error}");
+    let error = read(&mut any, "sensors/x", &general.replace("\"temperature\"", "\"\"")).unwrap_err();
+    assert!(error.contains("the kind is empty: say what"), "{error}");
+    assert_eq!(
+        read(&mut any, "sensors/x", &general.replace("\"g\"", "\"\"")).unwrap(),
+        ["a temperature 280 K - 2024-05-01T09:00:00"]
+    );
     assert_eq!(
         read(&mut any, "sensors/x", "-3e1").unwrap(),
         ["sensors/x value -30 - -"]

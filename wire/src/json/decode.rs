@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::error::{DecodeError, shortened};
 use super::field::{Field, bounds};
 use super::sensors::{Description, Sensors};
+use crate::sensor::given;
 use crate::{Form, Identity, Reading};
 
 /// Reads readings one by one and lets those of a sensor share it. Reading another scalar of a known sensor allocates
@@ -17,6 +18,8 @@ pub struct Decoder {
     sensors: Sensors,
     numbers: Vec<f64>,
     event: String,
+    /// Reads what sources no longer take: an empty kind.
+    reads_kept: bool,
 }
 
 /// What one JSON object says.
@@ -30,7 +33,7 @@ pub struct Decoded {
 
 type Raw<'a> = Option<&'a RawValue>;
 
-/// The known fields of an object, unread. An absent one and `null` are the same.
+/// The known fields of an object, unread. An absent one and `null` are the same; so is an empty unit or group.
 #[derive(Deserialize)]
 struct Object<'a> {
     #[serde(borrow)]
@@ -56,6 +59,15 @@ impl Decoder {
     /// Knows no sensor yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for readings that a source has taken before, so that none is lost over which earlier versions were less
+    /// strict: an empty kind is read.
+    pub fn of_kept() -> Self {
+        Self {
+            reads_kept: true,
+            ..Self::default()
+        }
     }
 
     /// Reads one JSON object: with `sensor` it is in the general form, without in seed A's. It has a
@@ -92,11 +104,12 @@ impl Decoder {
         };
         let unit = optional("unit", object.unit).map(|unit| unit.name()).transpose()?;
         let group = optional("group", object.group).map(|group| group.name()).transpose()?;
+        let kind = if self.reads_kept { kind.name()? } else { kind.kind()? };
         let sensor = self.sensors.get(&Description {
             id: &id.id()?,
-            kind: &kind.name()?,
-            unit: unit.as_deref(),
-            group: group.as_deref(),
+            kind: &kind,
+            unit: unit.as_deref().and_then(given),
+            group: group.as_deref().and_then(given),
             bounds: bounds(lowest, highest)?,
             form,
         });

@@ -37,7 +37,16 @@ impl<'a> Field<'a> {
         Ok(id)
     }
 
-    /// A kind, a unit or a group.
+    /// What is measured.
+    pub fn kind(self) -> Result<Cow<'a, str>, DecodeError> {
+        let kind = self.name()?;
+        if kind.is_empty() {
+            return Err(self.refused(SensorError::NoKind));
+        }
+        Ok(kind)
+    }
+
+    /// A kind, a unit or a group; perhaps empty.
     pub fn name(self) -> Result<Cow<'a, str>, DecodeError> {
         let name = self.text()?;
         check_name(&name).map_err(|error| self.refused(error))?;

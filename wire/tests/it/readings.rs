@@ -489,3 +489,25 @@ proptest! {
         let _ = decoder.decode(&json);
     }
 }
+
+#[test]
+fn an_empty_unit_or_group_is_none_and_an_empty_kind_is_refused() {
+    let empty = |field: &str| GENERAL.replace(field, &format!("{}\"\"", &field[..field.find(':').unwrap() + 1]));
+    let sensor = read(&empty(r#""unit":"m/s""#)).reading.sensor().clone();
+    assert_eq!((sensor.unit(), sensor.group()), (None, Some("site \"A\"")));
+    let sensor = read(&empty(r#""group":"site \"A\"""#)).reading.sensor().clone();
+    assert_eq!((sensor.unit(), sensor.group()), (Some("m/s"), None));
+    for (json, message) in [
+        (
+            empty(r#""kind":"wind_speed""#),
+            "field `kind` at byte 58 is \"\": the kind is empty: say what is measured, such as temperature",
+        ),
+        (SEED_A.replace("\"Temperature\"", "\"\""), "field `datatype` at byte"),
+    ] {
+        let error = Decoder::new().decode(json.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+        // What an earlier version took is not lost.
+        let kept = Decoder::of_kept().decode(json.as_bytes()).unwrap();
+        assert_eq!(kept.reading.sensor().kind(), "");
+    }
+}
