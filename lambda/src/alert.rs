@@ -4,11 +4,12 @@
 //! marks the incidents. A sensor without one is told by itself, each moment claimed, published and marked.
 //!
 //! Whatever stops it between two steps, delivering the same events again finishes the work: only a message published
-//! and not yet kept as told is repeated.
+//! and not yet kept as told is repeated. A message that is refused for what it holds counts as told.
 
 use std::collections::HashMap;
 
 use detect::{Anomaly, Event, Transition};
+use tracing::error;
 use wire::Timestamp;
 
 use crate::group::Telling;
@@ -23,6 +24,8 @@ pub struct Delivered {
     pub anomalies: u64,
     /// Messages published.
     pub messages: u64,
+    /// Messages that the publisher refused for what they hold: nobody hears of these moments.
+    pub refused: u64,
     /// Moments of incidents that were not told because somebody muted the sensor or the incident.
     pub muted: u64,
 }
@@ -32,6 +35,7 @@ impl Delivered {
     pub fn add(&mut self, other: &Self) {
         self.anomalies += other.anomalies;
         self.messages += other.messages;
+        self.refused += other.refused;
         self.muted += other.muted;
     }
 }
@@ -105,7 +109,7 @@ struct Units<'a>(Vec<Unit<'a>>, HashMap<&'a str, usize>);
 impl<'a> Units<'a> {
     fn add(&mut self, entry: usize, events: &'a [Event]) {
         for transition in events.iter().filter_map(transition) {
-            let group = transition.sensor.group().filter(|group| !group.is_empty());
+            let group = transition.sensor.group();
             if let Some(known) = group.and_then(|group| self.1.get(group)) {
                 self.0[*known].transitions.push(transition);
                 continue;
@@ -146,8 +150,7 @@ async fn tell(
             Claim::Told => continue,
             Claim::Muted => delivered.muted += 1,
             Claim::Tell => {
-                teller.tell(&Message::of(transition, &outbox.command())).await?;
-                delivered.messages += 1;
+                publish(teller, &Message::of(transition, &outbox.command()), delivered).await?;
             }
         }
         outbox.told(&[transition]).await?;
@@ -178,8 +181,7 @@ async fn tell_group(
                 Telling::One(transition) => Message::of(transition, &command),
                 Telling::Several(report) => Message::of_group(name, &report, &command),
             };
-            teller.tell(&message).await?;
-            delivered.messages += 1;
+            publish(teller, &message, delivered).await?;
         }
         // Before the marks: what they cover is never told again, so the group has to know of it.
         outbox.keep_group(name, &group).await?;
@@ -189,6 +191,22 @@ async fn tell_group(
     }
     // After the marks: whoever is given the same events waits, and sees that they are told.
     Ok(outbox.free_group(name).await?)
+}
+
+/// Publishes a message. One that is refused for what it holds counts as told, or all behind it would wait for nothing.
+async fn publish(teller: &mut impl Teller, message: &Message, delivered: &mut Delivered) -> Result<(), TellError> {
+    match teller.tell(message).await {
+        Ok(()) => delivered.messages += 1,
+        Err(TellError::Refused { subject, source }) => {
+            delivered.refused += 1;
+            error!(
+                subject,
+                source, "a message is refused for what it holds: nobody is told of it, and the others go on"
+            );
+        }
+        Err(failed) => return Err(failed),
+    }
+    Ok(())
 }
 
 fn anomaly(event: &Event) -> Option<&Anomaly> {

@@ -3,7 +3,7 @@
 use detect::Change;
 
 use crate::group::Report;
-use crate::message::{Attribute, Message, capital, field, sms, subject};
+use crate::message::{Attribute, Message, capital, field, publishable, sms, subject, what};
 use crate::text::{MAX_NAME, cut, printable, quoted, span, utc};
 
 impl Message {
@@ -16,7 +16,7 @@ impl Message {
             text: facts.text(command),
             sms: sms(&facts.sms()),
             line: facts.line(command),
-            attributes: facts.attributes(),
+            attributes: publishable(facts.attributes()),
         }
     }
 }
@@ -37,10 +37,7 @@ impl<'a> Facts<'a> {
             report,
             id: group,
             group: cut(&printable(group), MAX_NAME),
-            what: match &report.kind {
-                Some(kind) => format!("{kind} {kinds}"),
-                None => kinds,
-            },
+            what: what(report.kind.as_deref().unwrap_or_default(), &kinds),
             lasted: span(report.time.as_micros() - report.since.as_micros()),
         }
     }
@@ -217,6 +214,22 @@ mod tests {
             "Resolved: all 7 incidents in hall, Temperature Hot+Silent after 12m 30s"
         );
         assert!(message.text.contains("incidents    7, all resolved\n") && !message.text.contains("what next"));
+    }
+
+    #[test]
+    fn what_sns_refuses_is_left_out() {
+        let mut report = report(Change::Opened, "a", "was off", 1);
+        (report.kind, report.peak) = (Some(String::new()), f64::NAN);
+        let message = Message::of_group("hall", &report, "");
+        let names: Vec<&str> = message.attributes.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["group", "change", "sensors", "sensor"]);
+        assert!(
+            message
+                .subject
+                .starts_with("Opened: 7 sensors in hall, Above+Silent; worst"),
+            "{}",
+            message.subject
+        );
     }
 
     proptest! {

@@ -11,6 +11,9 @@ use crate::words;
 /// SNS refuses subjects of 100 characters or more: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 const MAX_SUBJECT: usize = 99;
 
+/// The largest number by which subscriptions filter: <https://docs.aws.amazon.com/sns/latest/dg/numeric-value-matching.html>.
+const MAX_NUMBER: f64 = 1e9;
+
 /// What fits one SMS in the GSM alphabet: <https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html>.
 const MAX_SMS: usize = 160;
 
@@ -36,7 +39,7 @@ pub struct Message {
 pub enum Attribute {
     /// Never empty.
     Text(String),
-    /// Finite.
+    /// Finite, and within what SNS compares.
     Number(f64),
 }
 
@@ -50,7 +53,7 @@ impl Message {
             text: facts.text(command),
             sms: sms(&facts.sms()),
             line: facts.line(),
-            attributes: attributes(transition),
+            attributes: publishable(attributes(transition)),
         }
     }
 }
@@ -80,7 +83,7 @@ impl<'a> Facts<'a> {
             sensor: cut(&printable(sensor.id()), MAX_NAME),
             group: sensor.group().map(|group| cut(&printable(group), MAX_NAME)),
             owner: words::owner(sensor).map(|owner| cut(&printable(owner), MAX_NAME)),
-            what: if named { kinds } else { format!("{kind} {kinds}") },
+            what: if named { kinds } else { what(&kind, &kinds) },
             words: words::of(transition),
             lasted: span(transition.time.as_micros() - transition.since.as_micros()),
         }
@@ -178,6 +181,24 @@ fn attributes(transition: &Transition) -> Vec<(&'static str, Attribute)> {
     ];
     attributes.extend(sensor.group().map(|group| ("group", text(group))));
     attributes
+}
+
+/// What SNS takes of attributes: it refuses a whole message for one that is empty or not a number.
+pub(crate) fn publishable(attributes: Vec<(&'static str, Attribute)>) -> Vec<(&'static str, Attribute)> {
+    let taken = |attribute| match attribute {
+        Attribute::Text(text) => (!text.is_empty()).then_some(Attribute::Text(text)),
+        Attribute::Number(number) if number.is_nan() => None,
+        Attribute::Number(number) => Some(Attribute::Number(number.clamp(-MAX_NUMBER, MAX_NUMBER))),
+    };
+    let attributes = attributes.into_iter();
+    attributes
+        .filter_map(|(name, attribute)| Some((name, taken(attribute)?)))
+        .collect()
+}
+
+/// What is measured and what is wrong with it; the former may be empty.
+pub(crate) fn what(kind: &str, kinds: &str) -> String {
+    format!("{kind} {kinds}").trim_start().to_owned()
 }
 
 /// As SNS takes it.
@@ -308,15 +329,36 @@ mod tests {
         );
     }
 
+    /// Earlier versions took an empty kind, and states hold it.
+    #[test]
+    fn what_sns_refuses_is_left_out() {
+        let mut transition = transition(Sensor::new("s", "").with_group(""), Change::Opened);
+        transition.peak = f64::INFINITY;
+        let message = Message::of(&transition, "");
+        let names: Vec<&str> = message.attributes.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["sensor", "change", "score"]);
+        assert_eq!(message.attributes[2].1, Attribute::Number(1e9));
+        assert!(
+            message.subject.starts_with("Opened: s, Above+Novel: reads"),
+            "{}",
+            message.subject
+        );
+        transition.peak = f64::NAN;
+        assert_eq!(Message::of(&transition, "").attributes.len(), 2);
+    }
+
     proptest! {
         #[test]
-        fn limits_and_alphabets_hold(id in ".{1,300}", kind in ".{1,99}", group in ".{0,99}", number in any::<f64>()) {
+        fn limits_and_alphabets_hold(id in ".{1,300}", kind in ".{0,99}", group in ".{0,99}", number in any::<f64>()) {
             let sensor = Sensor::new(&id, &kind).with_group(&group);
             for change in [Change::Opened, Change::Worsened, Change::Resolved] {
                 let mut transition = transition(sensor.clone(), change);
                 transition.expected = Some((number, number));
                 let message = Message::of(&transition, "");
                 prop_assert!(message.subject.len() < 100 && message.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+                prop_assert!(message.subject.starts_with(|first: char| first.is_ascii_alphanumeric()));
+                prop_assert!(message.text.len() + message.sms.len() < 64 * 1024, "far from 256 KB");
+                prop_assert!(message.attributes.iter().all(|(_, value)| *value != Attribute::Text(String::new())));
                 prop_assert!(message.sms.len() <= 160);
                 let septet = |c: char| (' '..='~').contains(&c) && !"[]{}\\|^~`".contains(c);
                 prop_assert!(message.sms.chars().all(septet));

@@ -70,10 +70,21 @@ pub trait Teller: Send {
 
 /// A message could not be published.
 #[derive(Debug, thiserror::Error)]
-#[error("publishing {subject:?} failed")]
-pub struct TellError {
-    /// The message's subject.
-    pub subject: String,
-    /// What the publisher said.
-    pub source: Box<dyn Error + Send + Sync>,
+pub enum TellError {
+    /// Nor could another one now: all wait for a later try.
+    #[error("publishing {subject:?} failed")]
+    Failed {
+        /// The message's subject.
+        subject: String,
+        /// What the publisher said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// This message never will be, while others are.
+    #[error("publishing {subject:?} is refused for what the message holds")]
+    Refused {
+        /// The message's subject.
+        subject: String,
+        /// What the publisher said.
+        source: Box<dyn Error + Send + Sync>,
+    },
 }

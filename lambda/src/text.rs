@@ -32,10 +32,11 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// What came from a device must not steer a terminal.
+/// What came from a device must not steer a terminal, nor hold what XML may not: queues behind a topic refuse that.
 pub fn printable(text: &str) -> String {
+    let refused = |character: char| character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}');
     text.chars()
-        .map(|character| if character.is_control() { '?' } else { character })
+        .map(|character| if refused(character) { '?' } else { character })
         .collect()
 }
 

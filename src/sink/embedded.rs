@@ -305,7 +305,7 @@ impl<W: Write> Terminal<W> {
 
 impl<W: Write + Send> Teller for Terminal<W> {
     async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
-        self.write(message).map_err(|error| TellError {
+        self.write(message).map_err(|error| TellError::Failed {
             subject: message.subject.clone(),
             source: error.into(),
         })

@@ -26,7 +26,7 @@ impl Teller for Told {
     async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
         match self.fault {
             Fault::Panic => panic!("the teller's end, for the test"),
-            Fault::Error => Err(TellError {
+            Fault::Error => Err(TellError::Failed {
                 subject: message.subject.clone(),
                 source: "the terminal is gone".into(),
             }),

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use detect::{Change, Event, Kinds, Settings};
+use lambda::alert::deliver;
 use lambda::embedded::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
 use lambda::handler::{Handler, Limits};
 use lambda::incidents::Incidents;
-use lambda::outbox::Outbox;
+use lambda::message::Message;
+use lambda::outbox::{Outbox, TellError, Teller};
 use lambda::page_name::PageName;
 use lambda::pages::Pages;
 use lambda::{KinesisRecord, StoreError};
@@ -41,6 +43,65 @@ async fn it_holds_to_what_every_store_must() {
     let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
     contract::a_group_is_kept(&mut outbox, &incidents).await;
+}
+
+/// Publishes but what is about one sensor.
+struct Picky {
+    refuses: &'static str,
+    fails: &'static str,
+    published: Vec<String>,
+}
+
+impl Teller for Picky {
+    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+        let (subject, source) = (message.subject.clone(), "Invalid parameter: no".into());
+        match &message.subject {
+            of if of.contains(self.refuses) => Err(TellError::Refused { subject, source }),
+            of if of.contains(self.fails) => Err(TellError::Failed { subject, source }),
+            _ => {
+                self.published.push(subject);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A message that is refused for what it holds is counted and not tried again, and those behind it are published; a
+/// publisher that fails stops all from there on.
+#[tokio::test]
+async fn a_message_that_is_refused_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut outbox) = open(dir.path()).unwrap();
+    let of = |sensor: Sensor| {
+        let mut transition = transition(1, Change::Opened);
+        transition.sensor = Arc::new(sensor);
+        vec![Event::Incident(transition)]
+    };
+    let named = |id: &str| Sensor::new(id, "t");
+    let entries = [
+        of(named("poison")),
+        of(named("poisoned-group").with_group("poison")),
+        of(named("good")),
+        of(named("away")),
+        of(named("behind")),
+    ];
+    let mut teller = Picky {
+        refuses: "poison",
+        fails: "away",
+        published: Vec::new(),
+    };
+    let (delivered, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+    assert_eq!((delivered.refused, delivered.messages), (2, 1));
+    assert_eq!(undelivered.unwrap().entry, 3);
+    teller.fails = "nothing of this";
+    let (delivered, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+    assert!(undelivered.is_none());
+    assert_eq!(
+        (delivered.refused, delivered.messages),
+        (0, 2),
+        "the refused ones are done with"
+    );
+    assert_eq!(teller.published.len(), 3);
 }
 
 #[tokio::test]

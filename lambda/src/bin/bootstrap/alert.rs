@@ -65,6 +65,7 @@ impl Invoke<TableEvent> for Alert {
         self.metrics.put(&[
             ("AnomaliesKept", Unit::Count, delivered.anomalies),
             ("MessagesPublished", Unit::Count, delivered.messages),
+            ("MessagesRefused", Unit::Count, delivered.refused),
             ("MessagesMuted", Unit::Count, delivered.muted),
         ]);
         Ok(Answer::of(failed))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
 use lambda::Message;
 use lambda::message::Attribute;
@@ -33,11 +34,31 @@ impl Teller for Topic {
             .message_structure("json")
             .message(forms.to_string())
             .set_message_attributes(Some(attributes(message)));
-        request.send().await.map(drop).map_err(|error| TellError {
-            subject: message.subject.clone(),
-            source: said(&error).into(),
+        request.send().await.map(drop).map_err(|error| {
+            let (subject, source) = (message.subject.clone(), said(&error).into());
+            match is_of_the_message(error.code().unwrap_or_default(), error.message().unwrap_or_default()) {
+                true => TellError::Refused { subject, source },
+                false => TellError::Failed { subject, source },
+            }
         })
     }
+}
+
+/// True where SNS refuses a message for what it holds. A wrong topic is an invalid parameter too, for every message.
+/// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors>
+fn is_of_the_message(code: &str, message: &str) -> bool {
+    let invalid = [
+        "InvalidParameter",
+        "InvalidParameterException",
+        "InvalidParameterValue",
+        "ParameterValueInvalid",
+        "InvalidParameterValueException",
+        "ValidationError",
+        "ValidationException",
+    ];
+    let message = message.to_lowercase();
+    let of_the_topic = ["topicarn", "targetarn", "topic arn", "phonenumber", "endpoint"];
+    invalid.contains(&code) && !of_the_topic.iter().any(|word| message.contains(word))
 }
 
 /// By which subscriptions filter: <https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html>.
@@ -54,4 +75,42 @@ fn attributes(message: &Message) -> HashMap<String, MessageAttributeValue> {
         ((*name).to_owned(), value.expect("it has a type"))
     });
     attributes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_blamed_only_for_what_it_holds() {
+        for (code, message) in [
+            (
+                "InvalidParameter",
+                "Invalid parameter: Message attribute 'kind' value must not be empty",
+            ),
+            ("InvalidParameter", "Invalid parameter: Subject"),
+            ("InvalidParameter", "Invalid parameter: Message too long"),
+            (
+                "ParameterValueInvalid",
+                "The message attribute 'kind' with type 'String' must use field 'String'.",
+            ),
+        ] {
+            assert!(is_of_the_message(code, message), "{code}: {message}");
+        }
+        for (code, message) in [
+            ("InvalidParameter", "Invalid parameter: TopicArn"),
+            (
+                "InvalidParameter",
+                "Invalid parameter: TopicArn or TargetArn Reason: no value for required parameter",
+            ),
+            ("NotFound", "Topic does not exist"),
+            ("AuthorizationError", "User is not authorized to perform: SNS:Publish"),
+            ("KMSDisabled", "the key is disabled"),
+            ("Throttling", "Rate exceeded"),
+            ("InternalError", ""),
+            ("", ""),
+        ] {
+            assert!(!is_of_the_message(code, message), "{code}: {message}");
+        }
+    }
 }

@@ -381,7 +381,7 @@ impl Teller for Publisher {
                 shared.unmarked.push(message.clone());
             }
         });
-        published.await.map_err(|error| TellError {
+        published.await.map_err(|error| TellError::Failed {
             subject: message.subject.clone(),
             source: error.into(),
         })
