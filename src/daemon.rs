@@ -29,6 +29,7 @@ use crate::lane::Packing;
 use crate::lanes::{Lanes, Limits};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::open_files::{self, OpenFiles};
 use crate::pipeline::{self, Parts, PipelineError, Status};
 use crate::screen::Screen;
 use crate::settings::{Aggregation, Loaded, Origin, Settings};
@@ -138,6 +139,11 @@ impl Daemon {
             handover,
             ledger: ledger.clone(),
             metrics: metrics.clone(),
+            open_files: OpenFiles {
+                limit: open_files::raise_limit(),
+                dashboard: settings.admin.max_connections.get(),
+                sink_requests: settings.kinesis.max_requests.get(),
+            },
             state_dir: state_dir.clone(),
             screen: screen.clone(),
             // The embedded sink keeps them with their scores.

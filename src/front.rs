@@ -37,7 +37,7 @@ pub struct Front {
 #[derive(Debug)]
 pub struct Serving {
     shown: watch::Sender<Shown>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
     /// Ends the HTTP endpoint once it is dropped.
     _ends: oneshot::Sender<()>,
 }
@@ -80,7 +80,7 @@ impl Front {
 }
 
 /// Waits for the end of the HTTP endpoint, which nobody asks for.
-pub async fn ended(serving: &mut Option<Serving>) -> Result<std::io::Result<()>, JoinError> {
+pub async fn ended(serving: &mut Option<Serving>) -> Result<(), JoinError> {
     match serving {
         Some(serving) => (&mut serving.task).await,
         None => std::future::pending().await,
@@ -109,10 +109,9 @@ impl Signals {
 }
 
 /// What it means that the HTTP endpoint has ended.
-pub fn admin_ended(ended: Result<std::io::Result<()>, JoinError>) -> anyhow::Error {
+pub fn admin_ended(ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {
-        Ok(Ok(())) => anyhow!("the HTTP endpoint ended before it was asked to"),
-        Ok(Err(error)) => anyhow::Error::new(error).context("serving HTTP"),
+        Ok(()) => anyhow!("the HTTP endpoint ended before it was asked to"),
         Err(error) => anyhow::Error::new(error).context("the HTTP endpoint broke"),
     }
 }

@@ -18,6 +18,8 @@ pub mod dead_letter;
 /// What the world outside knows of the daemon: HTTP endpoint, signals, service manager.
 pub mod front;
 mod idle;
+/// What the HTTP ports share: connections within limits and timeouts.
+pub mod http_server;
 /// One lane: packs readings, and keeps its records in order.
 pub mod lane;
 /// All lanes: forms requests and takes answers.
@@ -73,6 +75,8 @@ mod document;
 pub mod duration;
 /// Log lines: where they go and what they look like.
 pub mod log;
+/// How many files and connections may be open at once.
+pub mod open_files;
 /// What is wrong with a configuration.
 pub mod problem;
 /// What a person can set, loaded and checked.

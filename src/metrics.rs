@@ -67,6 +67,8 @@ descriptions! {
     BROKER_MESSAGES = Counter "temp_ingest_mqtt_messages_total" ["source", "outcome"] "Messages of a source of kind mqtt, by what they came to";
     HTTP_REQUESTS = Counter "temp_ingest_http_requests_total" ["source", "status"] "Requests to a source of kind http, by the status of their answer";
     HTTP_OVERLOADS = Counter "temp_ingest_http_overloads_total" ["source", "reason"] "Requests to a source of kind http that were asked to come again later, by what there was too little of";
+    HTTP_CONNECTIONS_CLOSED = Counter "temp_ingest_http_connections_closed_total" ["port", "reason"] "Connections that were closed to keep an HTTP port within its limits, by reason: evicted in favour of a new one, or a new one beyond max_connections or max_client_connections";
+    PAGE_FORMS = Counter "temp_ingest_page_forms_refused_total" ["reason"] "Forms sent to the page that were not read";
     PAGE_TOKENS = Counter "temp_ingest_page_tokens_refused_total" ["reason"] "Tokens shown to the page that let nobody in";
     REQUESTS = Counter "temp_ingest_requests_total" ["outcome"] "Requests to the sink, by what became of them";
     SINK_FAILING = Gauge "temp_ingest_sink_failing" ["cause"] "1 while the sink takes nothing: for an outage, which ends by itself, or for a configuration that a person has to correct";
@@ -87,6 +89,15 @@ const OUTCOMES: [&str; 3] = ["accepted", "partial", "refused"];
 
 /// Why a token shown to the page lets nobody in.
 const TOKEN_REFUSALS: [&str; 2] = ["wrong", "limit"];
+
+/// Why a form sent to the page is not read.
+const FORM_REFUSALS: [&str; 3] = ["too_large", "timeout", "broken"];
+
+/// What the dashboard's port is called, beside `source.NAME` for those of sources.
+pub const DASHBOARD_PORT: &str = "dashboard";
+
+/// Why a connection is closed to keep a port within its limits.
+const CONNECTION_CLOSES: [&str; 3] = ["evicted", "max_connections", "max_client_connections"];
 
 /// The histogram keeps each sample until it is folded into its buckets; without scrapes they would add up.
 const PUTS_BETWEEN_UPKEEP: u64 = 1024;
@@ -150,6 +161,12 @@ impl Metrics {
         }
         for reason in TOKEN_REFUSALS {
             counter(&recorder, PAGE_TOKENS, &[reason]).absolute(0);
+        }
+        for reason in FORM_REFUSALS {
+            counter(&recorder, PAGE_FORMS, &[reason]).absolute(0);
+        }
+        for reason in CONNECTION_CLOSES {
+            counter(&recorder, HTTP_CONNECTIONS_CLOSED, &[DASHBOARD_PORT, reason]).absolute(0);
         }
         counter(&recorder, REFUSALS, &["ProvisionedThroughputExceededException"]).absolute(0);
         let oldest_unsent = gauge(&recorder, OLDEST_UNSENT, &[]);
@@ -316,6 +333,16 @@ impl Metrics {
     /// A source of kind http asked so many more clients to come again later, for this reason.
     pub fn http_overloads(&self, source: &str, reason: &str, requests: u64) {
         counter(&self.recorder, HTTP_OVERLOADS, &[source, reason]).increment(requests);
+    }
+
+    /// A connection to this port was closed to keep the port within its limits.
+    pub fn connection_closed(&self, port: &str, reason: &str) {
+        counter(&self.recorder, HTTP_CONNECTIONS_CLOSED, &[port, reason]).increment(1);
+    }
+
+    /// A form sent to the page was not read, for this reason.
+    pub fn page_form_refused(&self, reason: &str) {
+        counter(&self.recorder, PAGE_FORMS, &[reason]).increment(1);
     }
 
     /// A token shown to the page let nobody in, for this reason.

@@ -12,6 +12,7 @@ use crate::board::{Produced, Row, State};
 use crate::changes::Changes;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::open_files::{OpenFiles, TooManyConnections};
 use crate::screen::Screen;
 use crate::source::listeners::BindError;
 use crate::source::{self, Ended, Listeners, Malformed, Means, Output, Settings, Slots, SourceError, handover};
@@ -42,6 +43,8 @@ pub struct Wiring {
     pub ledger: Arc<Ledger>,
     /// What else is counted.
     pub metrics: Arc<Metrics>,
+    /// What the ports of sources must leave room in.
+    pub open_files: OpenFiles,
     /// Where positions are kept.
     pub state_dir: PathBuf,
     /// Shows what is measured, where a person looks on.
@@ -66,6 +69,17 @@ impl Running {
     }
 }
 
+/// The ports of sources could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum PortsError {
+    /// One of them.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// They may take more connections than there can be.
+    #[error(transparent)]
+    TooManyConnections(#[from] TooManyConnections),
+}
+
 /// A source that ended and should not have.
 #[derive(Debug, thiserror::Error)]
 pub enum SourcesError {
@@ -79,7 +93,8 @@ pub enum SourcesError {
 
 impl Sources {
     /// Starts them all. When it returns, their ports are bound.
-    pub fn start(wiring: Wiring, settings: &source::Sources) -> Result<Self, BindError> {
+    pub fn start(wiring: Wiring, settings: &source::Sources) -> Result<Self, PortsError> {
+        wiring.open_files.check(settings)?;
         let (running, waiting) = Default::default();
         let mut listeners = Listeners::default();
         listeners.bind(settings)?;
@@ -101,8 +116,8 @@ impl Sources {
 
     /// Brings the running sources to what is set now: unchanged ones go on undisturbed. Where a port cannot be bound,
     /// nothing changes.
-    pub fn reload(&mut self, settings: &source::Sources) -> Result<(), BindError> {
-        self.listeners.bind(settings)?;
+    pub fn reload(&mut self, settings: &source::Sources) -> Result<(), PortsError> {
+        self.bind(settings)?;
         self.waiting.clear();
         for (name, running) in &self.running {
             if !settings.get(name).is_some_and(|wanted| running.can_become(wanted)) {
@@ -122,8 +137,8 @@ impl Sources {
 
     /// Brings one source to what is wanted of it now: to run so, or not at all. `all` is what is wanted of every source, whose
     /// ports stay bound.
-    pub fn set(&mut self, name: &str, all: &source::Sources) -> Result<(), BindError> {
-        self.listeners.bind(all)?;
+    pub fn set(&mut self, name: &str, all: &source::Sources) -> Result<(), PortsError> {
+        self.bind(all)?;
         self.waiting.remove(name);
         match (self.running.get(name), all.get(name)) {
             (None, None) => {}
@@ -138,6 +153,12 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    /// Binds the ports of these sources, or changes nothing.
+    fn bind(&mut self, settings: &source::Sources) -> Result<(), PortsError> {
+        self.wiring.open_files.check(settings)?;
+        Ok(self.listeners.bind(settings)?)
     }
 
     /// Asks them all to stop.

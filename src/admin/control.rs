@@ -2,57 +2,29 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::guesses::Denied;
+use super::form::{AdmittedForm, Asker, Form, MAX_LOG_IN};
 use super::keepers::Deed;
 use super::page::{Page, log_in_form};
-use super::session::{Said, Visitor};
+use super::session::Said;
 use crate::changes::{Change, Order};
 use crate::duration::Within;
-
-/// A form that was sent.
-pub(super) struct Form(Vec<(String, String)>);
-
-/// Who wants something changed.
-pub(super) enum Asker {
-    /// A person, by the page.
-    Person { name: String },
-    /// A program, with a token.
-    Program,
-}
-
-/// Why nothing was changed.
-pub(super) enum Refusal {
-    /// Their token is not let in.
-    Token(Denied),
-    /// Nobody is logged in who sent this, as it says.
-    Session(&'static str),
-}
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
 
-impl Form {
-    pub(super) fn read(body: &Bytes) -> Self {
-        Self(form_urlencoded::parse(body).into_owned().collect())
-    }
-
-    pub(super) fn field(&self, name: &str) -> &str {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map_or("", |(_, value)| value.trim())
-    }
-}
-
 /// Begins a session where the token is right.
-pub(super) async fn log_in(State(page): State<Arc<Page>>, body: Bytes) -> Response {
-    let form = Form::read(&body);
+pub(super) async fn log_in(State(page): State<Arc<Page>>, request: Request) -> Response {
+    let form = match Form::read(&page, request.into_body(), MAX_LOG_IN).await {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
+    };
     match page.begin_session(form.field("token"), form.field("name")) {
         Ok(cookie) => {
             info!(name = form.field("name"), "somebody has logged in to the page");
@@ -70,10 +42,7 @@ pub(super) async fn log_in(State(page): State<Arc<Page>>, body: Bytes) -> Respon
 }
 
 /// Ends the session.
-pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refusal) = admit(&page, &headers, &Form::read(&body)) {
-        return refusal.into_response();
-    }
+pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, _: AdmittedForm) -> Response {
     let cookie = page.sessions.log_out(&headers);
     (
         StatusCode::SEE_OTHER,
@@ -83,12 +52,8 @@ pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, b
 }
 
 /// Acknowledges or mutes an incident.
-pub(super) async fn incident(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = Form::read(&body);
-    let asker = match admit(&page, &headers, &form) {
-        Ok(asker) => asker,
-        Err(refusal) => return refusal.into_response(),
-    };
+pub(super) async fn incident(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+    let AdmittedForm { asker, form } = sent;
     let done = about_incident(&page, &form, &asker).await;
     answer(&page, &headers, &asker, done, "incidents")
 }
@@ -119,12 +84,8 @@ async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<Strin
 }
 
 /// Starts, stops and changes a source.
-pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = Form::read(&body);
-    let asker = match admit(&page, &headers, &form) {
-        Ok(asker) => asker,
-        Err(refusal) => return refusal.into_response(),
-    };
+pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+    let AdmittedForm { asker, form } = sent;
     let done = match about_source(&form) {
         Ok(change) => ordered(&page, change).await,
         Err(why) => Err(why),
@@ -133,12 +94,8 @@ pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, bo
 }
 
 /// Names another stream.
-pub(super) async fn stream(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = Form::read(&body);
-    let asker = match admit(&page, &headers, &form) {
-        Ok(asker) => asker,
-        Err(refusal) => return refusal.into_response(),
-    };
+pub(super) async fn stream(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+    let AdmittedForm { asker, form } = sent;
     let done = ordered(&page, Change::Stream(form.field("stream").to_owned())).await;
     answer(&page, &headers, &asker, done, "sources")
 }
@@ -174,22 +131,6 @@ pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, Strin
     answer.await.map_err(|_| ending)?
 }
 
-/// Who this is, where they may change something.
-pub(super) fn admit(page: &Page, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
-    let visitor = page.sessions.visitor(headers);
-    if let Some(Visitor { name, .. }) = visitor.clone().filter(|visitor| visitor.sent(form.field("form"))) {
-        return Ok(Asker::Person { name });
-    }
-    if let Some(token) = page.token(headers) {
-        return token.map(|()| Asker::Program).map_err(Refusal::Token);
-    }
-    Err(Refusal::Session(match visitor {
-        Some(_) => "this is not a form of your session: nothing was changed; open the page again\n",
-        None if page.sessions.are_possible() => "log in first, or send a token: Authorization: Bearer TOKEN\n",
-        None => "nothing can be changed here: set admin.token_file to a file of tokens, and start again\n",
-    }))
-}
-
 /// Tells a program at once, and a person on the page they are sent back to.
 pub(super) fn answer(
     page: &Page,
@@ -211,25 +152,6 @@ pub(super) fn answer(
             let (Ok(text) | Err(text)) = done;
             page.sessions.say(headers, Said { text, failed, place });
             (StatusCode::SEE_OTHER, [(LOCATION, "/#said")]).into_response()
-        }
-    }
-}
-
-impl Asker {
-    fn name(&self) -> &str {
-        match self {
-            Self::Person { name } if !name.is_empty() => name,
-            Self::Person { .. } => "somebody on the page",
-            Self::Program => "a program",
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Token(denied) => denied.into_response(),
-            Self::Session(why) => (StatusCode::FORBIDDEN, why).into_response(),
         }
     }
 }

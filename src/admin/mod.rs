@@ -2,6 +2,7 @@
 
 mod assets;
 mod control;
+mod form;
 mod guard;
 mod guesses;
 mod html;
@@ -13,40 +14,41 @@ mod page;
 mod pulse;
 mod readings;
 mod scores;
+mod server;
 mod session;
 mod sources;
 mod tables;
 mod template;
 
 use std::fmt;
-use std::future::Future;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Deserializer, Serialize};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::aws_name::AwsName;
 use crate::board::Board;
 use crate::canary::{self, Canary};
-use crate::changes::Order;
+use crate::duration::Within;
+use crate::http_server::Activity;
 use crate::metrics::Metrics;
 use crate::pipeline::Status;
 use crate::problem::Problem;
-use crate::tokens::{Tokens, TokensError};
+use crate::tokens::Tokens;
 use crate::traces::Traces;
 use page::Page;
-use session::Sessions;
+
+pub use server::{BindError, Server};
 
 /// What `/healthz` says; `doctor` knows a running daemon by it.
 pub const ALIVE: &str = "temp-ingest is alive\n";
@@ -64,8 +66,12 @@ const INDEX: &str = "temp-ingest
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// More than any form of the page holds.
-const MAX_BODY: usize = 256 << 10;
+/// A browser opens up to six connections, Prometheus keeps one.
+const CONNECTIONS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not zero");
+/// Half of them: several people may come through one proxy or forwarded port.
+const CLIENT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(32).expect("32 is not zero");
+/// More than any dashboard needs.
+const MOST_CONNECTIONS: u32 = 10_000;
 
 /// The `[admin]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +88,16 @@ pub struct Settings {
     pub incidents_table: Option<String>,
     /// The table in which they keep readings, where they do: the page shows their scores.
     pub readings_table: Option<String>,
+    /// Connections in all.
+    pub max_connections: NonZeroU32,
+    /// Connections from one client address.
+    pub max_client_connections: NonZeroU32,
+    /// How long the headers of a request may take.
+    pub header_timeout: Within<100, 600_000>,
+    /// How long a form may take after its headers.
+    pub body_timeout: Within<100, 600_000>,
+    /// How long a connection may be idle between two requests.
+    pub idle_timeout: Within<100, 3_600_000>,
 }
 
 /// What the endpoint shows.
@@ -101,71 +117,6 @@ pub struct Shown {
     pub status: watch::Receiver<Status>,
 }
 
-/// A bound port.
-#[derive(Debug)]
-pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    sessions: Sessions,
-    hosts: Vec<String>,
-}
-
-/// The port could not be bound, or nobody could be let in.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The port.
-    #[error("admin.listen: binding {address}: {}", remedy(.source))]
-    Listen {
-        /// What is set.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The tokens.
-    #[error("admin.token_file: {0}")]
-    Tokens(#[from] TokensError),
-}
-
-impl Server {
-    /// Binds the port; what connects waits for [`Server::serve`].
-    pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
-        let failed = |source| BindError::Listen {
-            address: settings.listen,
-            source,
-        };
-        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self {
-            listener,
-            address,
-            sessions: Sessions::open(settings.token_file.clone(), address.port())?,
-            hosts: settings.hosts.clone(),
-        })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Answers until `stop` is done and the requests under way are answered. It shows what `shown` holds at the time; what
-    /// people want changed goes to `orders`.
-    pub async fn serve(
-        self,
-        shown: watch::Receiver<Shown>,
-        orders: mpsc::Sender<Order>,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let page = Arc::new(Page::new(shown, orders, self.address, self.sessions, self.hosts));
-        let counting = tokio::spawn(page.clone().count());
-        let served = axum::serve(self.listener, router(page))
-            .with_graceful_shutdown(stop)
-            .await;
-        counting.abort();
-        served
-    }
-}
-
 impl Settings {
     /// All that is wrong with them.
     pub fn check(&self, problems: &mut Vec<Problem>) {
@@ -180,6 +131,16 @@ impl Settings {
             if host.is_empty() || !host.chars().all(is_name) {
                 let remedy = "is no name of a host: write it as browsers show it, without a port";
                 problems.push(Problem::new("admin.hosts", format!("{host:?}"), remedy));
+            }
+        }
+        let counts = [
+            ("admin.max_connections", self.max_connections),
+            ("admin.max_client_connections", self.max_client_connections),
+        ];
+        for (key, count) in counts {
+            if count.get() > MOST_CONNECTIONS {
+                let remedy = format!("is too many: use at most {MOST_CONNECTIONS}");
+                problems.push(Problem::new(key, count.to_string(), remedy));
             }
         }
         let tables = [
@@ -200,6 +161,11 @@ impl Default for Settings {
             hosts: Vec::new(),
             incidents_table: None,
             readings_table: None,
+            max_connections: CONNECTIONS,
+            max_client_connections: CLIENT_CONNECTIONS,
+            header_timeout: Within::from_millis(10_000),
+            body_timeout: Within::from_millis(10_000),
+            idle_timeout: Within::from_millis(75_000),
         }
     }
 }
@@ -232,7 +198,6 @@ fn router(page: Arc<Page>) -> Router {
         .merge(people)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(page)
 }
 
@@ -244,6 +209,12 @@ async fn guarded(State(page): State<Arc<Page>>, request: Request, next: Next) ->
         true => Ok(()),
         false => guard::check_origin(headers),
     });
+    // Whoever is logged in keeps their connections, whoever else connects.
+    if page.sessions.visitor(headers).is_some()
+        && let Some(activity) = request.extensions().get::<Arc<Activity>>()
+    {
+        activity.admit();
+    }
     guard::guarded(match checked {
         Ok(()) => next.run(request).await,
         Err(refused) => (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response(),
@@ -297,16 +268,6 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
              or \"0.0.0.0:9184\" to be reached from other machines"
         ))
     })
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program has that port, perhaps another temp-ingest; stop it, or set admin.listen to another port"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 are for root; set admin.listen to a higher one",
-        _ => "set admin.listen to an address of this machine, such as \"127.0.0.1:9184\"",
-    }
 }
 
 #[cfg(test)]

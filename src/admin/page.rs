@@ -11,6 +11,7 @@ use axum::response::{self, IntoResponse, Redirect, Response};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
+use super::form::{FormError, Forms};
 use super::guesses::Denied;
 use super::html::{badge, document, link, section};
 use super::incidents::{self, Kept};
@@ -20,7 +21,7 @@ use super::pulse::{self, Beat, Pulse};
 use super::readings::LookedAt;
 use super::scores::Scores;
 use super::session::{Said, Sessions, Visitor};
-use super::{Shown, now, readings, sources};
+use super::{Settings, Shown, now, readings, sources};
 use crate::board::Board;
 use crate::changes::Order;
 
@@ -34,6 +35,7 @@ pub(super) struct Page {
     hosts: Vec<String>,
     pulse: Pulse,
     pub keepers: Keepers,
+    pub forms: Forms,
     scores: Scores,
 }
 
@@ -54,16 +56,17 @@ impl Page {
         orders: mpsc::Sender<Order>,
         address: SocketAddr,
         sessions: Sessions,
-        hosts: Vec<String>,
+        settings: &Settings,
     ) -> Self {
         Self {
             shown,
             orders,
             address,
             sessions,
-            hosts,
+            hosts: settings.hosts.clone(),
             pulse: Pulse::default(),
             keepers: Keepers::default(),
+            forms: Forms::new(settings.body_timeout.get()),
             scores: Scores::default(),
         }
     }
@@ -115,6 +118,10 @@ impl Page {
     pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<(), Denied>> {
         let token = self.sessions.token(headers)?;
         Some(token.inspect_err(|denied| self.count_denied(*denied)))
+    }
+
+    pub(super) fn count_form_refused(&self, error: FormError) {
+        self.shown.borrow().metrics.page_form_refused(error.reason());
     }
 
     fn count_denied(&self, denied: Denied) {

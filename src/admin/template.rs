@@ -5,13 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{self, IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
 
-use super::control::{Form, admit, answer, ordered};
+use super::control::{answer, ordered};
+use super::form::AdmittedForm;
 use super::html::{document, link, section};
 use super::markup::{Html, each, tag};
 use super::page::{Control, Page, bare_header, hidden, post, query, token};
@@ -43,12 +43,8 @@ pub(super) async fn edit(State(page): State<Arc<Page>>, headers: HeaderMap, uri:
 }
 
 /// Takes a text up where it holds; else shows it again with all that is wrong.
-pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = Form::read(&body);
-    let asker = match admit(&page, &headers, &form) {
-        Ok(asker) => asker,
-        Err(refusal) => return refusal.into_response(),
-    };
+pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+    let AdmittedForm { asker, form } = sent;
     let name = form.field("name").to_owned();
     // Browsers send the ends of lines as HTML has them.
     let text = form.field("text").replace("\r\n", "\n") + "\n";

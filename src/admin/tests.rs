@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::*;
@@ -86,7 +86,7 @@ async fn operators_are_answered_until_the_stop() {
     );
 
     stop.send(()).unwrap();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -104,11 +104,15 @@ async fn a_port_in_use_is_named_with_the_key_to_change() {
 
 /// As if it were bound to an address that others can reach.
 async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch::Sender<Shown>) {
-    let settings = Settings {
+    serve_beyond_this_machine(Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         token_file,
         ..Settings::default()
-    };
+    })
+    .await
+}
+
+async fn serve_beyond_this_machine(settings: Settings) -> (SocketAddr, watch::Sender<Shown>) {
     let mut server = Server::bind(&settings).await.unwrap();
     let address = server.address();
     server.address.set_ip([192, 0, 2, 1].into());
@@ -251,4 +255,124 @@ async fn another_sites_page_sends_no_canary() {
         own.starts_with("HTTP/1.1 503 "),
         "as `temp-ingest canary` asks, of a daemon that drains: {own}"
     );
+}
+
+/// A request whose body never comes, and the answer to it.
+async fn without_body(address: SocketAddr, request: &str, headers: &str, length: usize) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_is_answered_before_a_body_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "the-token\n").unwrap();
+    let (address, _showing) = beyond_this_machine(Some(file)).await;
+    for path in ["/source", "/stream", "/incident", "/template", "/log-out"] {
+        let request = format!("POST {path}");
+        let unknown = without_body(address, &request, HOST, 200_000).await;
+        assert!(
+            unknown.contains("403 ") && unknown.contains("log in first"),
+            "{path}: {unknown}"
+        );
+        let wrong = format!("{HOST}\r\nAuthorization: Bearer wrong");
+        let wrong = without_body(address, &request, &wrong, 200_000).await;
+        assert!(
+            wrong.contains("403 ") && wrong.contains("this token is not known"),
+            "{path}: {wrong}"
+        );
+        let foreign = format!("{HOST}\r\nOrigin: http://evil.example\r\nAuthorization: Bearer the-token");
+        let foreign = without_body(address, &request, &foreign, 200_000).await;
+        assert!(
+            foreign.contains("403 ") && foreign.contains("another site"),
+            "{path}: {foreign}"
+        );
+    }
+    let rebound = without_body(address, "POST /log-in", "Host: evil.example", 20).await;
+    assert!(rebound.contains("403 ") && rebound.contains("admin.hosts"), "{rebound}");
+}
+
+#[tokio::test]
+async fn forms_are_small_and_arrive_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "the-token\n").unwrap();
+    let (address, _showing) = serve_beyond_this_machine(Settings {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        token_file: Some(file),
+        body_timeout: Within::from_millis(100),
+        ..Settings::default()
+    })
+    .await;
+    let large = without_body(address, "POST /log-in", HOST, 4097).await;
+    assert!(
+        large.contains("413 ") && large.contains("more than 4096 bytes"),
+        "{large}"
+    );
+    let late = without_body(address, "POST /log-in", HOST, 4096).await;
+    assert!(
+        late.contains("408 ") && late.contains("admin.body_timeout = 100ms"),
+        "{late}"
+    );
+    let bearer = format!("{HOST}\r\nAuthorization: Bearer the-token");
+    let large = without_body(address, "POST /template", &bearer, 262_145).await;
+    assert!(large.contains("413 "), "{large}");
+    let late = without_body(address, "POST /template", &bearer, 262_144).await;
+    assert!(late.contains("408 "), "{late}");
+    // A body whose length is not declared is counted as it arrives.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /log-in HTTP/1.1\r\n{HOST}\r\nTransfer-Encoding: chunked\r\n\r\n1001\r\n");
+    let chunk = [head.as_bytes(), &[b'a'; 0x1001], b"\r\n"].concat();
+    stream.write_all(&chunk).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let metrics = ask(address, "GET /metrics").await;
+    for counted in ["{reason=\"too_large\"} 3\n", "{reason=\"timeout\"} 2\n"] {
+        assert!(
+            metrics.contains(&format!("temp_ingest_page_forms_refused_total{counted}")),
+            "{metrics}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_and_sessions_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "the-token\n").unwrap();
+    let (address, _showing) = serve_beyond_this_machine(Settings {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        token_file: Some(file),
+        max_connections: NonZeroU32::new(2).unwrap(),
+        ..Settings::default()
+    })
+    .await;
+    let right = send(address, "POST /log-in", HOST, "token=the-token").await;
+    let cookie = right.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+    let mut session = TcpStream::connect(address).await.unwrap();
+    let page = format!("GET /log-in HTTP/1.1\r\n{HOST}\r\nCookie: {cookie}\r\n\r\n");
+    session.write_all(page.as_bytes()).await.unwrap();
+    session.read_exact(&mut [0; 12]).await.unwrap();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    silent.write_all(b"GET / HTTP/1.1\r\nhost: loc").await.unwrap();
+    assert!(ask(address, "GET /healthz").await.ends_with(ALIVE));
+    assert!(
+        matches!(silent.read(&mut [0]).await, Ok(0) | Err(_)),
+        "the silent one was closed"
+    );
+    // That of the session is still there, and is served.
+    session.write_all(page.as_bytes()).await.unwrap();
+    let mut served = String::new();
+    while served.matches("HTTP/1.1 200 ").count() < 1 {
+        let mut bytes = [0; 4096];
+        let count = session.read(&mut bytes).await.unwrap();
+        assert!(count > 0, "{served}");
+        served += &String::from_utf8_lossy(&bytes[..count]);
+    }
 }

@@ -100,7 +100,7 @@ pub struct Settings {
     pub max_headers: Option<ByteSize>,
     /// http: connections in all. Default 1,024.
     pub max_connections: Option<NonZeroU32>,
-    /// http: connections of one client address. Default 64.
+    /// http: connections of one client address, or of one IPv6 network of 64 bits. Default 64.
     pub max_client_connections: Option<NonZeroU32>,
     /// http: Idempotency-Keys that are remembered. Default 10,000.
     pub idempotency_keys: Option<NonZeroU32>,

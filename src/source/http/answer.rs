@@ -36,6 +36,11 @@ impl Answer {
         }
     }
 
+    /// True where it says that readings are safe.
+    pub fn is_safe(&self) -> bool {
+        self.json
+    }
+
     /// With one more header.
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
@@ -68,16 +73,6 @@ impl Answer {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.extend(self.headers);
         response
-    }
-
-    /// The bytes of a 408 on a connection that has sent no request to answer.
-    pub fn late(text: &str) -> Vec<u8> {
-        let length = text.len() + 1;
-        format!(
-            "HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
-             connection: close\r\n\r\n{text}\n"
-        )
-        .into_bytes()
     }
 
     /// What it says, without the line end.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+
+use crate::http_server::RequestBody;
 
 /// A gzip body is unpacked so much at a time.
 const STEP_BYTES: usize = 64 << 10;
@@ -58,7 +59,12 @@ pub enum BodyError {
 
 impl Bodies {
     /// Takes a body in as it arrives.
-    pub async fn receive(&self, mut body: Incoming, client: &Arc<AtomicUsize>, room: Room) -> Result<Held, BodyError> {
+    pub async fn receive(
+        &self,
+        mut body: RequestBody,
+        client: &Arc<AtomicUsize>,
+        room: Room,
+    ) -> Result<Held, BodyError> {
         let mut held = self.empty(client);
         while let Some(frame) = body.frame().await {
             if let Ok(bytes) = frame?.into_data() {

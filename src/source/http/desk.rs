@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
+use hyper::{HeaderMap, Request, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -16,7 +16,6 @@ use wire::json::BatchError;
 
 use super::answer::Answer;
 use super::bodies::{BodyError, Held};
-use super::clients::Over;
 use super::head::{Asked, Told, asked, check_headers, check_token, told};
 use super::intake::{Intake, NotTaken, Taken};
 use super::keys::Outcome;
@@ -25,6 +24,7 @@ use super::plan::Limits;
 use super::terms::Terms;
 use crate::admin::ALIVE;
 use crate::duration::friendly;
+use crate::http_server::{LimitReached, RequestBody};
 use crate::metrics::Metrics;
 use crate::source::slots::SMALL_BYTES;
 
@@ -54,7 +54,7 @@ pub struct Peer {
     /// Bytes of all bodies under way from there.
     pub bytes: Arc<AtomicUsize>,
     /// The limit that the connection is over.
-    pub over: Option<Over>,
+    pub over: Option<LimitReached>,
 }
 
 impl Desk {
@@ -96,8 +96,14 @@ impl Desk {
         let _ = waiting.wait_for(|waiting| *waiting == 0).await;
     }
 
+    /// True where these headers hold a token of the source.
+    pub fn knows(&self, headers: &HeaderMap) -> bool {
+        let terms = self.terms();
+        terms.tokens.is_some() && check_token(headers, terms.tokens.as_ref()).is_ok()
+    }
+
     /// Answers one request. 2xx only once all its readings are safe.
-    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Answer {
+    pub async fn answer(self: &Arc<Self>, request: Request<RequestBody>, peer: &Peer) -> Answer {
         let (Ok(answer) | Err(answer)) = self.admit(request, peer).await;
         let status = answer.status.as_u16();
         self.metrics.http_answered(&self.name, status);
@@ -107,12 +113,12 @@ impl Desk {
         answer
     }
 
-    async fn admit(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer) -> Result<Answer, Answer> {
+    async fn admit(self: &Arc<Self>, request: Request<RequestBody>, peer: &Peer) -> Result<Answer, Answer> {
         let terms = self.terms();
         if let Some(over) = peer.over {
             let (status, overload) = match over {
-                Over::All(_) => (StatusCode::SERVICE_UNAVAILABLE, Overload::Connections),
-                Over::Client(_) => (StatusCode::TOO_MANY_REQUESTS, Overload::ClientConnections),
+                LimitReached::All(_) => (StatusCode::SERVICE_UNAVAILABLE, Overload::Connections),
+                LimitReached::Address(_) => (StatusCode::TOO_MANY_REQUESTS, Overload::ClientConnections),
             };
             self.metrics.http_overloads(&self.name, overload.reason(), 1);
             return Err(Answer::new(status, over.to_string()).retry_after(PAUSE).closing());
@@ -159,7 +165,7 @@ impl Desk {
         }
     }
 
-    async fn receive(&self, body: Incoming, peer: &Peer, limits: &Limits) -> Result<Held, Answer> {
+    async fn receive(&self, body: RequestBody, peer: &Peer, limits: &Limits) -> Result<Held, Answer> {
         let mut stopped = self.stopping.subscribe();
         let arriving = timeout(
             limits.body_timeout,
@@ -275,13 +281,13 @@ impl Drop for Waiting<'_> {
 }
 
 /// Reads a small body and throws it away, so that the connection can go on; a large one ends it.
-async fn pass_over(mut body: Incoming, answer: Answer, limits: &Limits) -> Answer {
+async fn pass_over(mut body: RequestBody, answer: Answer, limits: &Limits) -> Answer {
     let small = body
         .size_hint()
         .exact()
         .is_some_and(|bytes| bytes <= SMALL_BYTES as u64);
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    match small && timeout(limits.patience.headers, rest).await.is_ok() {
+    match small && timeout(limits.timeouts.headers, rest).await.is_ok() {
         true => answer,
         false => answer.closing(),
     }

@@ -4,8 +4,6 @@
 
 mod answer;
 mod bodies;
-mod clients;
-mod connection;
 mod desk;
 mod head;
 mod intake;
@@ -15,18 +13,17 @@ pub(super) mod plan;
 mod terms;
 mod tls;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tracing::{debug, info, warn};
 
-use self::clients::Clients;
 use self::desk::{Desk, Peer};
 use self::intake::Intake;
 pub use self::plan::{Listen, Plan};
@@ -34,13 +31,11 @@ use self::terms::Terms;
 pub use self::terms::TermsError;
 use super::plan::Plan as AnyPlan;
 use super::{Ended, Means, Output, SourceError};
+use crate::http_server::{self, Activity, Port, Protocol, RequestBody};
+use crate::metrics::Metrics;
 
 /// Files are looked at so often, whether they have changed.
 const LOOK: Duration = Duration::from_secs(10);
-/// After the last answer, connections have so long to be closed in order.
-const GOODBYE: Duration = Duration::from_secs(2);
-/// Where no connection can be accepted, as with too many open files, it is tried again after so long.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs until `output` asks it to stop and everybody who waits has an answer. Takes up what `settings` changes to, but for
 /// the address.
@@ -64,13 +59,10 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
     let mut stop = output.stop();
     let intake = Intake::new(output, slots);
     let mut server = Server {
-        desk: Arc::new(Desk::new(name.clone(), terms, intake, metrics)),
+        desk: Arc::new(Desk::new(name.clone(), terms, intake, metrics.clone())),
+        port: Port::new(format!("source.{name}"), listener),
         name,
-        listener,
-        clients: Arc::default(),
-        connections: JoinSet::new(),
-        ending: watch::Sender::default(),
-        failing: false,
+        metrics,
     };
     let mut look = interval(LOOK);
     loop {
@@ -86,8 +78,7 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
                 }
             }
             _ = look.tick() => server.look(),
-            Some(_) = server.connections.join_next() => {}
-            accepted = server.listener.accept() => server.accepted(accepted).await,
+            (stream, client) = server.port.accept() => server.serve(stream, client).await,
         }
     }
     // Without the output the pipeline drains; whoever waits hears of the receipts it settles meanwhile.
@@ -98,57 +89,31 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
 struct Server {
     name: String,
     desk: Arc<Desk>,
-    listener: TcpListener,
-    clients: Arc<Clients>,
-    connections: JoinSet<()>,
-    /// Tells connections to end after the answer under way.
-    ending: watch::Sender<bool>,
-    /// The last connection could not be accepted.
-    failing: bool,
+    port: Port,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
-    async fn accepted(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) {
-        match accepted {
-            Ok((stream, address)) => {
-                self.failing = false;
-                self.serve(stream, address);
-            }
-            Err(error) => {
-                if !self.failing {
-                    warn!(source = self.name, %error, "a connection could not be accepted: trying again");
-                }
-                self.failing = true;
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-            }
-        }
-    }
-
-    fn serve(&mut self, stream: TcpStream, address: SocketAddr) {
+    async fn serve(&mut self, stream: TcpStream, client: SocketAddr) {
         let terms = self.desk.terms();
-        let Some(visit) = self.clients.admit(address.ip(), terms.limits.places) else {
-            debug!(source = self.name, client = %address, "closed: too many connections");
-            return;
+        let admitted = self.port.admit(client.ip(), terms.limits.connections, &self.metrics);
+        let Some(permit) = admitted.await else { return };
+        let peer = Peer {
+            address: client,
+            bytes: permit.body_bytes.clone(),
+            over: permit.refused,
         };
-        // An answer is small and should not wait for more.
-        let _ = stream.set_nodelay(true);
-        let (desk, ending, name) = (self.desk.clone(), self.ending.subscribe(), self.name.clone());
-        self.connections.spawn(async move {
-            let peer = Peer {
-                address,
-                bytes: visit.bytes.clone(),
-                over: visit.over,
-            };
+        let (desk, name) = (self.desk.clone(), self.name.clone());
+        let (activity, closing) = (permit.activity.clone(), self.port.closing());
+        self.port.spawn(permit, async move {
             let Some(tls) = &terms.tls else {
-                connection::serve(stream, desk, peer, ending).await;
-                return drop(visit);
+                return serve(stream, desk, peer, activity, closing).await;
             };
-            match timeout(terms.limits.patience.headers, tls.accept(stream)).await {
-                Ok(Ok(stream)) => connection::serve(stream, desk, peer, ending).await,
-                Ok(Err(error)) => debug!(source = name, client = %address, %error, "no TLS was agreed on"),
-                Err(_) => debug!(source = name, client = %address, "no TLS was agreed on within header_timeout"),
+            match timeout(terms.limits.timeouts.headers, tls.accept(stream)).await {
+                Ok(Ok(stream)) => serve(stream, desk, peer, activity, closing).await,
+                Ok(Err(error)) => debug!(source = name, %client, %error, "no TLS was agreed on"),
+                Err(_) => debug!(source = name, %client, "no TLS was agreed on within header_timeout"),
             }
-            drop(visit);
         });
     }
 
@@ -183,15 +148,38 @@ impl Server {
             tokio::select! {
                 biased;
                 () = &mut answered => break,
-                Some(_) = self.connections.join_next() => {}
-                accepted = self.listener.accept() => self.accepted(accepted).await,
+                (stream, client) = self.port.accept() => self.serve(stream, client).await,
             }
         }
-        drop(self.listener);
-        self.ending.send_replace(true);
-        let closed = async { while self.connections.join_next().await.is_some() {} };
-        if timeout(GOODBYE, closed).await.is_err() {
-            self.connections.shutdown().await;
-        }
+        self.port.close().await;
     }
+}
+
+/// Answers the requests of one client.
+async fn serve<S>(stream: S, desk: Arc<Desk>, peer: Peer, activity: Arc<Activity>, closing: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = desk.terms().limits;
+    let protocol = Protocol {
+        timeouts: limits.timeouts,
+        max_headers: limits.headers,
+    };
+    let peer = Arc::new(peer);
+    let client = activity.clone();
+    http_server::serve(stream, activity, protocol, closing, |request: Request<RequestBody>| {
+        let (desk, peer, client) = (desk.clone(), peer.clone(), client.clone());
+        async move {
+            if !client.is_admitted() && desk.knows(request.headers()) {
+                client.admit();
+            }
+            let answer = desk.answer(request, &peer).await;
+            // Where no token is asked for, readings are what shows a client of ours.
+            if answer.is_safe() {
+                client.admit();
+            }
+            answer.into_response()
+        }
+    })
+    .await;
 }

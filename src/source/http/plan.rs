@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 use wire::json::BatchLimits;
 
 use super::bodies::Room;
-use super::clients::Places;
-use super::connection::Patience;
 use super::keys::Bounds;
 use super::tls;
 use crate::byte_size::ByteSize;
+use crate::http_server::{ConnectionLimit, Timeouts};
 use crate::source::plan::Problems;
-use crate::source::settings::Settings;
+use crate::source::settings::{Kind, Settings};
 use crate::tokens::Tokens;
 
 /// The keys of the kind.
@@ -43,6 +42,9 @@ pub(in crate::source) const KEYS: &[&str] = &[
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 const MAX_READING_BYTES: usize = (1 << 20) - 1024;
 
+/// Connections at once, where it is not set.
+const CONNECTIONS: u32 = 1_024;
+
 /// An `http` source, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -63,8 +65,8 @@ pub struct Limits {
     pub reply_timeout: Duration,
     /// From the end of the headers to the end of the body.
     pub body_timeout: Duration,
-    /// How long a client may be silent.
-    pub patience: Patience,
+    /// How long a client may keep a connection waiting.
+    pub timeouts: Timeouts,
     /// Bytes of bodies.
     pub room: Room,
     /// Readings of a request.
@@ -72,7 +74,7 @@ pub struct Limits {
     /// Bytes of the headers of a request.
     pub headers: usize,
     /// Connections.
-    pub places: Places,
+    pub connections: ConnectionLimit,
     /// Idempotency keys.
     pub keys: Bounds,
 }
@@ -83,6 +85,12 @@ pub struct Limits {
 pub struct Listen(pub SocketAddr);
 
 impl Settings {
+    /// Connections that the source's port takes at once; `None` where it has no port.
+    pub fn max_connections(&self) -> Option<u32> {
+        let connections = self.max_connections.map_or(CONNECTIONS, NonZeroU32::get);
+        (self.kind == Some(Kind::Http)).then_some(connections)
+    }
+
     pub(in crate::source) fn http(&self, problems: &mut Problems) -> Option<Plan> {
         self.refuse_others("kind = \"http\"", &[KEYS], problems);
         let limits = self.http_limits(problems);
@@ -148,7 +156,7 @@ impl Settings {
         Limits {
             reply_timeout: self.reply_timeout.map_or(Duration::from_secs(30), |time| time.get()),
             body_timeout: self.body_timeout.map_or(Duration::from_secs(30), |time| time.get()),
-            patience: Patience {
+            timeouts: Timeouts {
                 headers: self.header_timeout.map_or(Duration::from_secs(10), |time| time.get()),
                 idle: self.idle_timeout.map_or(Duration::from_secs(75), |time| time.get()),
             },
@@ -175,9 +183,9 @@ impl Settings {
                 1 << 10,
                 mebibytes(1),
             ),
-            places: Places {
-                all: count(problems, "max_connections", self.max_connections, 1_024, 100_000),
-                client: count(
+            connections: ConnectionLimit {
+                all: count(problems, "max_connections", self.max_connections, CONNECTIONS, 100_000),
+                per_address: count(
                     problems,
                     "max_client_connections",
                     self.max_client_connections,

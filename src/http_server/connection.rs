@@ -1,21 +1,25 @@
 //! One connection: HTTP/1.1 over a stream whose silence is bounded. It decides nothing of what is asked.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, timeout};
 
-use super::answer::Answer;
-use super::desk::{Desk, Peer};
+use super::activity::{Activity, Phase};
+use super::body::RequestBody;
 
 /// Until a client has read its last answer, what it still sends is read and thrown away, but not for longer: a closed
 /// socket with unread bytes would take the answer back.
@@ -25,44 +29,59 @@ const LINGER_BYTES: u64 = 1 << 20;
 /// The least that is allowed to be buffered.
 const LEAST_BUFFER: usize = 8192;
 
-/// How long a client may be silent.
+/// How long a client may keep a connection waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// From the first byte of a request to the end of its headers, or from connecting to there.
     pub headers: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
 }
 
-/// Answers what comes over `stream` until it ends, or `ending` says so.
-pub async fn serve<S>(stream: S, desk: Arc<Desk>, peer: Peer, mut ending: watch::Receiver<bool>)
-where
+/// How HTTP is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocol {
+    /// How long a client may keep it waiting.
+    pub timeouts: Timeouts,
+    /// Bytes of the headers of a request.
+    pub max_headers: usize,
+}
+
+/// Answers what comes over `stream` until it ends, or `closing` says so.
+pub async fn serve<S, F, B>(
+    stream: S,
+    activity: Arc<Activity>,
+    protocol: Protocol,
+    mut closing: watch::Receiver<bool>,
+    answer: impl Fn(Request<RequestBody>) -> F,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = Response<B>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let limits = desk.terms().limits;
-    let pulse = Arc::new(Pulse::new());
-    let peer = Arc::new(peer);
-    let answering = pulse.clone();
-    let service = service_fn(move |request| {
-        let (desk, peer, pulse) = (desk.clone(), peer.clone(), answering.clone());
+    let answering = activity.clone();
+    let service = service_fn(|request: Request<Incoming>| {
+        let activity = answering.clone();
+        activity.enter(Phase::Answering);
+        let answer = answer(request.map(|body| RequestBody::new(body, activity.clone())));
         Box::pin(async move {
-            pulse.set(Phase::Busy);
-            let answer = desk.answer(request, &peer).await;
-            pulse.set(Phase::Idle);
-            Ok::<_, std::convert::Infallible>(answer.into_response())
+            let answer = answer.await;
+            activity.enter(Phase::Idle);
+            Ok::<_, Infallible>(answer)
         })
     });
-    let stream = TokioIo::new(Timed::new(stream, pulse, limits.patience));
+    let stream = TokioIo::new(Timed::new(stream, activity, protocol.timeouts));
     // What is a little too long is told by name; what is far too long gets a bare 431.
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Never reached, but without it a connection that falls idle is not read from, and its silence not seen.
-        .header_read_timeout(limits.patience.idle + limits.patience.headers)
-        .max_buf_size((2 * limits.headers).max(LEAST_BUFFER))
+        .header_read_timeout(protocol.timeouts.idle + protocol.timeouts.headers)
+        .max_buf_size((2 * protocol.max_headers).max(LEAST_BUFFER))
         .serve_connection(stream, service);
     tokio::select! {
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => {}
-        () = async { drop(ending.wait_for(|ending| *ending).await) } => {
+        () = async { drop(closing.wait_for(|closing| *closing).await) } => {
             Pin::new(&mut connection).graceful_shutdown();
             // A request that broke is the client's to send again.
             let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
@@ -71,39 +90,11 @@ where
     let _ = timeout(LINGER, connection.into_parts().io.into_inner().close()).await;
 }
 
-/// What a connection is doing, and since when.
-#[derive(Debug)]
-struct Pulse(Mutex<(Phase, Instant)>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Between an answer and the next request.
-    Idle,
-    /// Headers are awaited.
-    Headers,
-    /// A request is being answered.
-    Busy,
-}
-
-impl Pulse {
-    fn new() -> Self {
-        Self(Mutex::new((Phase::Headers, Instant::now())))
-    }
-
-    fn get(&self) -> (Phase, Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, phase: Phase) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (phase, Instant::now());
-    }
-}
-
 /// A stream that ends where its client is silent for too long, or reads nothing.
 struct Timed<S> {
     stream: S,
-    pulse: Arc<Pulse>,
-    patience: Patience,
+    activity: Arc<Activity>,
+    timeouts: Timeouts,
     reading: Pin<Box<Sleep>>,
     writing: Pin<Box<Sleep>>,
     /// Since when nothing could be written.
@@ -113,12 +104,12 @@ struct Timed<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
-    fn new(stream: S, pulse: Arc<Pulse>, patience: Patience) -> Self {
+    fn new(stream: S, activity: Arc<Activity>, timeouts: Timeouts) -> Self {
         let now = Instant::now();
         Self {
             stream,
-            pulse,
-            patience,
+            activity,
+            timeouts,
             reading: Box::pin(tokio::time::sleep_until(now)),
             writing: Box::pin(tokio::time::sleep_until(now)),
             stuck: None,
@@ -131,9 +122,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         if self.late {
             let text = format!(
                 "the headers did not come within header_timeout = {}: send them at once",
-                crate::duration::friendly(self.patience.headers)
+                crate::duration::friendly(self.timeouts.headers)
             );
-            self.stream.write_all(&Answer::late(&text)).await?;
+            self.stream.write_all(&late(&text)).await?;
         }
         self.stream.shutdown().await?;
         let mut rest = (&mut self.stream).take(LINGER_BYTES);
@@ -143,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
     /// Ready once what is written has not moved for too long.
     fn poll_stuck(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let since = *self.stuck.get_or_insert_with(Instant::now);
-        poll_until(&mut self.writing, since + self.patience.headers, context)
+        poll_until(&mut self.writing, since + self.timeouts.headers, context)
     }
 }
 
@@ -159,19 +150,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let (phase, since) = this.pulse.get();
+        let (phase, since) = this.activity.phase();
         if read.is_ready() {
             if phase == Phase::Idle && buffer.filled().len() > before {
-                this.pulse.set(Phase::Headers);
+                this.activity.enter(Phase::Headers);
             }
             return read;
         }
-        let patience = match phase {
-            Phase::Busy => return Poll::Pending,
-            Phase::Headers => this.patience.headers,
-            Phase::Idle => this.patience.idle,
+        let limit = match phase {
+            // What a body may take is the service's to say.
+            Phase::Body | Phase::Answering => return Poll::Pending,
+            Phase::Headers => this.timeouts.headers,
+            Phase::Idle => this.timeouts.idle,
         };
-        ready!(poll_until(&mut this.reading, since + patience, context));
+        ready!(poll_until(&mut this.reading, since + limit, context));
         this.late = phase == Phase::Headers;
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -203,4 +195,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
+}
+
+/// The bytes of a 408 on a connection that has sent no request to answer.
+fn late(text: &str) -> Vec<u8> {
+    let length = text.len() + 1;
+    format!(
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{text}\n"
+    )
+    .into_bytes()
 }

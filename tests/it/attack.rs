@@ -1,0 +1,180 @@
+//! Hostile clients at the daemon's ports, while it runs within the limits of its systemd unit: an honest client is served
+//! throughout, from the very address that attacks.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::control_group::ControlGroup;
+use crate::support::{Daemon, PATIENCE, PROGRAM, metric};
+
+/// What the dashboard once took as a form from anybody, all but the last bytes.
+const WITHHELD: usize = (256 << 10) - 10;
+
+/// Threads of an attacker.
+const THREADS: usize = 4;
+
+const CONFIG: &str =
+    "sink = \"embedded\"\nlinger = \"5ms\"\n[source.posts]\nkind = \"http\"\nlisten = \"127.0.0.1:0\"\n";
+
+/// A daemon in a control group of the unit's size; `None` without root.
+struct Trial {
+    dir: tempfile::TempDir,
+    daemon: Daemon,
+    dashboard: SocketAddr,
+    posts: SocketAddr,
+    /// Removed last, when nothing runs in it any more.
+    group: ControlGroup,
+}
+
+impl Trial {
+    fn start() -> Option<Self> {
+        let group = ControlGroup::with_limits_of_unit()?;
+        raise_limit_of_open_files();
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = dir.path().join("tokens");
+        std::fs::write(&tokens, "a-token-of-the-test\n").unwrap();
+        let config = format!("{CONFIG}[admin]\ntoken_file = {tokens:?}\n");
+        let mut daemon = Daemon::start_by(group.command(PROGRAM), dir.path(), &config, None, &[]);
+        let line = daemon.logged("taking readings over HTTP");
+        let address = line.split("address=").nth(1).unwrap();
+        let posts = address.split(' ').next().unwrap().parse().unwrap();
+        let dashboard = daemon.address().parse().unwrap();
+        Some(Self {
+            dir,
+            daemon,
+            dashboard,
+            posts,
+            group,
+        })
+    }
+
+    /// Lets so many connections attack, and an honest client scrape and post meanwhile; ends the daemon afterwards.
+    fn withstand(mut self, connections: usize, attack: impl Fn() -> Option<TcpStream> + Sync) {
+        let over = AtomicBool::new(false);
+        let (dashboard, posts) = (self.dashboard, self.posts);
+        let (served, held) = thread::scope(|scope| {
+            let over = &over;
+            let honest = scope.spawn(move || {
+                let mut served = 0;
+                // Once more when all attackers are there.
+                loop {
+                    let last = over.load(Ordering::Relaxed);
+                    be_served(dashboard, posts, served);
+                    served += 1;
+                    if last {
+                        return served;
+                    }
+                }
+            });
+            let attackers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    let attack = &attack;
+                    scope.spawn(move || -> Vec<_> { (0..connections / THREADS).map(|_| attack()).collect() })
+                })
+                .collect();
+            // They keep what they hold until the honest client was served once more.
+            let held: Vec<_> = attackers.into_iter().map(|attacker| attacker.join().unwrap()).collect();
+            over.store(true, Ordering::Relaxed);
+            (honest.join(), held)
+        });
+        assert_eq!(self.group.oom_kills(), 0, "the daemon was killed for want of memory");
+        assert!(served.is_ok(), "an honest client was not served");
+        let scrape = request(self.dashboard, "GET /metrics HTTP/1.1\r\nhost: localhost\r\n", "").unwrap();
+        assert!(
+            metric(&scrape, "temp_ingest_http_connections_closed_total") > 0.0,
+            "{scrape}"
+        );
+        drop(held);
+        self.daemon.signal("TERM");
+        assert!(self.daemon.ended().success(), "{}", self.daemon.log.join("\n"));
+        self.dir.close().unwrap();
+    }
+}
+
+/// What an honest client does: it scrapes and posts a reading.
+fn be_served(dashboard: SocketAddr, posts: SocketAddr, number: u32) {
+    let scrape = request(dashboard, "GET /metrics HTTP/1.1\r\nhost: localhost\r\n", "");
+    assert!(
+        scrape.is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")),
+        "no metrics"
+    );
+    let (hour, minute, second) = (number / 3600, number / 60 % 60, number % 60);
+    let reading = format!(
+        "{{\"sensor\":\"honest\",\"time\":\"2026-05-01T{hour:02}:{minute:02}:{second:02}Z\",\"kind\":\"k\",\"value\":1}}"
+    );
+    let posted = request(posts, "POST /readings HTTP/1.1\r\nhost: localhost\r\n", &reading);
+    assert!(
+        posted.is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")),
+        "readings not taken"
+    );
+}
+
+/// The answer to a request on a connection of its own; `None` where the connection breaks.
+fn request(address: SocketAddr, head: &str, body: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// A connection on which so much was sent; `None` where the daemon has closed it meanwhile.
+fn attacker(address: SocketAddr, bytes: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(bytes).ok()?;
+    Some(stream)
+}
+
+/// Thousands of connections need as many descriptors on this side too.
+fn raise_limit_of_open_files() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+#[test]
+fn log_ins_that_withhold_their_last_bytes() {
+    let Some(trial) = Trial::start() else { return };
+    let head = "POST /log-in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 262144\r\n\r\n";
+    let bytes = [head.as_bytes(), &[b'a'; WITHHELD]].concat();
+    let dashboard = trial.dashboard;
+    trial.withstand(900, || attacker(dashboard, &bytes));
+}
+
+/// The same for forms that could be log-ins.
+#[test]
+fn short_log_ins_that_withhold_their_last_bytes() {
+    let Some(trial) = Trial::start() else { return };
+    let bytes = b"POST /log-in HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4096\r\n\r\ntoken=";
+    let dashboard = trial.dashboard;
+    trial.withstand(1_000, || attacker(dashboard, bytes));
+}
+
+#[test]
+fn half_requests_at_the_dashboard() {
+    let Some(trial) = Trial::start() else { return };
+    let dashboard = trial.dashboard;
+    trial.withstand(8_000, || attacker(dashboard, b"GET / HTTP/1.1\r\nhost: localh"));
+}
+
+/// Half requests, and requests whose bodies never end, at a source that knows no tokens.
+#[test]
+fn half_requests_at_a_source() {
+    let Some(trial) = Trial::start() else { return };
+    let posts = trial.posts;
+    let half: &[u8] = b"POST /readings HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+    trial.withstand(2_000, || attacker(posts, half));
+}
