@@ -160,16 +160,16 @@ async fn only_so_many_connections_are_being_closed_at_once() {
     let (table, limit) = (table(), limit(MAX_CLOSING + 1, MAX_CLOSING + 1));
     let mut held = Vec::new();
     for _ in 0..=MAX_CLOSING {
-        held.push(connect(&table, "192.0.2.1", limit).await);
+        held.push(connect(&table, "127.0.0.1", limit).await);
     }
     let lowered = ConnectionLimit { all: 1, per_address: 1 };
     for _ in 0..MAX_CLOSING {
-        assert!(matches!(decide(&table, "192.0.2.1", lowered), Decision::Evicted));
+        assert!(matches!(decide(&table, "127.0.0.1", lowered), Decision::Evicted));
     }
-    let waiting = decide(&table, "192.0.2.1", lowered);
+    let waiting = decide(&table, "127.0.0.1", lowered);
     assert!(matches!(waiting, Decision::Wait(None)), "{waiting:?}");
     held.remove(0);
     table.released().await;
-    assert!(matches!(decide(&table, "192.0.2.1", lowered), Decision::Evicted));
-    assert_eq!(permit(decide(&table, "192.0.2.1", lowered)).refused, None);
+    assert!(matches!(decide(&table, "127.0.0.1", lowered), Decision::Evicted));
+    assert_eq!(permit(decide(&table, "127.0.0.1", lowered)).refused, None);
 }
