@@ -17,9 +17,9 @@ pub mod daemon;
 pub mod dead_letter;
 /// What the world outside knows of the daemon: HTTP endpoint, signals, service manager.
 pub mod front;
-mod idle;
 /// What the HTTP ports share: connections within limits and timeouts.
 pub mod http_server;
+mod idle;
 /// One lane: packs readings, and keeps its records in order.
 pub mod lane;
 /// All lanes: forms requests and takes answers.

@@ -83,7 +83,7 @@ fn what_lambda_and_logs_cost_is_worked_out_by_hand() {
         2.628 * 0.20 + 2_628_000.0 * 0.055 / 4.0 * 0.000_016_666_7,
     );
     let gb = 2_628_000.0 * 1_800.0 / 1024f64.powi(3);
-    near(column.dollars.cloudwatch, gb * 0.53 + 14.0 * 0.30 + 16.0 * 0.10);
+    near(column.dollars.cloudwatch, gb * 0.53 + 15.0 * 0.30 + 17.0 * 0.10);
     near(column.dollars.sns, 0.0);
 }
 
