@@ -56,11 +56,30 @@ pub enum SensorError {
 /// characters: <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html>.
 pub const MAX_NAME_BYTES: usize = 256;
 
+/// Refuses an id, other names or bounds that no stream can carry.
+pub(crate) fn check_description(id: &str, names: [Option<&str>; 3], bounds: Option<Bounds>) -> Result<(), SensorError> {
+    if id.is_empty() {
+        return Err(SensorError::NoId);
+    }
+    for name in [Some(id)].into_iter().chain(names).flatten() {
+        check_name(name)?;
+    }
+    bounds.map_or(Ok(()), Bounds::check)
+}
+
 /// Refuses an id, kind, unit or group that is too long.
 pub(crate) fn check_name(name: &str) -> Result<(), SensorError> {
     match name.len() {
         0..=MAX_NAME_BYTES => Ok(()),
         bytes => Err(SensorError::TooLong(bytes)),
+    }
+}
+
+/// Refuses an empty kind.
+pub(crate) fn check_kind(kind: &str) -> Result<(), SensorError> {
+    match kind.is_empty() {
+        true => Err(SensorError::NoKind),
+        false => Ok(()),
     }
 }
 
@@ -124,21 +143,12 @@ impl Sensor {
     /// Refuses what no stream can carry, and an empty kind: for every source whose sensors are named from outside.
     pub fn check(&self) -> Result<(), SensorError> {
         self.check_kept()?;
-        match self.kind.is_empty() {
-            true => Err(SensorError::NoKind),
-            false => Ok(()),
-        }
+        check_kind(&self.kind)
     }
 
     /// The same of a sensor that was taken before: earlier versions took an empty kind.
     pub fn check_kept(&self) -> Result<(), SensorError> {
-        if self.id.is_empty() {
-            return Err(SensorError::NoId);
-        }
-        for name in [Some(self.id()), Some(self.kind()), self.unit(), self.group()] {
-            check_name(name.unwrap_or_default())?;
-        }
-        self.bounds.map_or(Ok(()), Bounds::check)
+        check_description(&self.id, [Some(self.kind()), self.unit(), self.group()], self.bounds)
     }
 
     /// The bytes of memory it takes.

@@ -8,11 +8,13 @@ use serde_json::value::RawValue;
 use super::error::{DecodeError, shortened};
 use super::field::{Field, bounds};
 use super::sensors::{Description, Sensors};
+use crate::fields::MAX_EVENT_BYTES;
 use crate::sensor::given;
 use crate::{Form, Identity, Reading};
 
 /// Reads readings one by one and lets those of a sensor share it. Reading another scalar of a known sensor allocates
-/// nothing, unless its strings have escapes; reading another event, the event.
+/// nothing, unless its strings have escapes; reading another event, the event. Whatever it reads, it keeps little more than
+/// [`MAX_SENSORS_BYTES`](super::MAX_SENSORS_BYTES).
 #[derive(Debug, Default)]
 pub struct Decoder {
     sensors: Sensors,
@@ -114,7 +116,12 @@ impl Decoder {
             form,
         });
         let (field, value) = match event {
-            Some(event) => (event, event.event(&mut self.event)?),
+            Some(event) => {
+                let read = event.event(&mut self.event);
+                // One that was refused may have been far longer.
+                self.event.shrink_to(MAX_EVENT_BYTES);
+                (event, read?)
+            }
             None => {
                 let field = required("value", object.value)?;
                 (field, field.value(&mut self.numbers)?)

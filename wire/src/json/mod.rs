@@ -13,4 +13,4 @@ pub use decode::{Decoded, Decoder};
 pub use encode::encode;
 pub(crate) use encode::{number, string};
 pub use error::DecodeError;
-pub use sensors::{Description, Sensors};
+pub use sensors::{Description, MAX_SENSORS_BYTES, Sensors};
