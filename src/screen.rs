@@ -9,14 +9,19 @@ use wire::{Reading, Value};
 
 /// Sensors named on one line; of the others only the number is told.
 const SHOWN: usize = 6;
+/// Sensors whose last reading is kept: with the largest vector or event of each they take 4 MiB.
+const SENSORS: usize = 256;
 
-/// The last reading of each sensor.
+/// The last reading of each of the first sensors.
 #[derive(Debug, Default)]
 pub struct Screen(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// At most [`SENSORS`].
     latest: BTreeMap<Box<str>, Reading>,
+    /// There are more sensors than are kept.
+    more: bool,
     readings: u64,
     /// The line begins with the sensor after this one, so that each has its turn.
     turn: Option<Box<str>>,
@@ -28,8 +33,10 @@ impl Screen {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.readings += readings.len() as u64;
         for reading in readings {
+            let full = seen.latest.len() == SENSORS;
             match seen.latest.get_mut(reading.sensor().id()) {
                 Some(latest) => latest.clone_from(reading),
+                None if full => seen.more = true,
                 None => drop(seen.latest.insert(reading.sensor().id().into(), reading.clone())),
             }
         }
@@ -42,7 +49,8 @@ impl Screen {
         if readings == 0 {
             return None;
         }
-        let mut line = format!("{readings} readings of {} sensors:", seen.latest.len());
+        let than = if seen.more { "more than " } else { "" };
+        let mut line = format!("{readings} readings of {than}{} sensors:", seen.latest.len());
         let turn = seen.turn.take();
         let after = seen.latest.range::<str, _>((
             turn.as_deref()
@@ -102,5 +110,17 @@ mod tests {
             second.starts_with("2 readings of 8 sensors: s6 6.0 °C, s7 7.0 °C, s0 0.0 °C"),
             "{second}"
         );
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_sensors() {
+        let screen = Screen::default();
+        for number in 0..2 * SENSORS {
+            let sensor = Arc::new(Sensor::new(&format!("s{number}"), "temperature"));
+            let reading = Reading::new(sensor, Timestamp::default(), Value::Scalar(1.0));
+            screen.show(&[reading.expect("one is a finite number")]);
+        }
+        let line = screen.line().unwrap_or_default();
+        assert!(line.starts_with("512 readings of more than 256 sensors: "), "{line}");
     }
 }

@@ -1,16 +1,15 @@
 //! Readings as CSV with the header `timestamp,value[,sensor]`: columns in any order, others passed over.
 
-use std::collections::HashMap;
 use std::str;
 use std::sync::Arc;
 
 use csv_core::{ReadRecordResult, Reader};
-use wire::{Reading, Sensor, Timestamp, Value};
+use wire::json::{Description, Sensors};
+use wire::sensor::SensorError;
+use wire::{Form, Reading, Sensor, Timestamp, Value};
 
 /// A table with more columns is not of readings.
 const MAX_COLUMNS: usize = 64;
-/// Of as many sensors the description is shared between readings; with more, all are described anew.
-const MAX_SENSORS: usize = 65_536;
 
 /// What CSV does not say of its sensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,14 +24,14 @@ pub struct Described {
     pub group: Option<String>,
 }
 
-/// Where the columns are, and the sensors met so far.
+/// Where the columns are, and the sensors met lately, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES).
 pub struct Table {
     described: Described,
     timestamp: usize,
     value: usize,
     sensor: Option<usize>,
     alone: Arc<Sensor>,
-    sensors: HashMap<Box<str>, Arc<Sensor>>,
+    sensors: Sensors,
     row: Row,
 }
 
@@ -60,7 +59,7 @@ impl Table {
             sensor,
             alone: Arc::new(described.sensor(&described.sensor)),
             described,
-            sensors: HashMap::new(),
+            sensors: Sensors::default(),
             row,
         })
     }
@@ -76,27 +75,14 @@ impl Table {
             None => Arc::clone(&self.alone),
             Some(column) => {
                 let id = self.row.text(column, "sensor")?;
-                match self.sensors.get(id) {
-                    Some(sensor) => Arc::clone(sensor),
-                    None => meet(&mut self.sensors, &self.described, id)?,
-                }
+                let description = self.described.description(id);
+                let refused = |error: SensorError| format!("sensor cannot be named so: {error}");
+                description.check().map_err(refused)?;
+                self.sensors.get(&description)
             }
         };
         Reading::new(sensor, time, Value::Scalar(value)).map_err(|error| error.to_string())
     }
-}
-
-fn meet(sensors: &mut HashMap<Box<str>, Arc<Sensor>>, described: &Described, id: &str) -> Result<Arc<Sensor>, String> {
-    let sensor = described.sensor(id);
-    sensor
-        .check()
-        .map_err(|error| format!("sensor cannot be named so: {error}"))?;
-    if sensors.len() >= MAX_SENSORS {
-        sensors.clear();
-    }
-    let sensor = Arc::new(sensor);
-    sensors.insert(id.into(), Arc::clone(&sensor));
-    Ok(sensor)
 }
 
 impl Described {
@@ -109,6 +95,17 @@ impl Described {
         match &self.group {
             Some(group) => sensor.with_group(group),
             None => sensor,
+        }
+    }
+
+    fn description<'a>(&'a self, id: &'a str) -> Description<'a> {
+        Description {
+            id,
+            kind: &self.datatype,
+            unit: self.unit.as_deref(),
+            group: self.group.as_deref(),
+            bounds: None,
+            form: Form::General,
         }
     }
 }

@@ -88,17 +88,17 @@ impl Names {
             Some(template) => fill(template, origin, path, &self.payload, &mut self.group)?,
             None => self.group.push_str(origin.place(path).unwrap_or_default()),
         }
-        let sensor = self.sensors.get(&Description {
+        let description = Description {
             id: &self.id,
             kind: &self.kind,
             unit: origin.unit(path),
             group: (!self.group.is_empty()).then_some(&*self.group),
             bounds: None,
             form: Form::General,
-        });
+        };
         let refused = |error| format!("the sensor {:?} cannot be: {error}", self.id);
-        sensor.check().map_err(refused)?;
-        Ok(sensor)
+        description.check().map_err(refused)?;
+        Ok(self.sensors.get(&description))
     }
 
     /// The named levels, or the whole topic where none is, and the field.
