@@ -26,6 +26,7 @@ use std::io::{self, Read, Write};
 
 use csv::{ByteRecord, WriterBuilder};
 use detect::Settings;
+use detect::settings::SensorLimit;
 
 use columns::Wanted;
 use history::History;
@@ -104,6 +105,11 @@ pub fn backtest<O: Write>(
     mut watched: Watched<'_, impl Write>,
     out: impl FnOnce() -> io::Result<O>,
 ) -> Result<Summary, BacktestError> {
+    // The operator's own file on the operator's own machine.
+    let settings = &Settings {
+        max_sensors_per_partition: SensorLimit::HIGHEST,
+        ..settings.clone()
+    };
     let path = || options.path.clone();
     let read = |source| BacktestError::Read { path: path(), source };
     let write = |source| BacktestError::Write { path: path(), source };

@@ -62,6 +62,8 @@ descriptions! {
     OLDEST_UNSENT = Gauge "temp_ingest_oldest_unsent_reading_age_seconds" [] "Time since the oldest undelivered reading came in; 0 where there is none";
     LATE = Counter "temp_ingest_readings_late_total" [] "Readings the embedded detector did not judge: not newer than their sensor's last, or events behind a closed window";
     MALFORMED = Counter "temp_ingest_malformed_total" ["source"] "Lines or messages of a source that were no reading, and were skipped";
+    UNJUDGED = Counter "temp_ingest_readings_unjudged_total" [] "Readings the embedded detector did not judge: their sensor is new, and its partition holds max_sensors_per_partition";
+    REFUSED = Counter "temp_ingest_readings_refused_total" ["source"] "Readings a source refused, and did not produce: their sensor is new, or over HTTP another one of the request, and max_new_sensors_per_hour is reached";
     BROKER_CONNECTED = Gauge "temp_ingest_mqtt_connected" ["source"] "1 while a source of kind mqtt is connected to its broker and subscribed, else 0";
     BROKER_RECONNECTS = Counter "temp_ingest_mqtt_reconnects_total" ["source"] "Connections of a source of kind mqtt after the first";
     BROKER_MESSAGES = Counter "temp_ingest_mqtt_messages_total" ["source", "outcome"] "Messages of a source of kind mqtt, by what they came to";
@@ -118,6 +120,7 @@ pub struct Metrics {
     puts: AtomicU64,
     records_delivered: Counter,
     late: Counter,
+    unjudged: Counter,
     memory: Used,
     spool: Used,
     lanes: [Gauge; Doing::ALL.len()],
@@ -180,6 +183,7 @@ impl Metrics {
             puts: AtomicU64::new(0),
             records_delivered: counter(&recorder, RECORDS_DELIVERED, &[]),
             late: counter(&recorder, LATE, &[]),
+            unjudged: counter(&recorder, UNJUDGED, &[]),
             memory: Used::new(&recorder, MEMORY),
             spool: Used::new(&recorder, SPOOL),
             lanes: Doing::ALL.map(|doing| gauge(&recorder, LANES, &[doing.as_str()])),
@@ -274,6 +278,16 @@ impl Metrics {
     /// So many readings came too late to be judged in this process.
     pub fn late(&self, readings: u64) {
         self.late.increment(readings);
+    }
+
+    /// So many readings were not judged in this process because their partition is full.
+    pub fn unjudged(&self, readings: u64) {
+        self.unjudged.increment(readings);
+    }
+
+    /// So many readings of this source were refused because their sensors are new, since the start.
+    pub fn refused(&self, source: &str, total: u64) {
+        counter(&self.recorder, REFUSED, &[source]).absolute(total);
     }
 
     /// The oldest reading that is not delivered came in then; `None` where all are.

@@ -15,7 +15,9 @@ use crate::metrics::Metrics;
 use crate::open_files::{OpenFiles, TooManyConnections};
 use crate::screen::Screen;
 use crate::source::listeners::BindError;
-use crate::source::{self, Ended, Listeners, Malformed, Means, Output, Settings, Slots, SourceError, handover};
+use crate::source::{
+    self, Admission, Ended, Listeners, Malformed, Means, Output, Settings, Slots, SourceError, handover,
+};
 use crate::traces::Traces;
 
 /// The sources of a running daemon.
@@ -30,6 +32,8 @@ pub struct Sources {
     malformed: BTreeMap<String, Arc<Malformed>>,
     /// Readings of each source, over all its restarts.
     produced: BTreeMap<String, Produced>,
+    /// New sensors of each source whose sensors are named by others, over all its restarts.
+    admissions: BTreeMap<String, Arc<Admission>>,
     listeners: Listeners,
     slots: Slots,
 }
@@ -105,6 +109,7 @@ impl Sources {
             tasks: JoinSet::new(),
             malformed: BTreeMap::new(),
             produced: BTreeMap::new(),
+            admissions: BTreeMap::new(),
             listeners,
             slots: Slots::default(),
         };
@@ -128,7 +133,10 @@ impl Sources {
             match self.running.get(name) {
                 None => self.spawn(name, wanted),
                 // Also where nothing has changed here: files that it names may have.
-                Some(running) if !*running.stop.borrow() => drop(running.settings.send_replace(wanted.clone())),
+                Some(running) if !*running.stop.borrow() => {
+                    running.settings.send_replace(wanted.clone());
+                    self.admission(name, wanted);
+                }
                 Some(_) => drop(self.waiting.insert(name.clone(), wanted.clone())),
             }
         }
@@ -146,6 +154,7 @@ impl Sources {
             (Some(running), None) => drop(running.stop.send_replace(true)),
             (Some(running), Some(wanted)) if !*running.stop.borrow() && running.can_become(wanted) => {
                 running.settings.send_replace(wanted.clone());
+                self.admission(name, wanted);
             }
             (Some(running), Some(wanted)) => {
                 running.stop.send_replace(true);
@@ -190,8 +199,11 @@ impl Sources {
         Ok(Some(()))
     }
 
-    /// Brings what each source could not read into the metrics.
+    /// Brings what each source could not read, and what it refused, into the metrics.
     pub fn measure(&self, metrics: &Metrics) {
+        for (name, admission) in &self.admissions {
+            metrics.refused(name, admission.refused());
+        }
         for (name, malformed) in &self.malformed {
             metrics.malformed(name, malformed.count());
         }
@@ -224,13 +236,24 @@ impl Sources {
         Output::new(wiring.handover.clone(), watch::channel(false).1, wiring.ledger.clone())
     }
 
+    /// What admits new sensors of this source, by the limit that is set now.
+    fn admission(&mut self, name: &str, settings: &Settings) -> Option<Arc<Admission>> {
+        let limit = settings.new_sensors_per_hour()?;
+        let admission = self.admissions.entry(name.to_owned());
+        let admission = admission.or_insert_with(|| Arc::new(Admission::new(name, limit)));
+        admission.set_limit(limit);
+        Some(admission.clone())
+    }
+
     fn spawn(&mut self, name: &str, settings: &Settings) {
+        let admission = self.admission(name, settings);
         let (stop, stopped) = watch::channel(false);
         let wiring = &self.wiring;
         let output = Output::new(wiring.handover.clone(), stopped, wiring.ledger.clone())
             .shown_on(wiring.screen.clone())
             .traced_in(wiring.traces.clone())
-            .counted_in(self.produced.entry(name.to_owned()).or_default().clone());
+            .counted_in(self.produced.entry(name.to_owned()).or_default().clone())
+            .admitting(admission);
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
         let changing = watch::Sender::new(settings.clone());
         let means = Means {

@@ -3,7 +3,7 @@
 //! A version byte, then operations. Each begins with a varint: the lowest three bits say which operation, the rest is
 //! the index of the sensor in its page. A reading is its step in time from the sensor's previous one (zigzag varint, µs)
 //! and its value in the shortest form that gives back the same bits: 5 to 14 bytes as a rule. Settings are of no sensor:
-//! their index says whether they are settings at all, or an event by its digest.
+//! their index says whether they are settings at all, an event by its digest, or the eviction of a sensor.
 
 use std::sync::Arc;
 
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use wire::{Identity, ProducerId, Sensor, Timestamp, Value};
 
 use crate::state::{self, StateError};
-use crate::{Settings, encoding, version_1, version_2};
+use crate::{Settings, encoding};
 
 const WHAT: &str = "journal";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
-/// With this index, settings; with the other, an event.
+/// With index 0, settings; with the others, an event or the eviction of a sensor.
 const SETTINGS: u8 = 0;
 const EVENT: u32 = 1;
+const EVICTION: u32 = 2;
 const PRODUCER: u8 = 1;
 const SENSOR: u8 = 2;
 const HUNDREDTHS: u8 = 3;
@@ -120,6 +121,11 @@ impl Journal {
         digest.iter().for_each(|number| self.varint(*number));
     }
 
+    pub(crate) fn eviction(&mut self, index: u32) {
+        self.head(SETTINGS, EVICTION);
+        self.varint(u64::from(index));
+    }
+
     fn head(&mut self, operation: u8, index: u32) {
         if self.bytes.is_empty() {
             self.bytes.push(VERSION);
@@ -147,6 +153,7 @@ pub(crate) enum Operation {
     Settings(Settings),
     Producer(Identity, Timestamp),
     Sensor(u32, Arc<Sensor>),
+    Eviction(u32),
     Reading { index: u32, step: i64, value: Value },
     Event { index: u32, step: i64, digest: Vec<u64> },
 }
@@ -159,33 +166,24 @@ struct Described {
 
 /// Reads the operations of a journal's bytes, in order; after an error, nothing more.
 pub(crate) struct Operations<'a> {
-    version: u8,
     rest: &'a [u8],
 }
 
 impl<'a> Operations<'a> {
     pub fn of(bytes: &'a [u8]) -> Result<Self, StateError> {
-        let Some(&version) = bytes.first() else {
-            return Ok(Self {
-                version: VERSION,
-                rest: bytes,
-            });
+        let rest = match bytes {
+            [] => bytes,
+            _ => state::versioned(WHAT, bytes, VERSION)?,
         };
-        let rest = state::versioned(WHAT, bytes, VERSION)?;
-        Ok(Self { version, rest })
+        Ok(Self { rest })
     }
 
     fn operation(&mut self) -> Result<Operation, StateError> {
         let head = self.varint()?;
         let index = u32::try_from(head >> 3).map_err(|_| damaged("a sensor's index is too large"))?;
         let value = match (head & 7) as u8 {
-            SETTINGS if self.version == 1 => {
-                return Ok(Operation::Settings(self.deserialized::<version_1::Before>()?.into()));
-            }
-            SETTINGS if self.version == 2 => {
-                return Ok(Operation::Settings(self.deserialized::<version_2::Before>()?.into()));
-            }
             SETTINGS if index == EVENT => return self.event(),
+            SETTINGS if index == EVICTION => return Ok(Operation::Eviction(self.index()?)),
             SETTINGS => return Ok(Operation::Settings(self.deserialized()?)),
             PRODUCER => {
                 let producer = ProducerId(u64::from_le_bytes(self.chunk()?));
@@ -218,7 +216,7 @@ impl<'a> Operations<'a> {
     }
 
     fn event(&mut self) -> Result<Operation, StateError> {
-        let index = u32::try_from(self.varint()?).map_err(|_| damaged("a sensor's index is too large"))?;
+        let index = self.index()?;
         let step = self.signed()?;
         let len = self.varint()?;
         if len > self.rest.len() as u64 {
@@ -230,6 +228,10 @@ impl<'a> Operations<'a> {
             step,
             digest: digest?,
         })
+    }
+
+    fn index(&mut self) -> Result<u32, StateError> {
+        u32::try_from(self.varint()?).map_err(|_| damaged("a sensor's index is too large"))
     }
 
     fn varint(&mut self) -> Result<u64, StateError> {
@@ -347,27 +349,12 @@ mod tests {
     #[test]
     fn a_newer_journal_is_refused_by_name() {
         let error = Operations::of(&[VERSION + 1, 0]).err().unwrap();
-        assert!(error.to_string().contains("journal has layout 4"), "{error}");
+        assert!(error.to_string().contains("journal has layout 5"), "{error}");
     }
 
     #[test]
-    fn settings_of_version_1_are_read() {
-        let now = Settings::default();
-        let before = (
-            now.threshold,
-            now.quiet,
-            now.rate,
-            now.stuck,
-            now.silence,
-            now.silence_minimum,
-            now.forget,
-        );
-        let mut bytes = vec![1, SETTINGS];
-        bytes.extend(postcard::to_stdvec(&before).unwrap());
-        let operations: Vec<_> = Operations::of(&bytes).unwrap().map(Result::unwrap).collect();
-        assert!(
-            matches!(&operations[..], [Operation::Settings(settings)] if *settings == now),
-            "{operations:?}"
-        );
+    fn an_older_journal_is_refused_by_name() {
+        let error = Operations::of(&[VERSION - 1, 0]).err().unwrap();
+        assert!(error.to_string().contains("journal has layout 3"), "{error}");
     }
 }

@@ -5,68 +5,38 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use wire::{Fields, Identity, Reading, Sensor, Timestamp, Value};
 
-use crate::clock::Clock;
 use crate::deadlines::{Deadlines, NEVER};
 use crate::derived::{self, Parent, Yields};
 use crate::journal::{self, Operation, Operations};
+use crate::page_state::PageState;
 use crate::producers::Producers;
-use crate::state::{self, StateError};
-use crate::track::{Due, Track};
-use crate::{Advance, Derived, Disposition, Event, Folded, Foresight, Journal, Settings, version_1, version_2};
+use crate::state::StateError;
+use crate::track::{self, Due, Track};
+use crate::{Advance, Derived, Disposition, Event, Folded, Foresight, Journal, Settings};
 
-const WHAT: &str = "page";
-const VERSION: u8 = 3;
+/// What a sensor of weight 1 takes in memory at most, all that is kept of it included.
+pub const SENSOR_BYTES: usize = 5 * 1024;
 
 /// The state of all sensors that share a partition key.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    state: State,
+    state: PageState,
     /// Where each sensor stands in the state, by its id.
     index: HashMap<Box<str>, u32>,
     /// Places of sensors that were forgotten; the lowest is taken first.
     free: BTreeSet<u32>,
     deadlines: Deadlines,
+    /// When each sensor may be evicted.
+    evictable: Deadlines,
+    /// Of all sensors together.
+    weight: u64,
     /// What followed from events in the latest fold, in order.
     derived: Vec<Derived>,
     /// Room to work in.
     digest: Vec<u64>,
     yields: Yields,
-}
-
-/// All that is stored. The rest of a page follows from it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct State {
-    settings: Settings,
-    clock: Clock,
-    producers: Producers,
-    tracks: Vec<Option<Track>>,
-}
-
-impl From<version_1::PageState> for State {
-    fn from(before: version_1::PageState) -> Self {
-        let tracks = before.tracks.into_iter().map(|track| track.map(Track::from));
-        Self {
-            settings: before.settings.into(),
-            clock: before.clock,
-            producers: before.producers,
-            tracks: tracks.collect(),
-        }
-    }
-}
-
-impl From<version_2::PageState> for State {
-    fn from(before: version_2::PageState) -> Self {
-        let tracks = before.tracks.into_iter().map(|track| track.map(Track::from));
-        Self {
-            settings: before.settings.into(),
-            clock: before.clock,
-            producers: before.producers,
-            tracks: tracks.collect(),
-        }
-    }
 }
 
 impl PartialEq for Page {
@@ -82,7 +52,8 @@ impl Page {
     }
 
     /// Takes a reading in: scores it, moves the state, appends to `journal` what replays it, and to `events` what it
-    /// caused. A late reading does none of that. What follows from events is then in [`derived`](Self::derived).
+    /// caused. A late reading does none of that, and neither does one that is refused because the page is full: see
+    /// [`Settings::max_sensors_per_partition`]. What follows from events is then in [`derived`](Self::derived).
     pub fn fold(
         &mut self,
         reading: &Reading,
@@ -102,8 +73,11 @@ impl Page {
         }
         let described = track
             .is_some_and(|track| Arc::ptr_eq(&track.sensor, reading.sensor()) || track.sensor == *reading.sensor());
+        let more = track::weight_of(reading.value()).saturating_sub(track.map_or(0, Track::weight_of_value));
         self.obey(settings, journal);
-        let index = known.unwrap_or_else(|| self.vacant());
+        let Some(index) = self.place(known, more, journal) else {
+            return Folded::unjudged(Disposition::Refused, None);
+        };
         if !described {
             journal.sensor(index, reading.sensor());
             self.describe(index, reading.sensor());
@@ -147,7 +121,14 @@ impl Page {
         if concern.taken {
             let previous = parent.map_or(0, Parent::latest);
             let described = track.is_some_and(|track| track.sensor == *sensor);
-            let index = known.unwrap_or_else(|| self.vacant());
+            let more = match parent {
+                Some(_) => 0,
+                None => derived::weight_of(&self.state.settings, sensor),
+            };
+            let Some(index) = self.place(known, more, journal) else {
+                self.digest = digest;
+                return Folded::unjudged(Disposition::Refused, None);
+            };
             if !described {
                 journal.sensor(index, sensor);
                 self.describe(index, sensor);
@@ -194,6 +175,11 @@ impl Page {
                     }
                     self.describe(index, &sensor);
                 }
+                Operation::Eviction(index) => {
+                    let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
+                    track.ok_or_else(|| journal::damaged(format!("sensor {index} is not known")))?;
+                    self.remove(index);
+                }
                 Operation::Reading { index, step, value } => {
                     let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
                     let track = track.ok_or_else(|| journal::damaged(format!("sensor {index} is not known")))?;
@@ -221,21 +207,18 @@ impl Page {
 
     /// For [`decode`](Self::decode): a version, the state, a digest.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = postcard::to_extend(&self.state, vec![VERSION]).expect("state has no form postcard lacks");
-        state::seal(&mut bytes);
-        bytes
+        self.state.encode()
     }
 
-    /// What [`encode`](Self::encode) wrote, by this release or an older one.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
-        state::versioned(WHAT, bytes, VERSION)?;
-        let body = state::unseal(WHAT, bytes)?;
-        let state = match body[0] {
-            1 => postcard::from_bytes::<version_1::PageState>(&body[1..]).map(State::from),
-            2 => postcard::from_bytes::<version_2::PageState>(&body[1..]).map(State::from),
-            _ => postcard::from_bytes(&body[1..]),
-        };
-        Ok(Self::of(state.map_err(|error| StateError::damaged(WHAT, error))?))
+    /// What [`encode`](Self::encode) wrote, where its weight is `most_weight` or less.
+    pub fn decode(bytes: &[u8], most_weight: u64) -> Result<Self, StateError> {
+        PageState::decode(bytes, most_weight).map(Self::of)
+    }
+
+    /// How many sensors it holds, where those of which more is kept count as several: each takes at most [`SENSOR_BYTES`] in
+    /// memory.
+    pub fn weight(&self) -> u64 {
+        self.weight
     }
 
     /// Keeps the sensors whose hash lies in `slice`, and what is derived from them. Producers go: their numbers count another lane's records.
@@ -247,11 +230,11 @@ impl Page {
         *self = Self::of(state);
     }
 
-    /// One page of all sensors of several; of a sensor in two of them, the newer state. Without producers: see
-    /// [`restrict`](Self::restrict).
+    /// One page of all sensors of several; of a sensor in two of them, the newer state. Where they are more than the limit,
+    /// those heard longest ago are left out. Without producers: see [`restrict`](Self::restrict).
     pub fn merge(pages: impl IntoIterator<Item = Self>) -> Self {
         let pages: Vec<_> = pages.into_iter().collect();
-        let mut state = State::default();
+        let mut state = PageState::default();
         for page in &pages {
             state.clock = state.clock.merge(&page.state.clock);
         }
@@ -278,10 +261,11 @@ impl Page {
                 }
             }
         }
+        shrink(&mut state);
         Self::of(state)
     }
 
-    fn of(state: State) -> Self {
+    fn of(state: PageState) -> Self {
         let mut page = Self {
             state,
             ..Self::default()
@@ -291,6 +275,8 @@ impl Page {
                 Some(track) => {
                     page.index.insert(track.sensor.id().into(), place);
                     page.deadlines.set(place, track.deadline(&page.state.settings, false));
+                    page.evictable.set(place, track.evictable());
+                    page.weight += track.weight();
                 }
                 None => {
                     page.free.insert(place);
@@ -308,6 +294,58 @@ impl Page {
             journal.settings(settings);
             self.change(settings.clone());
         }
+    }
+
+    /// The place of a sensor that is `known`, or of a new one. `None` where it would take the page beyond its limit, with so
+    /// much more weight than it has now, even without the sensors that may be evicted.
+    ///
+    /// The limit is that of the settings, and time that of the page: so it does not matter how readings are cut into batches.
+    fn place(&mut self, known: Option<u32>, more: u64, journal: &mut Journal) -> Option<u32> {
+        let more = more + u64::from(known.is_none());
+        if more == 0 {
+            return known;
+        }
+        let now = self.state.clock.now();
+        let limit = self.limit();
+        while self.weight + more > limit {
+            let tracks = &self.state.tracks;
+            let evictable = |index: u32| tracks[index as usize].as_ref().map_or(NEVER, Track::evictable);
+            let Some(index) = self.evictable.next(now, evictable) else {
+                break;
+            };
+            if known != Some(index) {
+                journal.eviction(index);
+                self.remove(index);
+            }
+        }
+        if let Some(known) = known {
+            // Its turn may have come in the loop.
+            self.schedule(known);
+        }
+        (self.weight + more <= limit).then(|| known.unwrap_or_else(|| self.vacant()))
+    }
+
+    /// The most weight at which a sensor is admitted.
+    fn limit(&self) -> u64 {
+        u64::from(self.state.settings.max_sensors_per_partition.get())
+    }
+
+    /// Forgets a sensor.
+    fn remove(&mut self, index: u32) {
+        if let Some(track) = self.state.tracks[index as usize].take() {
+            self.weight -= track.weight();
+            self.index.remove(track.sensor.id());
+            self.free.insert(index);
+        }
+        self.schedule(index);
+    }
+
+    /// What is due for a sensor may have changed.
+    fn schedule(&mut self, index: u32) {
+        let track = self.state.tracks[index as usize].as_ref();
+        let deadline = |track: &Track| track.deadline(&self.state.settings, false);
+        self.deadlines.set(index, track.map_or(NEVER, deadline));
+        self.evictable.set(index, track.map_or(NEVER, Track::evictable));
     }
 
     /// The place of the next sensor.
@@ -335,7 +373,9 @@ impl Page {
         match &mut self.state.tracks[place] {
             Some(track) => track.sensor = sensor.clone(),
             none => {
-                *none = Some(Track::new(sensor));
+                let track = Track::new(sensor);
+                self.weight += track.weight();
+                *none = Some(track);
                 self.index.insert(sensor.id().into(), index);
                 self.free.remove(&index);
             }
@@ -346,19 +386,22 @@ impl Page {
         self.state.clock.advance(time.as_micros());
         let now = self.state.clock.now();
         self.happen(now, index, events);
-        let State { settings, tracks, .. } = &mut self.state;
+        let PageState { settings, tracks, .. } = &mut self.state;
         let track = tracks[index as usize]
             .as_mut()
             .expect("the sensor that speaks is never forgotten");
+        let before = track.weight();
         let finding = track.observe(time, value, now, settings, events);
-        self.deadlines.set(index, track.deadline(settings, false));
-        Folded {
+        self.weight = self.weight - before + track.weight();
+        let folded = Folded {
             disposition: Disposition::Fresh,
             score: finding.score,
             expected: finding.expected,
             kinds: finding.kinds,
             incident: track.incident(),
-        }
+        };
+        self.schedule(index);
+        folded
     }
 
     /// An event by its digest.
@@ -367,11 +410,13 @@ impl Page {
         let now = self.state.clock.now();
         self.happen(now, index, events);
         let mut yields = std::mem::take(&mut self.yields);
-        let State { settings, tracks, .. } = &mut self.state;
+        let PageState { settings, tracks, .. } = &mut self.state;
         if let Some(track) = &mut tracks[index as usize] {
             let new = || Box::new(Parent::new(settings, time, now));
+            let before = track.weight();
             let parent = track.parent.get_or_insert_with(new);
             parent.take(settings, time, now, digest, &mut yields);
+            self.weight = self.weight - before + track.weight();
         }
         self.derive(index, now, yields, events);
     }
@@ -386,12 +431,17 @@ impl Page {
             let Some(sensor) = derived::derived_sensor(&self.state.settings, one.place, &root.sensor) else {
                 continue;
             };
-            let index = self.index.get(sensor.id()).copied().unwrap_or_else(|| self.vacant());
+            let known = self.index.get(sensor.id()).copied();
+            // Those that send the events were admitted; what follows from them may weigh as much again.
+            if known.is_none() && self.weight >= 2 * self.limit() {
+                continue;
+            }
+            let index = known.unwrap_or_else(|| self.vacant());
             let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
             if track.is_none_or(|track| *track.sensor != sensor) {
                 self.describe(index, &Arc::new(sensor));
             }
-            let State { settings, tracks, .. } = &mut self.state;
+            let PageState { settings, tracks, .. } = &mut self.state;
             let Some(track) = &mut tracks[index as usize] else {
                 continue;
             };
@@ -404,7 +454,9 @@ impl Page {
             let folded = if track.time().is_some_and(|previous| time <= previous) {
                 Folded::unjudged(Disposition::Late, track.incident())
             } else {
+                let before = track.weight();
                 let finding = track.observe(time, reading.value(), now, settings, events);
+                self.weight = self.weight - before + track.weight();
                 Folded {
                     disposition: Disposition::Fresh,
                     score: finding.score,
@@ -413,27 +465,25 @@ impl Page {
                     incident: track.incident(),
                 }
             };
-            self.deadlines.set(index, track.deadline(settings, false));
+            self.schedule(index);
             self.derived.push(Derived { reading, folded });
         }
         self.yields = yields;
-        let track = self.state.tracks[from as usize].as_ref();
-        let deadline = track.map_or(NEVER, |track| track.deadline(&self.state.settings, false));
-        self.deadlines.set(from, deadline);
+        self.schedule(from);
     }
 
     /// All that is due by now, in order.
     fn happen(&mut self, now: i64, speaking: u32, events: &mut Vec<Event>) {
-        let due = |state: &State, index: u32| {
+        let due = |state: &PageState, index: u32| {
             let track = state.tracks[index as usize].as_ref();
             track.and_then(|track| track.due(&state.settings, index == speaking))
         };
-        let deadline = |state: &State, index| due(state, index).map_or(NEVER, |(deadline, _)| deadline);
+        let deadline = |state: &PageState, index| due(state, index).map_or(NEVER, |(deadline, _)| deadline);
         while let Some(index) = self.deadlines.next(now, |index| deadline(&self.state, index)) {
             let Some((at, due)) = due(&self.state, index) else {
                 continue;
             };
-            let State { settings, tracks, .. } = &mut self.state;
+            let PageState { settings, tracks, .. } = &mut self.state;
             let Some(track) = &mut tracks[index as usize] else {
                 continue;
             };
@@ -443,12 +493,36 @@ impl Page {
                     parent.pass(settings, at, &mut yields);
                 }
                 self.derive(index, at, yields, events);
-            } else if track.happen(due, at, settings, events) {
-                self.index.remove(track.sensor.id());
-                self.free.insert(index);
-                tracks[index as usize] = None;
+            } else {
+                let before = track.weight();
+                let gone = track.happen(due, at, settings, events);
+                self.weight = self.weight - before + track.weight();
+                match gone {
+                    true => self.remove(index),
+                    false => self.schedule(index),
+                }
             }
+            // The sensor that speaks has other deadlines.
             self.deadlines.set(index, deadline(&self.state, index));
         }
     }
+}
+
+/// Leaves out the sensors heard longest ago, as far as the limit of the settings demands it; last those with an open incident.
+fn shrink(state: &mut PageState) {
+    let limit = u64::from(state.settings.max_sensors_per_partition.get());
+    let mut weight: u64 = state.tracks.iter().flatten().map(Track::weight).sum();
+    let mut oldest: Vec<_> = (0..)
+        .zip(&state.tracks)
+        .filter_map(|(place, track)| track.as_ref().map(|track| (track.evictable(), track.heard(), place)))
+        .collect();
+    oldest.sort_unstable();
+    for (_, _, place) in oldest {
+        if weight <= limit {
+            break;
+        }
+        let place: usize = place;
+        weight -= state.tracks[place].take().map_or(0, |track| track.weight());
+    }
+    state.tracks.retain(Option::is_some);
 }

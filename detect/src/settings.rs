@@ -29,6 +29,9 @@ pub struct Settings {
     pub silence_minimum: Period,
     /// A sensor that says nothing for so long is forgotten, and its incident resolved.
     pub forget: Period,
+    /// How many sensors a partition (a lane's sensors, by default) may hold. Readings of others are not judged. One that was
+    /// not heard for three days, and has no open incident, makes place for a new one.
+    pub max_sensors_per_partition: SensorLimit,
     /// How much is kept of a sensor.
     pub memory: Memory,
     /// Counts and rates of events: each a derived sensor of every sensor that sends such events.
@@ -59,6 +62,7 @@ impl Default for Settings {
             silence: Factor(5.0),
             silence_minimum: Period(SignedDuration::from_secs(30)),
             forget: Period(SignedDuration::from_hours(30 * 24)),
+            max_sensors_per_partition: SensorLimit(8_000),
             memory: Memory::Full,
             rates: Rates::default(),
         }
@@ -80,6 +84,11 @@ pub struct Factor(f64);
 #[serde(try_from = "SignedDuration", into = "SignedDuration")]
 pub struct Period(SignedDuration);
 
+/// How many sensors a partition may hold: from 1 to 100,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct SensorLimit(u32);
+
 /// A setting outside its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OutOfRange {
@@ -89,6 +98,9 @@ pub enum OutOfRange {
     /// A factor must be from 1 to 1,000,000.
     #[error("{0} is no factor: give a number from 1 (as much as is usual) to 1000000 (as good as never)")]
     Factor(f64),
+    /// A limit must be from 1 to 100,000.
+    #[error("{0} is no limit of sensors: give a number from 1 to 100000; each takes up to 5 KiB of memory")]
+    SensorLimit(u32),
     /// A period must be from 1 ms to 10 years.
     #[error("{0:#} is no period: give one from 1ms to 10 years, such as \"15m\"")]
     Period(SignedDuration),
@@ -104,6 +116,16 @@ impl Threshold {
 impl Factor {
     /// The factor.
     pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl SensorLimit {
+    /// The highest limit.
+    pub const HIGHEST: Self = Self(100_000);
+
+    /// The number of sensors.
+    pub const fn get(self) -> u32 {
         self.0
     }
 }
@@ -155,6 +177,24 @@ impl TryFrom<SignedDuration> for Period {
     }
 }
 
+impl TryFrom<u32> for SensorLimit {
+    type Error = OutOfRange;
+
+    fn try_from(sensors: u32) -> Result<Self, OutOfRange> {
+        if (1..=Self::HIGHEST.0).contains(&sensors) {
+            Ok(Self(sensors))
+        } else {
+            Err(OutOfRange::SensorLimit(sensors))
+        }
+    }
+}
+
+impl From<SensorLimit> for u32 {
+    fn from(limit: SensorLimit) -> Self {
+        limit.0
+    }
+}
+
 impl From<Threshold> for f64 {
     fn from(threshold: Threshold) -> Self {
         threshold.0
@@ -201,6 +241,8 @@ mod tests {
             "quiet = \"0s\"",
             "silence_minimum = \"-1s\"",
             "forget = \"20000 days\"",
+            "max_sensors_per_partition = 0",
+            "max_sensors_per_partition = 100001",
             "quite = \"15m\"",
         ] {
             let error = toml::from_str::<Settings>(&format!("# first line\n{text}")).unwrap_err();

@@ -1,4 +1,4 @@
-//! How stored state begins and ends: a version in front, a digest behind. What is newer is refused by name.
+//! How stored state begins and ends: a version in front, a digest behind. What is newer or older is refused by name.
 
 /// State that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,28 @@ pub enum StateError {
         found: u8,
         /// The newest version this release reads.
         known: u8,
+    },
+    /// An older release wrote it.
+    #[error(
+        "the {what} has layout {found}, this release knows only {known}: run the older release, or remove the {what}"
+    )]
+    Older {
+        /// What was read: page or journal.
+        what: &'static str,
+        /// Its version.
+        found: u8,
+        /// The version this release reads.
+        known: u8,
+    },
+    /// It would take more memory than it may.
+    #[error("the {what} holds sensors of weight {weight} or more, and {most} fit in memory")]
+    TooLarge {
+        /// What was read: a page.
+        what: &'static str,
+        /// As far as it was read.
+        weight: u64,
+        /// The most that was allowed.
+        most: u64,
     },
     /// Its bytes are damaged or not what they should be.
     #[error("the {what} is damaged: {problem}")]
@@ -32,12 +54,13 @@ impl StateError {
     }
 }
 
-/// Splits off the version byte and refuses what is newer than `known`.
+/// Splits off the version byte and refuses all but `known`.
 pub(crate) fn versioned<'a>(what: &'static str, bytes: &'a [u8], known: u8) -> Result<&'a [u8], StateError> {
     match bytes.split_first() {
         None => Err(StateError::damaged(what, "it is empty")),
         Some((0, _)) => Err(StateError::damaged(what, "its version is 0")),
         Some((&found, _)) if found > known => Err(StateError::Newer { what, found, known }),
+        Some((&found, _)) if found < known => Err(StateError::Older { what, found, known }),
         Some((_, rest)) => Ok(rest),
     }
 }

@@ -19,6 +19,18 @@ const QUIET_INTERVALS: i64 = 3;
 /// An incident opens at the threshold; a score of this part of it holds it open.
 pub(crate) const HOLD: f64 = 0.5;
 
+/// The page's clock must have gone on by so much, µs, before a sensor that was not heard makes place for a new one: three
+/// days, so that one which is read once a day may miss two of them.
+const EVICTABLE_AFTER: i64 = 3 * 86_400_000_000;
+
+/// So many numbers of a vector weigh as much as a sensor: the latest vector is kept, and that of an incident's worst moment.
+const NUMBERS_OF_WEIGHT_1: usize = 128;
+
+/// What a sensor weighs besides 1 because this value of it is kept.
+pub(crate) fn weight_of(value: &Value) -> u64 {
+    (value.numbers().len() / NUMBERS_OF_WEIGHT_1) as u64
+}
+
 /// All that is kept of one sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Track {
@@ -90,6 +102,30 @@ impl Track {
     pub fn newest(&self) -> Option<i64> {
         let parent = self.parent.as_ref().map(|parent| parent.latest());
         parent.max(self.time().map(Timestamp::as_micros))
+    }
+
+    /// When it was heard last, by the page's clock, in whatever way.
+    pub fn heard(&self) -> Option<i64> {
+        let parent = self.parent.as_ref().map(|parent| parent.heard());
+        parent.max(self.last.as_ref().map(|last| last.now))
+    }
+
+    /// When it may be evicted for a new sensor, by the page's clock; never while it has an open incident.
+    pub fn evictable(&self) -> i64 {
+        match self.heard() {
+            Some(heard) if self.incident.is_none() => heard.saturating_add(EVICTABLE_AFTER),
+            _ => NEVER,
+        }
+    }
+
+    /// How many sensors it counts as, by what is kept of it. It follows from what is stored.
+    pub fn weight(&self) -> u64 {
+        1 + self.weight_of_value() + self.parent.as_ref().map_or(0, |parent| parent.weight())
+    }
+
+    /// What it weighs more because of its latest value.
+    pub fn weight_of_value(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| weight_of(&last.value))
     }
 
     /// The place in the hash space that decides on its page.

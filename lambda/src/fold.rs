@@ -21,6 +21,8 @@ pub(crate) struct Folded {
     /// To be counted once they are appended.
     pub counts: Counts,
     pub poison: Vec<Poison>,
+    /// The first sensor whose reading was not judged because the page is full.
+    pub refused: Option<Box<str>>,
 }
 
 /// Folds what a group has for a page, into entries of about `entry_bytes`.
@@ -55,6 +57,7 @@ impl<'a> Fold<'a> {
                 scores: Vec::new(),
                 counts: Counts::default(),
                 poison: Vec::new(),
+                refused: None,
             },
         }
     }
@@ -111,6 +114,11 @@ impl<'a> Fold<'a> {
         match folded.disposition {
             Disposition::Fresh => self.result.counts.readings += 1,
             Disposition::Late => self.result.counts.late += 1,
+            Disposition::Refused => {
+                self.result.counts.refused += 1;
+                let first = || reading.sensor().id().into();
+                self.result.refused.get_or_insert_with(first);
+            }
             Disposition::Event => self.result.counts.events += 1,
         }
         // Only numbers have scores.

@@ -1,10 +1,10 @@
 //! From records to pages: opens them, contains poison, folds, appends. Who calls it, and what keeps the pages, it does
 //! not know. Its only clock is a stopwatch around the fold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use detect::Settings;
+use detect::{SENSOR_BYTES, Settings};
 use tracing::{error, warn};
 use wire::json::Decoder;
 
@@ -27,6 +27,10 @@ pub struct Handler<P, S = Unwanted> {
     limits: Limits,
     warm: Warm,
     decoder: Decoder,
+    /// The most memory that a page of a lane took so far, in bytes; `None` before the first.
+    largest_lane: Option<usize>,
+    /// When a full page was logged last.
+    full_logged: Option<Instant>,
     /// For so many invocations more, warm pages are compared with the store before they are folded.
     watchful: u32,
 }
@@ -34,6 +38,15 @@ pub struct Handler<P, S = Unwanted> {
 /// How long warm pages are watched after somebody else has moved one. A comparison costs a fifth of the write that would
 /// be refused, and saves the page from being loaded whole.
 const WATCHED_INVOCATIONS: u32 = 32;
+
+/// A full page is logged at most once in so long, however many there are.
+const LOG_FULL_PAGES_EVERY: Duration = Duration::from_secs(60);
+
+/// What a page that is no lane's is expected to take in memory: it holds one sensor.
+const PLAIN_PAGE_BYTES: usize = 12 * 1024;
+
+/// The memory of the function where nothing else is set, in MiB.
+const FUNCTION_MEBIBYTES: usize = 256;
 
 /// How much a handler does before it writes, and how much it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +63,41 @@ pub struct Limits {
     pub checkpoint_bytes: usize,
     /// The most entries after a checkpoint; from half of it on, a page is not folded before a checkpoint is written.
     pub max_entries: usize,
-    /// How many bytes of pages are kept warm.
+    /// How many bytes of memory the pages take that are kept warm,
     pub warm_bytes: usize,
+    /// and those that are folded at once: further pages of an invocation wait until these are appended. One page is folded
+    /// however large it is.
+    pub open_bytes: usize,
     /// How often a page is folded again because others moved it, before it fails.
     pub tries: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        Self::within(FUNCTION_MEBIBYTES)
+    }
+}
+
+impl Limits {
+    /// For a process with so many MiB of memory: an eighth of it for warm pages, three sixteenths for those being folded. The
+    /// rest is for the program, the records, and a checkpoint while it is read or written.
+    pub fn within(mebibytes: usize) -> Self {
         Self {
             entry_bytes: 300_000,
             checkpoint_ratio: 4,
             checkpoint_entries: 64,
             checkpoint_bytes: 4 * 1024 * 1024,
             max_entries: MAX_ENTRIES,
-            warm_bytes: 16 * 1024 * 1024,
+            warm_bytes: (mebibytes << 20) / 8,
+            open_bytes: (mebibytes << 20) / 16 * 3,
             tries: 5,
         }
+    }
+
+    /// The weight above which a stored page is refused rather than read. What `settings` permit is always read.
+    pub fn most_weight(&self, settings: &Settings) -> u64 {
+        let permitted = 2 * u64::from(settings.max_sensors_per_partition.get());
+        permitted.max((self.open_bytes / SENSOR_BYTES) as u64)
     }
 }
 
@@ -89,6 +120,8 @@ pub struct Counts {
     pub readings: u64,
     /// Readings not newer than the last one of their sensor.
     pub late: u64,
+    /// Readings that were not judged because their page is full.
+    pub refused: u64,
     /// Readings that are events: no numbers.
     pub events: u64,
     /// Readings that follow from events.
@@ -116,6 +149,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.readings += other.readings;
         self.late += other.late;
+        self.refused += other.refused;
         self.events += other.events;
         self.derived += other.derived;
         self.repeated_records += other.repeated_records;
@@ -163,6 +197,8 @@ impl<P: Pages> Handler<P> {
             limits,
             warm: Warm::new(limits.warm_bytes),
             decoder: Decoder::of_kept(),
+            largest_lane: None,
+            full_logged: None,
             watchful: 0,
         }
     }
@@ -176,6 +212,8 @@ impl<P: Pages> Handler<P> {
             limits: self.limits,
             warm: self.warm,
             decoder: self.decoder,
+            largest_lane: self.largest_lane,
+            full_logged: self.full_logged,
             watchful: self.watchful,
         }
     }
@@ -213,16 +251,70 @@ impl<P: Pages, S: Scores> Handler<P, S> {
         finish(outcome)
     }
 
-    /// Folds and appends these pages once; those that others moved meanwhile come back.
+    /// Folds and appends these pages once, as many together as memory allows; those that others moved meanwhile come back.
     async fn attempt<'a>(&mut self, groups: Vec<Group<'a>>, outcome: &mut Outcome) -> Vec<Group<'a>> {
+        let mut waiting = VecDeque::from(groups);
         let mut again = Vec::new();
-        let open = self.open(groups, outcome, &mut again).await;
+        while !waiting.is_empty() {
+            let open = self.open_some(&mut waiting, outcome, &mut again).await;
+            again.extend(self.fold(open, outcome).await);
+        }
+        again
+    }
+
+    /// Opens pages until those that are open take as much memory as they may.
+    async fn open_some<'a>(
+        &mut self,
+        waiting: &mut VecDeque<Group<'a>>,
+        outcome: &mut Outcome,
+        again: &mut Vec<Group<'a>>,
+    ) -> Vec<(Group<'a>, WarmPage)> {
+        let mut open: Vec<(Group<'a>, WarmPage)> = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let mut next = Vec::new();
+            let mut expected = bytes;
+            while let Some(group) = waiting.front() {
+                expected += self.expected_bytes(&group.page);
+                let first = open.is_empty() && next.is_empty();
+                if expected > self.limits.open_bytes && !first {
+                    break;
+                }
+                next.extend(waiting.pop_front());
+            }
+            if next.is_empty() {
+                return open;
+            }
+            for (group, page) in self.open(next, outcome, again).await {
+                bytes += page.bytes();
+                if group.page.lane().is_some() {
+                    self.largest_lane = self.largest_lane.max(Some(page.bytes()));
+                }
+                open.push((group, page));
+            }
+        }
+    }
+
+    /// What a page is expected to take in memory once it is open. Sensors are spread evenly over lanes, so that their pages are
+    /// about equally large; before the first one is open nothing is known of them.
+    fn expected_bytes(&self, name: &PageName) -> usize {
+        match self.warm.bytes_of(name) {
+            Some(bytes) => bytes,
+            None if name.lane().is_some() => self.largest_lane.unwrap_or(self.limits.open_bytes),
+            None => PLAIN_PAGE_BYTES,
+        }
+    }
+
+    /// Folds and appends these pages; the groups whose pages others moved come back.
+    async fn fold<'a>(&mut self, open: Vec<(Group<'a>, WarmPage)>, outcome: &mut Outcome) -> Vec<Group<'a>> {
+        let mut again = Vec::new();
         let begun = Instant::now();
         let mut scores = Vec::new();
         let mut folded = Vec::with_capacity(open.len());
         for (group, mut page) in open {
             let fold = Fold::new(&mut page, &self.settings, self.limits.entry_bytes, self.scores.wanted());
             let mut result = fold.run(&group, &mut self.decoder);
+            self.log_full(&group.page, &result);
             if page.entries + result.entries.len() > self.limits.max_entries {
                 outcome.fail(&group, &too_many_entries(&page));
                 continue;
@@ -241,6 +333,24 @@ impl<P: Pages, S: Scores> Handler<P, S> {
         }
         again.extend(self.append(folded, outcome).await);
         again
+    }
+
+    fn log_full(&mut self, page: &PageName, folded: &Folded) {
+        let Some(sensor) = &folded.refused else { return };
+        if self
+            .full_logged
+            .is_some_and(|logged| logged.elapsed() < LOG_FULL_PAGES_EVERY)
+        {
+            return;
+        }
+        self.full_logged = Some(Instant::now());
+        warn!(
+            partition = %page,
+            sensor,
+            readings = folded.counts.refused,
+            max_sensors_per_partition = self.settings.max_sensors_per_partition.get(),
+            "the partition is full: readings of new sensors are not judged; raise max_sensors_per_partition or use more lanes"
+        );
     }
 
     /// Appends what was folded; the groups whose pages others moved come back.
@@ -321,7 +431,9 @@ impl<P: Pages, S: Scores> Handler<P, S> {
         debug_assert_eq!(loaded.len(), names.len());
         for (group, stored) in cold.into_iter().zip(loaded) {
             let page = match stored {
-                Ok(Some(stored)) => WarmPage::restore(&group.page, &stored).map(Some),
+                Ok(Some(stored)) => {
+                    WarmPage::restore(&group.page, &stored, self.limits.most_weight(&self.settings)).map(Some)
+                }
                 Ok(None) => self.begin(&group.page).await,
                 Err(error) => Err(error),
             };
@@ -387,7 +499,8 @@ impl<P: Pages, S: Scores> Handler<P, S> {
         let Some(lane) = name.lane() else {
             return Ok(Some(WarmPage::default()));
         };
-        let mut page = WarmPage::new(seed(&mut self.pages, lane).await?);
+        let most_weight = self.limits.most_weight(&self.settings);
+        let mut page = WarmPage::new(seed(&mut self.pages, lane, most_weight).await?);
         // Written even where nothing was known: two invocations must not begin a page from different states.
         let checkpoint = page.checkpoint();
         Ok(match self.pages.checkpoint(name, &checkpoint).await? {

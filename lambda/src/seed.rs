@@ -14,15 +14,18 @@ const LEVELS: u32 = 3;
 
 /// A page with what is known of the sensors of `lane`: by every lane around it, and by those within it. All of them are
 /// asked, because the nearest need not be the last one in use; of a sensor known to several, the newest state counts.
-pub(crate) async fn seed(pages: &mut impl Pages, lane: LaneName) -> Result<Page, StoreError> {
+pub(crate) async fn seed(pages: &mut impl Pages, lane: LaneName, most_weight: u64) -> Result<Page, StoreError> {
     let within = (1..=LEVELS).flat_map(|level| lane.enclosed(lane.lanes() << level));
     let names: Vec<PageName> = lane.enclosing().chain(within).map(PageName::of_lane).collect();
     let mut known = Vec::new();
-    for (name, stored) in names.iter().zip(pages.load(&names).await) {
-        if let Some(stored) = stored? {
-            let mut page = WarmPage::restore(name, &stored)?.page;
-            page.restrict(&lane.slice());
-            known.push(page);
+    // One after the other: together they may be more than memory holds.
+    for name in &names {
+        for stored in pages.load(std::slice::from_ref(name)).await {
+            if let Some(stored) = stored? {
+                let mut page = WarmPage::restore(name, &stored, most_weight)?.page;
+                page.restrict(&lane.slice());
+                known.push(page);
+            }
         }
     }
     Ok(Page::merge(known))

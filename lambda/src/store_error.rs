@@ -23,6 +23,31 @@ pub enum StoreError {
         /// The newest format known here.
         known: u32,
     },
+    /// An older version of the programs wrote it.
+    #[error(
+        "{what} has format {found}, which an older version wrote; this one reads {known}: go back to it, or remove {what}"
+    )]
+    Older {
+        /// What was being read.
+        what: String,
+        /// The format it has.
+        found: u32,
+        /// The format known here.
+        known: u32,
+    },
+    /// It would take more memory than there is.
+    #[error(
+        "{what} is too large: it holds {sensors} sensors or more, and {most} fit in memory: raise max_sensors_per_partition to \
+         half of what it holds or more, with 5 KiB of memory for each, or remove it"
+    )]
+    TooLarge {
+        /// What was being read.
+        what: String,
+        /// How many sensors it holds, as far as it was read.
+        sensors: u64,
+        /// How many there may be.
+        most: u64,
+    },
     /// It is not what was written.
     #[error("{what} is damaged: {problem}")]
     Damaged {
@@ -47,6 +72,8 @@ impl StoreError {
         match self {
             Self::Unavailable { .. } => "unavailable",
             Self::Newer { .. } => "newer",
+            Self::Older { .. } => "older",
+            Self::TooLarge { .. } => "too_large",
             Self::Damaged { .. } => "damaged",
         }
     }

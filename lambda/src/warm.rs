@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use detect::{Page, StateError};
+use detect::{Page, SENSOR_BYTES, StateError};
 
 use crate::entry::{Checkpoint, Entry};
 use crate::handler::Limits;
@@ -37,11 +37,12 @@ impl WarmPage {
         }
     }
 
-    /// The page that is stored: its checkpoint, and the entries after it folded again.
-    pub fn restore(name: &PageName, stored: &Stored) -> Result<Self, StoreError> {
+    /// The page that is stored: its checkpoint, and the entries after it folded again. Refused by name where it weighs more
+    /// than `most_weight`.
+    pub fn restore(name: &PageName, stored: &Stored, most_weight: u64) -> Result<Self, StoreError> {
         let mut warm = match &stored.checkpoint {
             Some(checkpoint) => Self {
-                page: Page::decode(&checkpoint.page).map_err(|error| unreadable(name, error))?,
+                page: Page::decode(&checkpoint.page, most_weight).map_err(|error| unreadable(name, error))?,
                 marks: checkpoint.marks.clone(),
                 version: checkpoint.version,
                 checkpoint_bytes: checkpoint.page.len(),
@@ -105,9 +106,9 @@ impl WarmPage {
         self.written_bytes = 0;
     }
 
-    /// What it takes in memory, roughly: state has about the size it has when it is written.
-    fn bytes(&self) -> usize {
-        PAGE_BYTES + self.checkpoint_bytes + self.journal_bytes
+    /// What it takes in memory at most.
+    pub fn bytes(&self) -> usize {
+        PAGE_BYTES + self.page.weight() as usize * SENSOR_BYTES
     }
 }
 
@@ -117,6 +118,16 @@ fn unreadable(name: &PageName, error: StateError) -> StoreError {
             what: format!("the {what} of page {name}"),
             found: found.into(),
             known: known.into(),
+        },
+        StateError::Older { what, found, known } => StoreError::Older {
+            what: format!("the {what} of page {name}"),
+            found: found.into(),
+            known: known.into(),
+        },
+        StateError::TooLarge { weight, most, .. } => StoreError::TooLarge {
+            what: format!("partition {name}"),
+            sensors: weight,
+            most,
         },
         StateError::Damaged { what, problem } => StoreError::Damaged {
             what: format!("the {what} of page {name}"),
@@ -145,6 +156,11 @@ impl Warm {
             bytes: 0,
             max_bytes,
         }
+    }
+
+    /// What a page takes in memory, where it is here.
+    pub fn bytes_of(&self, name: &PageName) -> Option<usize> {
+        self.pages.get(name).map(|(_, bytes, _)| *bytes)
     }
 
     /// Takes a page out.

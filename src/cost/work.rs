@@ -128,7 +128,8 @@ impl Work {
         let load_bytes = page_bytes + between / 2.0 * UNIT_BYTES;
         self.reads += traffic.keys / INSTANCE_SECONDS * (load_bytes / READ_UNIT_BYTES).ceil();
         self.table_bytes += traffic.keys * (page_bytes + RING * entry_bytes);
-        self.warm_bytes = traffic.keys / polls.pollers * (WARM_PAGE_BYTES + page_bytes);
+        let warm_page_bytes = WARM_PAGE_BYTES + detect::SENSOR_BYTES as f64 * plan.sensors / traffic.keys;
+        self.warm_bytes = traffic.keys / polls.pollers * warm_page_bytes;
         entries
     }
 
@@ -170,7 +171,7 @@ impl Work {
                 plan.parallelization
             ));
         }
-        let kept = Limits::default().warm_bytes as f64;
+        let kept = Limits::within(plan.memory as usize).warm_bytes as f64;
         if self.warm_bytes > kept {
             warnings.push(format!(
                 "{at}: the pages of a function instance take {:.0} MB and it keeps {:.0} of them, so it would load pages again \

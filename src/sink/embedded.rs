@@ -35,6 +35,9 @@ const MAX_WAITING: usize = 4;
 /// How many entries' events are delivered between two requests.
 const ENTRIES_AT_ONCE: u32 = 64;
 
+/// The handler's part of the 384 MiB that the systemd unit allows: as much as a function of 320 MiB would keep and open.
+const MEMORY_MEBIBYTES: usize = 320;
+
 /// After a failed delivery the next request tries again, or so much time.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -64,7 +67,7 @@ struct Request {
 impl Embedded {
     /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
     /// did not get to tell. Events go to `teller`, which the thread waits for, and what every reading came to into `traces`,
-    /// while somebody looks on; what came too late is counted in `metrics`.
+    /// while somebody looks on; what was not judged is counted in `metrics`.
     pub fn start(
         dir: &Path,
         settings: detect::Settings,
@@ -83,7 +86,7 @@ impl Embedded {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         let (ends, ended) = watch::channel(());
         let worker = Worker {
-            handler: Handler::new(pages, settings, Limits::default()).with_scores(Traced(traces)),
+            handler: Handler::new(pages, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(traces)),
             // Each start counts in its own range, so no number is ever given twice.
             sequence: u128::from(start) << 64,
             outbox,
@@ -205,6 +208,7 @@ impl<T: Teller> Worker<T> {
             .collect();
         let handled = self.handler.handle(&numbered).await;
         self.metrics.late(handled.counts.late);
+        self.metrics.unjudged(handled.counts.refused);
         self.count(|totals| totals.handled.add(&handled.counts));
         let refused = |sequence: &SequenceNumber| handled.failed.as_ref().is_some_and(|failed| sequence >= failed);
         numbered

@@ -1,5 +1,7 @@
 //! Where readings come from. Only sources see the stop token: every later stage ends when its input closes.
 
+/// New sensors, admitted at a bounded rate.
+pub mod admission;
 /// Recorded series that are built in.
 pub mod example;
 /// The queue between the sources and the pipeline.
@@ -43,6 +45,7 @@ use wire::Reading;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 
+pub use admission::{Admission, TooManySensors};
 use handover::Closed;
 pub use listeners::Listeners;
 pub use malformed::Malformed;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wire::Reading;
 
-use super::Batch;
 use super::handover::{Closed, Place, Pressure, Sender};
+use super::{Admission, Batch, TooManySensors};
 use crate::board::Produced;
 use crate::ledger::Ledger;
 use crate::screen::Screen;
@@ -21,6 +21,7 @@ pub struct Output {
     screen: Option<Arc<Screen>>,
     traces: Option<Arc<Traces>>,
     produced: Produced,
+    admission: Option<Arc<Admission>>,
 }
 
 /// Why there is no room for readings.
@@ -42,6 +43,7 @@ impl Output {
             screen: None,
             traces: None,
             produced: Produced::default(),
+            admission: None,
         }
     }
 
@@ -58,6 +60,27 @@ impl Output {
     /// Counts what is handed over here too.
     pub fn counted_in(self, produced: Produced) -> Self {
         Self { produced, ..self }
+    }
+
+    /// Admits new sensors by this.
+    pub fn admitting(self, admission: Option<Arc<Admission>>) -> Self {
+        Self { admission, ..self }
+    }
+
+    /// Admits the sensors of all these readings, or none of them: for a source whose clients can come again.
+    pub fn admit_all(&self, readings: &[Reading]) -> Result<(), TooManySensors> {
+        match &self.admission {
+            Some(admission) => admission.admit_all(readings),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes out, from place `from` on, the readings of new sensors that are not admitted. Tells how many.
+    pub fn admit(&self, readings: &mut Vec<Reading>, from: usize) -> usize {
+        match &self.admission {
+            Some(admission) => admission.admit(readings, from),
+            None => 0,
+        }
     }
 
     /// Hands a batch over; waits for room.

@@ -10,7 +10,7 @@ use wire::Bounds;
 use super::number::{Amount, Interval, Speed};
 use super::settings::{Form, Kind, Settings, Times};
 use super::table::Described;
-use super::{example, http, mqtt, replay, simulate};
+use super::{admission, example, http, mqtt, replay, simulate};
 use crate::problem::Problem;
 use crate::profile::template::{self, Template};
 use crate::profile::{self, Choice, Name, Profile, Simulation, Temperature, Wind};
@@ -42,6 +42,8 @@ const TEMPERATURE: &[&str] = &["mean", "noise", "daily", "yearly", "spread"];
 const WIND: &[&str] = &["scale", "shape", "gusts"];
 const REPLAY: &[&str] = &["path", "times", "speed", "sensor"];
 const STDIN: &[&str] = &["sensor"];
+/// Of the kinds whose sensors are named by others.
+pub(super) const ADMISSION: &[&str] = &["max_new_sensors_per_hour"];
 
 /// A source, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,10 +99,17 @@ impl Settings {
             Some(Kind::Mqtt) => Some(Plan::Mqtt(Box::new(self.broker(&mut problems)))),
             Some(Kind::Http) => self.http(&mut problems).map(Plan::Http),
             Some(Kind::Stdin) => {
-                self.refuse_others("kind = \"stdin\"", &[STDIN], &mut problems);
+                self.refuse_others("kind = \"stdin\"", &[STDIN, ADMISSION], &mut problems);
                 Some(Plan::Stdin(self.described(name, &mut problems)))
             }
         };
+        if let Some(limit) = self
+            .max_new_sensors_per_hour
+            .filter(|limit| limit.get() > admission::MOST)
+        {
+            let remedy = format!("is too many: use at most {}", admission::MOST);
+            problems.add("max_new_sensors_per_hour", limit, &remedy);
+        }
         match plan {
             Some(plan) if problems.all.is_empty() => Ok(plan),
             _ => Err(problems.all),

@@ -51,6 +51,7 @@ const EVERY_KEY: &str = r#"
     max_client_connections = 1
     idempotency_keys = 1
     idempotency_time = "1m"
+    max_new_sensors_per_hour = 1
     servers = ["tcp://127.0.0.1:1883"]
     devices = "zigbee2mqtt"
     topics = ["{device}"]
@@ -180,6 +181,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         WIND,
         REPLAY,
         STDIN,
+        ADMISSION,
         http::plan::KEYS,
         mqtt::KEYS,
     ]
@@ -188,7 +190,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         assert!(lists.contains(name), "{name} belongs to no kind");
     }
     let refused = problems(&format!("kind = \"stdin\"\n{EVERY_KEY}"));
-    assert_eq!(refused.len(), names.len() - 4, "{refused:#?}");
+    assert_eq!(refused.len(), names.len() - 5, "{refused:#?}");
     assert!(refused.contains(&"source.house.sensors = 10: is no key of kind = \"stdin\": remove it".into()));
     let refused = problems(&format!("kind = \"simulate\"\n{EVERY_KEY}"));
     let keys: Vec<&str> = refused
@@ -196,6 +198,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         .map(|problem| problem.split(" = ").next().unwrap())
         .collect();
     let mut others = ["gusts", "path", "rate", "scale", "sensor", "shape", "times"].to_vec();
+    others.extend(ADMISSION);
     others.extend(http::plan::KEYS);
     others.extend(mqtt::KEYS);
     others.sort();

@@ -12,6 +12,7 @@ use crate::byte_size::ByteSize;
 use crate::duration::Within;
 use crate::problem::Problem;
 use crate::profile;
+use crate::source::admission;
 use crate::source::http::Listen;
 use crate::source::mqtt::{Devices, Format, Protocol};
 use crate::source::number::{Amount, Correlation, Interval, Level, Shape, Speed};
@@ -106,6 +107,9 @@ pub struct Settings {
     pub idempotency_keys: Option<NonZeroU32>,
     /// http: how long they are remembered. Default `"10m"`.
     pub idempotency_time: Option<Within<1_000, 86_400_000>>,
+
+    /// http, mqtt and stdin: sensors that were not heard before, an hour; readings of others are refused. Default 10,000.
+    pub max_new_sensors_per_hour: Option<NonZeroU32>,
 
     /// mqtt: the brokers, tried in turn: `"tcp://HOST:1883"`, or `"ssl://HOST:8883"` for TLS. Required.
     pub servers: Option<Vec<String>>,
@@ -301,6 +305,16 @@ impl Settings {
     /// True where a running source of these settings can take up `others` while it runs.
     pub fn can_become(&self, others: &Self) -> bool {
         self.kind == Some(Kind::Http) && others.kind == self.kind && others.listen == self.listen
+    }
+
+    /// How many new sensors it admits an hour; `None` where the operator chose its sensors, in a file or a simulation.
+    pub fn new_sensors_per_hour(&self) -> Option<NonZeroU32> {
+        match self.kind {
+            Some(Kind::Http | Kind::Mqtt | Kind::Stdin) => {
+                Some(self.max_new_sensors_per_hour.unwrap_or(admission::DEFAULT_LIMIT))
+            }
+            Some(Kind::Simulate | Kind::Replay) | None => None,
+        }
     }
 
     /// Adds everything that is wrong with the table `[source.name]` to `problems`.

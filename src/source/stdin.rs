@@ -46,7 +46,8 @@ async fn read(
 
 async fn pass(mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>, output: &Output) -> Result<Ended, SourceError> {
     while let Some(chunk) = chunks.recv().await {
-        let readings: Vec<_> = chunk?.readings.into_iter().map(|(reading, _)| reading).collect();
+        let mut readings: Vec<_> = chunk?.readings.into_iter().map(|(reading, _)| reading).collect();
+        output.admit(&mut readings, 0);
         if readings.is_empty() {
             continue;
         }
@@ -65,6 +66,7 @@ async fn pass(mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>, output: &O
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::Admission;
     use super::super::handover::Pressure;
     use super::super::trial::Trial;
     use super::*;
@@ -93,6 +95,22 @@ mod tests {
         assert!(readings.is_sorted_by_key(|reading| reading.time()));
         assert_eq!(malformed.count(), 10);
         assert_eq!(source.await.unwrap().unwrap(), Ended::Spent);
+    }
+
+    #[tokio::test]
+    async fn readings_of_new_sensors_beyond_the_limit_are_left_out() {
+        let mut text = String::from("timestamp,value,sensor\n");
+        for second in 0..30 {
+            text += &format!("2024-05-01 10:00:{second:02},1,s{}\n", second % 3);
+        }
+        let (output, mut trial) = Trial::new(2);
+        let admission = Arc::new(Admission::new("pipe", 2.try_into().unwrap()));
+        let output = output.admitting(Some(admission.clone()));
+        let source = tokio::spawn(read(io::Cursor::new(text), described(), output, Arc::default()));
+        let readings: Vec<_> = trial.all().await.into_iter().flat_map(|batch| batch.readings).collect();
+        assert_eq!(source.await.unwrap().unwrap(), Ended::Spent);
+        assert_eq!((readings.len(), admission.refused()), (20, 10));
+        assert_eq!(trial.ledger.snapshot().produced, 20, "what is refused is not produced");
     }
 
     #[tokio::test]

@@ -113,6 +113,12 @@ pub(crate) fn concerns(settings: &Settings, sensor: &Sensor) -> bool {
     !settings.rates.is_empty() || sensor.kind() == lines::KIND
 }
 
+/// What a sensor weighs besides 1 once it has sent its first event.
+pub(crate) fn weight_of(settings: &Settings, sensor: &Sensor) -> u64 {
+    let lines = if sensor.kind() == lines::KIND { lines::WEIGHT } else { 0 };
+    settings.rates.iter().count() as u64 * windows::WEIGHT + lines
+}
+
 /// True where both settings want the same under this name.
 fn unchanged(before: &Settings, after: &Settings, name: &str) -> bool {
     before.rates.get(name) == after.rates.get(name)
@@ -173,7 +179,22 @@ pub(crate) fn digest(
     concern
 }
 
+impl Kept {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Windows(_) => windows::WEIGHT,
+            Self::Lines(None) => 0,
+            Self::Lines(Some(_)) => lines::WEIGHT,
+        }
+    }
+}
+
 impl Parent {
+    /// How many sensors weigh as much.
+    pub fn weight(&self) -> u64 {
+        self.kept.iter().map(Kept::weight).sum()
+    }
+
     /// Before its first event, which has this time and comes now by the page's clock.
     pub fn new(settings: &Settings, time: i64, now: i64) -> Self {
         let kept = derivations(settings).map(|(_, derivation)| derivation.fresh());

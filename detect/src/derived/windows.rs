@@ -11,6 +11,9 @@ const COUNTED: u64 = 1;
 /// or one of those that are counted for.
 const PER: u64 = 2;
 
+/// The open windows of a rate take up to as much memory as so many sensors.
+pub(super) const WEIGHT: u64 = 1;
+
 /// The windows of one sensor that are not closed yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Windows {

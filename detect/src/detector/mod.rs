@@ -68,17 +68,6 @@ pub(crate) struct Detectors {
     score: score::Score,
 }
 
-impl Detectors {
-    /// Of a sensor that others judged before: all else is learnt anew.
-    pub fn carried(pace: Pace, silence: Silence) -> Self {
-        Self {
-            pace,
-            silence,
-            ..Self::default()
-        }
-    }
-}
-
 impl Finding {
     /// Something certain: an alert at whatever threshold. How new it is as well is for the score to say.
     fn certain(kinds: Kinds, settings: &Settings, expected: Option<(f64, f64)>) -> Self {

@@ -1,6 +1,7 @@
 //! The score of a vector, by what a stored page has learnt of the sensor it would come from.
 
 use detect::derived::lines;
+use detect::settings::SensorLimit;
 use serde::Serialize;
 use wire::{LaneName, Sensor};
 
@@ -9,6 +10,9 @@ use super::refusal::Refusal;
 use crate::page_name::PageName;
 use crate::pages::Pages;
 use crate::warm::WarmPage;
+
+/// The most that a page may weigh, whatever its settings.
+const MOST_WEIGHT: u64 = 2 * SensorLimit::HIGHEST.get() as u64;
 
 /// What a vector came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,7 +44,7 @@ pub async fn score(
     let mut known = Vec::new();
     for (name, stored) in names.iter().zip(pages.load(&names).await) {
         if let Some(stored) = stored? {
-            known.push(WarmPage::restore(name, &stored)?.page);
+            known.push(WarmPage::restore(name, &stored, MOST_WEIGHT)?.page);
         }
     }
     // What a log group says is scored as the readings that follow from its lines.

@@ -194,10 +194,13 @@ impl Desk {
             biased;
             taken = timeout_at(deadline, self.intake.take(body, told, limits)) => match taken {
                 Ok(taken) => taken.map_err(|why| self.refuse(&why)),
-                Err(_) => Err(self.overloaded(Overload::Late, &format!(
-                    "so much is under way that its turn did not come within reply_timeout = {}",
-                    friendly(limits.reply_timeout)
-                ))),
+                Err(_) => {
+                    let text = format!(
+                        "so much is under way that its turn did not come within reply_timeout = {}",
+                        friendly(limits.reply_timeout)
+                    );
+                    Err(self.overloaded(Overload::Late, &text, PAUSE))
+                }
             },
             _ = stopped.wait_for(|stopping| *stopping) => Err(stopping()),
         }
@@ -234,8 +237,9 @@ impl Desk {
             NotTaken::Body(error) => self.refuse_body(error),
             NotTaken::Readings(error) => refused_readings(error),
             NotTaken::OtherBody(error) => Answer::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
-            NotTaken::Keys => self.overloaded(Overload::Keys, &why.to_string()),
-            NotTaken::Blocked => self.overloaded(Overload::Blocked, &why.to_string()),
+            NotTaken::Sensors(error) => self.overloaded(Overload::NewSensors, &error.to_string(), error.wait),
+            NotTaken::Keys => self.overloaded(Overload::Keys, &why.to_string(), PAUSE),
+            NotTaken::Blocked => self.overloaded(Overload::Blocked, &why.to_string(), PAUSE),
             NotTaken::Stopped => stopping(),
         }
     }
@@ -256,11 +260,11 @@ impl Desk {
         answer.retry_after(PAUSE).closing()
     }
 
-    /// Nothing was taken, for want of something that there will be again.
-    fn overloaded(&self, overload: Overload, why: &str) -> Answer {
+    /// Nothing was taken, for want of something that there will be again after a while.
+    fn overloaded(&self, overload: Overload, why: &str, wait: Duration) -> Answer {
         self.metrics.http_overloads(&self.name, overload.reason(), 1);
         let text = format!("{why}: nothing was taken, send the request again later");
-        Answer::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(PAUSE)
+        Answer::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(wait)
     }
 }
 

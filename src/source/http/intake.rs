@@ -12,9 +12,10 @@ use super::head::Told;
 use super::keys::{Key, Keys, Known, OtherBody, Outcome, Outcomes, Repeated};
 use super::plan::Limits;
 use crate::source::slots::{SMALL_BYTES, Slots};
-use crate::source::{Batch, Output, Receipt, Refused};
+use crate::source::{Batch, Output, Receipt, Refused, TooManySensors};
 
-/// Decoders know the sensors they have met; more of them than this at once are rare.
+/// Decoders remember sensors, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES) each: so many take 16 MiB.
+/// More of them at once are rare.
 const KEPT_DECODERS: usize = 4;
 
 /// What takes bodies in, for all connections of a source.
@@ -58,6 +59,9 @@ pub enum NotTaken {
     /// Its key came before with another one.
     #[error(transparent)]
     OtherBody(#[from] OtherBody),
+    /// Some of its sensors are new, and no more are admitted now.
+    #[error(transparent)]
+    Sensors(#[from] TooManySensors),
     /// As many requests with a key are under way as may be.
     #[error("as many requests with an Idempotency-Key are under way as idempotency_keys allows")]
     Keys,
@@ -126,6 +130,7 @@ impl Intake {
             Content::Repeated(repeated) => return Ok(repeated.into()),
         };
         let output = self.output().ok_or(NotTaken::Stopped)?;
+        output.admit_all(&readings)?;
         let place = output.reserve(&readings).await.map_err(|refused| match refused {
             Refused::Blocked => NotTaken::Blocked,
             Refused::Closed => NotTaken::Stopped,

@@ -13,6 +13,8 @@ pub enum Overload {
     ClientBodies,
     /// As many requests with an Idempotency-Key are under way as may be.
     Keys,
+    /// Some of its sensors are new, and no more are admitted now.
+    NewSensors,
     /// There are as many connections as may be.
     Connections,
     /// There are as many connections of its client as may be.
@@ -21,12 +23,13 @@ pub enum Overload {
 
 impl Overload {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Blocked,
         Self::Late,
         Self::Bodies,
         Self::ClientBodies,
         Self::Keys,
+        Self::NewSensors,
         Self::Connections,
         Self::ClientConnections,
     ];
@@ -39,6 +42,7 @@ impl Overload {
             Self::Bodies => "max_bodies",
             Self::ClientBodies => "client_bodies",
             Self::Keys => "idempotency_keys",
+            Self::NewSensors => "max_new_sensors_per_hour",
             Self::Connections => "max_connections",
             Self::ClientConnections => "max_client_connections",
         }

@@ -14,7 +14,7 @@ use super::keys::Bounds;
 use super::tls;
 use crate::byte_size::ByteSize;
 use crate::http_server::{ConnectionLimit, Timeouts};
-use crate::source::plan::Problems;
+use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::{Kind, Settings};
 use crate::tokens::Tokens;
 
@@ -92,7 +92,7 @@ impl Settings {
     }
 
     pub(in crate::source) fn http(&self, problems: &mut Problems) -> Option<Plan> {
-        self.refuse_others("kind = \"http\"", &[KEYS], problems);
+        self.refuse_others("kind = \"http\"", &[KEYS, ADMISSION], problems);
         let limits = self.http_limits(problems);
         let tls = match (self.tls_certificate.clone(), self.tls_key.clone()) {
             (Some(certificate), Some(key)) => Some((certificate, key)),

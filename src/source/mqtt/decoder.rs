@@ -83,17 +83,20 @@ pub enum Outcome {
     Malformed,
     /// It is larger than a message may be.
     TooLarge,
+    /// Its sensors are new, and the source admits no more of them this hour.
+    Refused,
 }
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Readings,
         Self::NoReading,
         Self::Retained,
         Self::Ignored,
         Self::Malformed,
         Self::TooLarge,
+        Self::Refused,
     ];
 
     /// As metrics name it.
@@ -105,6 +108,7 @@ impl Outcome {
             Self::Ignored => "ignored",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
+            Self::Refused => "refused",
         }
     }
 }

@@ -185,10 +185,15 @@ impl Broker {
     }
 
     fn decode(&mut self, message: &Message<'_>, now: Timestamp, readings: &mut Vec<Reading>) {
-        let outcome = self.decoder.decode(message, now, readings).unwrap_or_else(|reason| {
+        let before = readings.len();
+        let mut outcome = self.decoder.decode(message, now, readings).unwrap_or_else(|reason| {
             self.malformed.message(message.topic, message.payload, &reason);
             Outcome::Malformed
         });
+        let refused = self.output.as_ref().map_or(0, |output| output.admit(readings, before));
+        if refused > 0 && readings.len() == before {
+            outcome = Outcome::Refused;
+        }
         self.counts[outcome as usize] += 1;
     }
 

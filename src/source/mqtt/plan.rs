@@ -14,7 +14,7 @@ use super::tls;
 use super::topic::Pattern;
 use crate::byte_size::ByteSize;
 use crate::credential;
-use crate::source::plan::Problems;
+use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::Settings;
 
 /// The keys of `kind = "mqtt"` alone.
@@ -98,7 +98,7 @@ pub(in crate::source) struct Login {
 impl Settings {
     /// What a table with `kind = "mqtt"` comes to; all that is wrong goes to `problems`.
     pub(in crate::source) fn broker(&self, problems: &mut Problems) -> Plan {
-        self.refuse_others("kind = \"mqtt\"", &[KEYS], problems);
+        self.refuse_others("kind = \"mqtt\"", &[KEYS, ADMISSION], problems);
         let servers = self.brokers(problems);
         let login = self.login(&servers, problems);
         let size = self.max_message_bytes.unwrap_or(DEFAULT_MESSAGE);

@@ -5,6 +5,7 @@ mod client;
 mod limits;
 mod overload;
 mod safety;
+mod sensors;
 mod tls;
 
 use std::net::SocketAddr;

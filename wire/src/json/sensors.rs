@@ -13,9 +13,9 @@ use crate::{Bounds, Form, Sensor};
 /// sensor that was evicted costs a few hundred nanoseconds more.
 pub const MAX_SENSORS_BYTES: usize = 4 << 20;
 
-/// What a sensor takes besides its names: itself, the counters of its `Arc`, its place in the table, and what the
-/// allocator rounds up.
-const SENSOR_BYTES: usize = size_of::<Sensor>() + 96;
+/// What a sensor takes besides its own memory: the counters of its `Arc`, its place in the table, and what the allocator
+/// rounds up.
+const PLACE_BYTES: usize = 96;
 
 /// All that a reading says of its sensor.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +96,7 @@ impl Generation {
 }
 
 fn bytes(sensor: &Sensor) -> usize {
-    let names = [Some(sensor.id()), Some(sensor.kind()), sensor.unit(), sensor.group()];
-    SENSOR_BYTES + names.into_iter().flatten().map(str::len).sum::<usize>()
+    PLACE_BYTES + sensor.memory_bytes()
 }
 
 impl Borrow<str> for ById {

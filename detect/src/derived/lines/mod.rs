@@ -25,6 +25,9 @@ const MAX_STREAMS: usize = 64;
 /// How many lines of one instant of a stream are remembered.
 const MAX_IDS: usize = 256;
 
+/// What is kept of a log group takes up to as much memory as so many sensors.
+pub(super) const WEIGHT: u64 = 32;
+
 /// So many templates, and so many log streams, are told apart well.
 const TEMPLATES: usize = 256;
 const STREAMS: usize = 64;

@@ -41,14 +41,27 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
         output: optional("OUTPUT_STREAM").map(|stream| Output::new(aws_sdk_kinesis::Client::new(sdk), stream)),
         readings: optional("READINGS_TABLE").map(|table| TableReadings::new(tables.clone(), table, days)),
     };
+    let limits = mebibytes()?.map_or_else(Limits::default, Limits::within);
     let pages = TablePages::new(tables, pages);
-    let handler = Handler::new(pages, detect::Settings::default(), Limits::default());
+    let handler = Handler::new(pages, detect::Settings::default(), limits);
     serve(Detect {
         handler: handler.with_scores(destinations),
         parameter: Parameter::new(SystemsManager::new(sdk), parameter),
         metrics: Metrics::new(),
     })
     .await
+}
+
+/// The function's memory in MiB, which the service tells.
+fn mebibytes() -> anyhow::Result<Option<usize>> {
+    const NAME: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+    let parsed = |memory: String| {
+        let number = memory.parse();
+        number.map_err(|error| {
+            anyhow::anyhow!("the environment variable {NAME} is {memory:?}, which is no number: {error}")
+        })
+    };
+    optional(NAME).map(parsed).transpose()
 }
 
 impl Invoke<StreamEvent> for Detect {
@@ -73,6 +86,7 @@ impl Detect {
         let Counts {
             readings,
             late,
+            refused,
             events,
             derived,
             repeated_records,
@@ -88,6 +102,7 @@ impl Detect {
             ("Readings", Unit::Count, *readings),
             ("Anomalies", Unit::Count, *anomalies),
             ("Late", Unit::Count, *late),
+            ("Refused", Unit::Count, *refused),
             ("Events", Unit::Count, *events),
             ("Derived", Unit::Count, *derived),
             ("Poison", Unit::Count, poison.values().sum()),

@@ -47,6 +47,7 @@ fn limits(random: &mut Random, batch_size: usize) -> Limits {
         // A record makes at most one entry of its page.
         max_entries: 2 * batch_size,
         warm_bytes: random.below(4) * 6_000,
+        open_bytes: random.below(4) * 20_000,
         tries: 1 + random.below(4) as u32,
     }
 }
@@ -230,7 +231,7 @@ fn check_told(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&
 
 fn restore(stored: &Stored) -> detect::Page {
     let mut page = match &stored.checkpoint {
-        Some(checkpoint) => detect::Page::decode(&checkpoint.page).unwrap(),
+        Some(checkpoint) => detect::Page::decode(&checkpoint.page, u64::MAX).unwrap(),
         None => detect::Page::new(),
     };
     for entry in &stored.entries {
