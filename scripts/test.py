@@ -73,11 +73,12 @@ def steps() -> list[Step]:
                                "packages/*/*.sh"], ("tools",)),
         Step("templates", ["make", "--no-print-directory", "templates"], ("python packages",)),
         Step("workflows", ["make", "--no-print-directory", "workflows"], ("python packages",)),
-        *python(),
+        # These keep a core busy while tests wait, and come early so that they are not left over.
         Step("clippy", [CARGO, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], ("build",),
              slots=2),
         Step("documentation", [CARGO, "doc", "--workspace", "--no-deps", "--locked"], ("clippy",), slots=2,
              environment={"RUSTDOCFLAGS": "-D warnings"}),
+        *python(),
     ]
 
 
