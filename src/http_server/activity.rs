@@ -6,9 +6,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A new connection has this long before it can be evicted: time for a request that is already under way to arrive, so that
-/// even a flood of connections that ask nothing cannot push out a client that does.
-pub const GRACE: Duration = Duration::from_millis(10);
+/// A connection has this long before it can be evicted, from when it was first read or last served: time for a request that
+/// is already under way to arrive, so that even a flood of connections that ask nothing cannot push out a client that does.
+pub(super) const GRACE: Duration = Duration::from_millis(10);
+
+/// The same for a connection that was not read yet: on a busy machine its request may have arrived long ago. While it agrees
+/// on TLS it is not read.
+pub(super) const UNREAD_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of one connection, shared by its stream, its requests and the connection limit.
 #[derive(Debug)]
@@ -21,8 +25,9 @@ pub struct Activity {
 struct State {
     phase: Phase,
     since: Instant,
-    /// The end of the last answer, or the start of the connection.
-    served: Instant,
+    /// When it can be evicted, unless the daemon has to answer or the client was admitted.
+    evictable: Instant,
+    read: bool,
     admitted: bool,
     evicted: bool,
 }
@@ -48,7 +53,8 @@ impl Activity {
             state: Mutex::new(State {
                 phase: Phase::Headers,
                 since: now,
-                served: now,
+                evictable: now + UNREAD_GRACE,
+                read: false,
                 admitted: false,
                 evicted: false,
             }),
@@ -78,16 +84,25 @@ impl Activity {
         state.phase = phase;
         state.since = Instant::now();
         if phase == Phase::Idle {
-            state.served = state.since;
+            state.evictable = state.since + GRACE;
         }
     }
 
-    /// When the client last completed a request, where it may be closed in favour of another, [`GRACE`] after that; `None`
-    /// where it was admitted, or waits for an answer.
-    pub(super) fn waits_since(&self) -> Option<Instant> {
+    /// The daemon reads what the client sends.
+    pub(super) fn read(&self) {
+        let mut state = self.state();
+        if !state.read {
+            state.read = true;
+            state.evictable = state.evictable.min(Instant::now() + GRACE);
+        }
+    }
+
+    /// From when on the connection may be closed in favour of another, the longer without a request the earlier; `None` where
+    /// its client was admitted, or waits for an answer.
+    pub(super) fn evictable_from(&self) -> Option<Instant> {
         let state = self.state();
         let waits = !state.admitted && state.phase != Phase::Answering;
-        waits.then_some(state.served)
+        waits.then_some(state.evictable)
     }
 
     /// True once the connection is to be closed.

@@ -149,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
+        this.activity.read();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         let (phase, since) = this.activity.phase();
         if read.is_ready() {

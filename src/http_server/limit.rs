@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::activity::{Activity, GRACE};
+use super::activity::Activity;
 
 /// Connections beyond a limit that are accepted to be told so; further ones are closed at once.
 const MAX_REFUSALS: usize = 32;
@@ -118,7 +118,7 @@ impl ConnectionTable {
             return Decision::Admit(self.admit(&mut table, network));
         };
         match table.candidate(network, reached) {
-            Some((_, served, _)) if served + GRACE > Instant::now() => Decision::Wait(Some(served + GRACE)),
+            Some((_, evictable, _)) if evictable > Instant::now() => Decision::Wait(Some(evictable)),
             Some(_) if table.closing >= MAX_CLOSING => Decision::Wait(None),
             Some((of, _, activity)) => {
                 activity.evict();
@@ -185,8 +185,8 @@ impl Table {
         (self.count >= limit.all - reserved).then_some(LimitReached::All(limit.all))
     }
 
-    /// The connection that could be closed in favour of another, its network, and when its client last completed a request:
-    /// of the same address where its own limit is reached, else of the address with the most connections.
+    /// The connection that could be closed in favour of another, its network, and from when on: of the same address where its
+    /// own limit is reached, else of the address with the most connections.
     fn candidate(&self, network: Network, reached: LimitReached) -> Option<(Network, Instant, Arc<Activity>)> {
         let mut longest: Option<(Reverse<usize>, Instant, Network, &Arc<Activity>)> = None;
         for (other, clients) in &self.networks {
@@ -195,14 +195,14 @@ impl Table {
             }
             let size = Reverse(clients.connections.len());
             for activity in &clients.connections {
-                if let Some(served) = activity.waits_since()
-                    && longest.is_none_or(|(most, since, ..)| (size, served) < (most, since))
+                if let Some(evictable) = activity.evictable_from()
+                    && longest.is_none_or(|(most, first, ..)| (size, evictable) < (most, first))
                 {
-                    longest = Some((size, served, *other, activity));
+                    longest = Some((size, evictable, *other, activity));
                 }
             }
         }
-        longest.map(|(_, served, network, activity)| (network, served, activity.clone()))
+        longest.map(|(_, evictable, network, activity)| (network, evictable, activity.clone()))
     }
 
     fn remove(&mut self, network: Network, activity: &Arc<Activity>) {
