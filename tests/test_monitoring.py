@@ -27,7 +27,7 @@ MONITORING = REPOSITORY / "monitoring"
 # Longer than anything here takes; only a hang reaches it.
 PATIENCE = 60
 # What a daemon with one simulated source and the embedded sink never has.
-ELSEWHERE = ("temp_ingest_mqtt_", "temp_ingest_http_", "temp_ingest_malformed_total", "temp_ingest_shard_pace", "temp_ingest_refusals")
+ELSEWHERE = ("temp_ingest_mqtt_", "temp_ingest_http_", "temp_ingest_readings_refused_total", "temp_ingest_malformed_total", "temp_ingest_shard_pace", "temp_ingest_refusals")
 
 CONFIG = """
 sink = "embedded"
