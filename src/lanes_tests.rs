@@ -288,7 +288,7 @@ fn rejected(objection: Objection) -> PutError {
     }
 }
 
-/// A stream that takes nothing, as under a wrong name, whatever it says of records: all of them are kept.
+/// Records are kept while a stream takes nothing, for example under a wrong name, even if it blames the records.
 #[test]
 fn a_sink_that_rejects_everything_has_nothing_dead_lettered() {
     let (mut lanes, mut at) = (lanes(), Instant::now());

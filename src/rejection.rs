@@ -11,7 +11,7 @@ use crate::sink::Objection;
 use crate::spool::Position;
 
 /// Records that may go to the dead-letter file before another one has to be delivered. None does before the first
-/// delivery: a sink that refuses everything, whatever it says, is waited for.
+/// delivery: a sink that refuses everything is waited for, even if it blames the records.
 pub(crate) const IN_A_ROW: u32 = 10;
 
 impl Lanes {

@@ -201,7 +201,7 @@ async fn publish(teller: &mut impl Teller, message: &Message, delivered: &mut De
             delivered.refused += 1;
             error!(
                 subject,
-                source, "a message is refused for what it holds: nobody is told of it, and the others go on"
+                source, "SNS refuses this message for its content: nobody gets it; the other messages go on"
             );
         }
         Err(failed) => return Err(failed),

@@ -121,7 +121,7 @@ impl Forms {
 }
 
 impl Form {
-    /// Reads a form of at most so many bytes. Whoever sends it is not known yet.
+    /// Reads a form of at most this many bytes from a client that is not admitted yet.
     pub(super) async fn read(page: &Page, body: Body, max: usize) -> Result<Self, FormError> {
         let read = page.forms.read(body, max).await;
         read.inspect_err(|error| page.count_form_refused(*error))

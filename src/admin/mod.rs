@@ -209,7 +209,7 @@ async fn guarded(State(page): State<Arc<Page>>, request: Request, next: Next) ->
         true => Ok(()),
         false => guard::check_origin(headers),
     });
-    // Whoever is logged in keeps their connections, whoever else connects.
+    // Connections of a logged-in client are not evicted in favour of others.
     if page.sessions.visitor(headers).is_some()
         && let Some(activity) = request.extensions().get::<Arc<Activity>>()
     {

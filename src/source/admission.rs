@@ -1,4 +1,4 @@
-//! How many new sensors a source admits, so that whoever invents names does not fill lanes, partitions and tables. Readings
+//! How many new sensors a source admits, so that a client that invents names cannot fill lanes, partitions and tables. Readings
 //! of known sensors always pass.
 
 use std::collections::HashSet;

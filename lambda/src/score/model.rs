@@ -11,7 +11,7 @@ use crate::page_name::PageName;
 use crate::pages::Pages;
 use crate::warm::WarmPage;
 
-/// The most that a page may weigh, whatever its settings.
+/// The largest partition that is loaded, independent of its settings.
 const MOST_WEIGHT: u64 = 2 * SensorLimit::HIGHEST.get() as u64;
 
 /// What a vector came to.

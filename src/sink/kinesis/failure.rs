@@ -78,7 +78,7 @@ impl Failure {
                 None => Self::configuration("invalid_request"),
             },
             "RequestEntityTooLargeException" => Self::TOO_LARGE,
-            // Read again at the next try: whoever renews them has perhaps done so.
+            // They are read again at the next try, when they may have been renewed.
             "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Self::outage("expired_credentials"),
             "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_end_a_failure_is_known_and_people_are_told_what_to_do() {
+    fn a_failure_says_who_can_end_it_and_how() {
         for (code, kind) in [
             ("AccessDeniedException", "access_denied"),
             ("ResourceNotFoundException", "stream_missing"),

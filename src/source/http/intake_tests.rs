@@ -57,7 +57,7 @@ fn take(intake: &Arc<Intake>, body: &[u8], told: Told) -> impl Future<Output = R
 }
 
 /// Twenty clients with one reading each, and fifty with a hundred, all at once before a pipeline that takes one batch after
-/// the other: whoever finds no room waits, and every reading that was taken is received.
+/// the other: a sender that finds no room waits, and every reading that was accepted is received.
 #[tokio::test(start_paused = true)]
 async fn who_finds_no_room_waits_for_it() {
     for (clients, readings) in [(20, 1), (50, 100)] {

@@ -81,7 +81,7 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
             (stream, client) = server.port.accept() => server.serve(stream, client).await,
         }
     }
-    // Without the output the pipeline drains; whoever waits hears of the receipts it settles meanwhile.
+    // Without the output the pipeline drains, and settles the receipts that requests wait for.
     server.stop().await;
     Ok(Ended::Stopped)
 }
