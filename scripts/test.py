@@ -131,9 +131,13 @@ class Run:
         for step in list(self.waiting):
             free = SLOTS - sum(running.slots for running, *_ in self.running.values())
             ready = all(name in self.ended and self.ended[name].passed for name in step.needs)
-            if ready and (step.slots <= free or not self.running):
-                self.waiting.remove(step)
-                self.start(step)
+            if not ready:
+                continue
+            if step.slots > free and self.running:
+                # Nothing overtakes it, or smaller steps would take every slot that comes free.
+                return
+            self.waiting.remove(step)
+            self.start(step)
 
     def start(self, step: Step) -> None:
         with log(step.name).open("wb") as output:
