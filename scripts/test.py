@@ -180,7 +180,8 @@ def shown(output: str) -> list[str]:
 def count(output: str) -> tuple[int, int, list[str]]:
     """Tests that ran, those that failed, and why some did not run, from the closing lines of cargo test or unittest."""
     ran = failed = 0
-    for passed, failures in re.findall(r"^test result: .*? (\d+) passed; (\d+) failed", output, re.MULTILINE):
+    # The last one: some tests run their own program again, which prints such a line too.
+    for passed, failures in re.findall(r"^test result: .*? (\d+) passed; (\d+) failed", output, re.MULTILINE)[-1:]:
         ran, failed = ran + int(passed) + int(failures), failed + int(failures)
     if found := re.search(r"^Ran (\d+) tests? in", output, re.MULTILINE):
         ran += int(found[1])

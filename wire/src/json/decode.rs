@@ -13,8 +13,8 @@ use crate::sensor::given;
 use crate::{Form, Identity, Reading};
 
 /// Reads readings one by one and lets those of a sensor share it. Reading another scalar of a known sensor allocates
-/// nothing, unless its strings have escapes; reading another event, the event. Whatever it reads, it keeps little more than
-/// [`MAX_SENSORS_BYTES`](super::MAX_SENSORS_BYTES).
+/// nothing, unless its strings have escapes; reading an event allocates the event. Between readings a decoder holds little
+/// more than [`MAX_SENSORS_BYTES`](super::MAX_SENSORS_BYTES).
 #[derive(Debug, Default)]
 pub struct Decoder {
     sensors: Sensors,
