@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "scripts"))
 
 import account  # noqa: E402
+import aws_command  # noqa: E402
 
 UNKNOWN = {"network.yaml": ["FlowLog"], "ingest.yaml": ["Application", "DeploymentGroup"]}
 # What the optional stacks ask for.
@@ -60,7 +61,7 @@ class CodeDeploy(ThreadingHTTPServer):
             case "GetDeployment":
                 self._asked += 1
                 back = asked["deploymentId"] == "d-back"
-                status = "InProgress" if self._asked < 3 else "Failed" if self.fails and not back else "Succeeded"
+                status = "InProgress" if self._asked < 2 else "Failed" if self.fails and not back else "Succeeded"
                 info = {"status": status}
                 if status == "Failed":
                     info["errorInformation"] = {"code": "HEALTH_CONSTRAINTS", "message": "too many failed"}
@@ -71,7 +72,7 @@ class CodeDeploy(ThreadingHTTPServer):
             case "BatchGetDeploymentTargets":
                 fails = self.fails and asked["deploymentId"] == "d-1"
                 last = {"lifecycleEventName": "ValidateService", "status": "Pending"}
-                if self._asked >= 3:
+                if self._asked >= 2:
                     last["status"] = "Failed" if fails else "Succeeded"
                     if fails:
                         last["diagnostics"] = {"errorCode": "ScriptFailed", "message": "exit code 1",
@@ -122,8 +123,7 @@ class Checkout:
             (self.folder / file).parent.mkdir(parents=True)
             with zipfile.ZipFile(self.folder / file, "w") as made:
                 made.writestr("bootstrap", "#!/bin/sh\n")
-        aws = Path(sys.executable).parent
-        self.environment = environment | {"PATH": f"{aws}:{os.environ['PATH']}", "POLL_SECONDS": "0.05"}
+        self.environment = environment | {"PATH": f"{aws_command.folder()}:{os.environ['PATH']}", "POLL_SECONDS": "0"}
 
     def run(self, command: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess:
         program = str(self.folder / "scripts/account.py")
@@ -230,6 +230,29 @@ class AccountTest(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertIn("`aws cloudformation deploy` failed", run.stderr)
         self.cloudformation.delete_stack(StackName="broken-network")
+
+    def test_the_command_line_of_these_tests_does_as_the_real_one(self):
+        def both(*arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess:
+            real, ours = (
+                subprocess.run([folder / "aws", *arguments], input=typed, text=True, capture_output=True,
+                               cwd=self.checkout.folder, env=self.checkout.environment | variables)
+                for folder in (Path(sys.executable).parent, aws_command.folder()))
+            self.assertEqual((ours.returncode, ours.stdout, ours.stderr), (real.returncode, real.stdout, real.stderr))
+            return real
+
+        self.assertEqual(both("sts", "get-caller-identity", "--query", "Account", AWS_DEFAULT_OUTPUT="text").stdout,
+                         "000000000000\n")
+        (self.checkout.folder / "name").write_text("nowhere")
+        run = both("cloudformation", "describe-stacks", "--stack-name", "file://name", "--output", "json")
+        self.assertGreater(run.returncode, 2)
+        self.assertIn("nowhere does not exist", run.stderr)
+        self.assertEqual(both("s3", "mv", "-").returncode, 2)
+        s3 = self.standin.client("s3")
+        s3.create_bucket(Bucket="typed", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        self.assertEqual(both("s3", "cp", "-", "s3://typed/reading", typed="a reading").returncode, 0)
+        self.assertEqual(both("s3", "cp", "s3://typed/reading", "-").stdout, "a reading")
+        s3.delete_object(Bucket="typed", Key="reading")
+        s3.delete_bucket(Bucket="typed")
 
 
 class DryRunTest(unittest.TestCase):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+import aws_command
 from programs import REPOSITORY, functions_zip
 
 from . import destination
@@ -23,7 +23,6 @@ from .mapping import Answered, Errored, Mapping, Settings, Unreached
 from .standin import Standin
 from .stream import stream
 
-AWS = Path(sys.executable).with_name("aws")
 TABLE_STREAM_ACTIONS = {
     "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
 }
@@ -76,7 +75,7 @@ class Deployment:
     def stack(self, name: str, template: str, parameters: dict[str, str]) -> None:
         """Creates or updates a stack by `aws cloudformation deploy`, and takes over its outputs."""
         command = [
-            str(AWS), "cloudformation", "deploy", "--stack-name", name,
+            str(aws_command.folder() / "aws"), "cloudformation", "deploy", "--stack-name", name,
             "--template-file", str(self.templates / template),
             "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset",
         ]

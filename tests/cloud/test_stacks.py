@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import unittest
 
+import aws_command
 from programs import REPOSITORY
 
-from .deployment import AWS, Deployment
+from .deployment import Deployment
 from .standin import Standin
 
 ALARMS_STACK = "temp-ingest-alarms"
@@ -35,7 +36,7 @@ class Stacks(unittest.TestCase):
             self.delete_stack(deployment.DATA_STACK)
 
     def deploy_data(self, deployment: Deployment, file) -> None:
-        command = [str(AWS), "cloudformation", "deploy", "--stack-name", deployment.DATA_STACK,
+        command = [str(aws_command.folder() / "aws"), "cloudformation", "deploy", "--stack-name", deployment.DATA_STACK,
                    "--template-file", str(REPOSITORY / "cfn/data.yaml")]
         command += ["--parameter-overrides", f"file://{file}"] if file else []
         subprocess.run(command, env=self.standin.environment(), check=True, capture_output=True, text=True)
