@@ -21,8 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary", type=Path, help="the daemon, built and stripped")
     parser.add_argument("zip", type=Path, help="where the revision goes")
+    parser.add_argument("--level", type=int, choices=range(10), default=6, help="of compression; 1 is quick, to try things")
     arguments = parser.parse_args()
-    write(arguments.zip, files(arguments.binary))
+    write(arguments.zip, files(arguments.binary), arguments.level)
     digest = hashlib.sha256(arguments.zip.read_bytes()).hexdigest()
     print(f"{digest}  {arguments.zip}")
 
@@ -69,7 +70,7 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def write(path: Path, contents: dict[str, bytes]) -> None:
+def write(path: Path, contents: dict[str, bytes], level: int) -> None:
     """Sorted, without times and owners: what differs between two builds of the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -79,7 +80,7 @@ def write(path: Path, contents: dict[str, bytes]) -> None:
             entry.create_system = 3
             executable = name.startswith(("bin/", "hooks/"))
             entry.external_attr = (0o100755 if executable else 0o100644) << 16
-            archive.writestr(entry, contents[name])
+            archive.writestr(entry, contents[name], compresslevel=level)
 
 
 if __name__ == "__main__":

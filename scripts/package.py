@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("kind", choices=ARCHITECTURES)
     parser.add_argument("binary", type=Path, help="the daemon, built and stripped")
     parser.add_argument("folder", type=Path, help="where the package goes")
+    parser.add_argument("--level", type=int, choices=range(1, 10), default=9, help="of compression; 1 is quick, to try things")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     version = run(arguments.binary.resolve(), "--version").split()[1]
@@ -44,7 +45,7 @@ def main() -> None:
         tree = Path(folder) / "tree"
         stage(tree, arguments.binary.resolve(), arguments.kind)
         build = {"deb": deb, "rpm": rpm}[arguments.kind]
-        print(build(tree, Path(folder), arguments.folder.resolve(), version, architecture))
+        print(build(tree, Path(folder), arguments.folder.resolve(), version, architecture, arguments.level))
 
 
 def stage(tree: Path, binary: Path, kind: str) -> None:
@@ -72,7 +73,7 @@ def stage(tree: Path, binary: Path, kind: str) -> None:
         put(tree / "usr/share/doc/temp-ingest/copyright", b"License: MIT or Apache-2.0 (/usr/share/common-licenses/Apache-2.0)\n\n" + notice)
 
 
-def deb(tree: Path, _: Path, folder: Path, version: str, architecture: str) -> Path:
+def deb(tree: Path, _: Path, folder: Path, version: str, architecture: str, level: int) -> Path:
     """By dpkg-deb, which Debian's own tools build packages with."""
     control = tree / "DEBIAN"
     size = sum(file.lstat().st_size for file in tree.rglob("*") if file.is_file()) // 1024
@@ -95,11 +96,11 @@ Description: {SUMMARY}
         (control / when).chmod(0o755)
     set_times(tree)
     path = folder / f"temp-ingest_{version}_{architecture}.deb"
-    run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", tree, path)
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", f"-z{level}", "--build", tree, path)
     return path
 
 
-def rpm(tree: Path, work: Path, folder: Path, version: str, architecture: str) -> Path:
+def rpm(tree: Path, work: Path, folder: Path, version: str, architecture: str, level: int) -> Path:
     """By rpmbuild; what has to be there is found by it in the program."""
     scripts = {section: (ROOT / "packages/rpm" / f"{name}.sh").read_text()
                for section, name in (("post", "installed"), ("preun", "leaves"), ("postun", "left"))}
@@ -127,7 +128,7 @@ cp --archive {tree}/. %{{buildroot}}
         # The binary is stripped already, and what Debian's rpmbuild would do to manual pages is done.
         "debug_package": "%{nil}", "__os_install_post": "%{nil}", "_build_id_links": "none",
         # Amazon Linux 2023 reads it.
-        "_binary_payload": "w9.gzdio",
+        "_binary_payload": f"w{level}.gzdio",
         "_buildhost": "build", "use_source_date_epoch_as_buildtime": "1", "clamp_mtime_to_source_date_epoch": "1",
     }
     options = [word for name, value in defined.items() for word in ("--define", f"{name} {value}")]

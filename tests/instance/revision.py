@@ -12,9 +12,9 @@ from programs import REPOSITORY
 
 
 def bundle(binary: Path, path: Path) -> Path:
-    """What `make bundle` makes of a binary."""
+    """What `make bundle` makes of a binary, packed quickly."""
     script = REPOSITORY / "scripts/bundle.py"
-    subprocess.run([sys.executable, script, binary, path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, script, binary, path, "--level", "1"], check=True, stdout=subprocess.DEVNULL)
     return path
 
 

@@ -34,7 +34,7 @@ def setUpModule() -> None:
 
 
 def package(kind: str, binary: Path, folder: Path) -> Path:
-    done = subprocess.run([sys.executable, SCRIPT, kind, binary, folder], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([sys.executable, SCRIPT, kind, binary, folder, "--level", "1"], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise AssertionError(f"package.py {kind} ended with {done.returncode}")
     return Path(done.stdout.strip())
