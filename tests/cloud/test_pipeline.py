@@ -9,6 +9,7 @@ import json
 import subprocess
 import unittest
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -29,7 +30,7 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 def setUpModule() -> None:
-    global cloud
+    global cloud, deployed
     standin = unittest.enterModuleContext(Standin())
     cloud = Pipeline(standin, Deployment(
         standin,
@@ -37,6 +38,11 @@ def setUpModule() -> None:
         # Few retries, so that giving up does not take long.
         detect=EVERYTHING | {"ParallelizationFactor": "2", "MaxRetryAttempts": "3"},
     ).deploy())
+    # On a busy machine the stand-in may answer later than a function waits, and the model tries again at once. So only
+    # what a test wants to be given up is given up; elsewhere what never succeeds is `Stuck`.
+    deployed = cloud.detect.settings
+    for mapping in (cloud.detect, cloud.alert):
+        mapping.settings = replace(mapping.settings, max_retries=None)
 
 
 def hot(prefix: str, count: int = 1, value: float = 104.5) -> list[str]:
@@ -330,8 +336,7 @@ class Failures(unittest.TestCase):
         self.fail_times("detect", 2, AWS_ENDPOINT_URL_DYNAMODB=NOWHERE)
         cloud.put_raw(*(line.encode() for line in hot("RETRY", 3)), key="RETRY")
         cloud.drain()
-        outcomes = [one.outcome.value for one in cloud.detect.invocations[before:]]
-        self.assertEqual([bool(one["batchItemFailures"]) for one in outcomes], [True, True, False])
+        self.check_tried_again(cloud.detect, before)
         self.assertEqual(len(cloud.anomalies("RETRY")), 3)
         self.assertEqual(len(cloud.messages("RETRY")), 3)
 
@@ -340,20 +345,26 @@ class Failures(unittest.TestCase):
         self.fail_times("alert", 2, AWS_ENDPOINT_URL_DYNAMODB=NOWHERE)
         cloud.put_raw(*(line.encode() for line in hot("OUTBOX", 3)), key="OUTBOX")
         cloud.drain()
-        outcomes = [one.outcome.value for one in cloud.alert.invocations[before:]]
-        self.assertEqual([bool(one["batchItemFailures"]) for one in outcomes], [True, True, False])
+        self.check_tried_again(cloud.alert, before)
         self.assertEqual(len(cloud.anomalies("OUTBOX")), 3)
         self.assertEqual(len(cloud.messages("OUTBOX")), 3)
+
+    def check_tried_again(self, mapping: Mapping, before: int) -> None:
+        """Twice for the table that was not there; more often only where the machine was too busy."""
+        failed = [bool(one.outcome.value["batchItemFailures"]) for one in mapping.invocations[before:]]
+        self.assertEqual(failed[:2] + failed[-1:], [True, True, False])
 
     def give_up(self) -> list[dict]:
         """All there is in the stream fails for good; the invocation records that this left, in order."""
         parameter = cloud.deployment.variables("detect")["SETTINGS_PARAMETER"]
-        s3, bucket = cloud.standin.client("s3"), cloud.detect.settings.bucket
+        s3, bucket, patient = cloud.standin.client("s3"), deployed.bucket, cloud.detect.settings
         before = self.objects()
+        cloud.detect.settings = deployed
         cloud.deployment.restart("detect", SETTINGS_PARAMETER="/no/such/parameter")
         try:
             cloud.detect.drain()
         finally:
+            cloud.detect.settings = patient
             cloud.deployment.restart("detect", SETTINGS_PARAMETER=parameter)
             cloud.detect.given_up.clear()
         records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in self.objects() - before]
@@ -373,7 +384,7 @@ class Failures(unittest.TestCase):
                          [[line] for line in lines])
         sizes = [len(one.records) for one in cloud.detect.invocations[before:]]
         self.assertEqual(sizes[:3], [4, 2, 1], "an error bisects the batch")
-        self.assertEqual(Counter(sizes)[1], 4 * (cloud.detect.settings.max_retries + 1))
+        self.assertEqual(Counter(sizes)[1], 4 * (deployed.max_retries + 1))
         # What came after it goes on.
         cloud.put_raw(*(line.encode() for line in hot("LIVES")), key="DEAD")
         cloud.drain()
