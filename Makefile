@@ -87,7 +87,9 @@ tools: ## Install what `make test` runs beside Rust, such as shellcheck, mosquit
 
 $(PYTHON): requirements-test.txt
 	python3 -m venv --clear $(VENV)
-	$(PYTHON) -m pip install --quiet --requirement requirements-test.txt
+	$(PYTHON) -m pip install --quiet uv==0.13.9
+	UV_DEFAULT_INDEX=$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null)} \
+		$(PYTHON) -m uv pip install --quiet --python $(PYTHON) --requirement requirements-test.txt
 	touch $@
 
 .PHONY: bars

@@ -29,6 +29,10 @@ SLOTS = 2 * (os.cpu_count() or 1)
 # No step takes a third of it; what is still running then hangs, and is ended so that its log can be read.
 DEADLINE_SECONDS = 40 * 60
 
+# Clippy compiles our crates and rustdoc reads them in the same build, which is made once: nothing in it serves a later one.
+BUILD = {"RUSTC_WORKSPACE_WRAPPER": str(REPOSITORY / "scripts/checked_rustc.py"), "CARGO_INCREMENTAL": "0",
+         "CARGO_PROFILE_DEV_DEBUG": "false"}
+
 # Python tests that run no program of ours, so they need not wait for the build.
 WITHOUT_PROGRAMS = {"chaos.test_judge", "cloud.test_mapping", "test_balance", "test_deploy", "test_ingest",
                     "test_ledger_check", "test_network", "test_template_rules", "test_templates"}
@@ -65,7 +69,7 @@ def steps() -> list[Step]:
     build = [CARGO, "test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"]
     return [
         Step("tools", ["make", "--no-print-directory", "tools"]),
-        Step("build", build, slots=SLOTS - 1, then=rust),
+        Step("build", build, slots=SLOTS - 1, then=rust, environment=BUILD),
         Step("format", [CARGO, "fmt", "--all", "--check"]),
         Step("python packages", ["make", "--no-print-directory", str(PYTHON.relative_to(REPOSITORY))], ("tools",)),
         Step("browser", ["make", "--no-print-directory", "browser"], ("tools",)),
@@ -73,11 +77,7 @@ def steps() -> list[Step]:
                                "packages/*/*.sh"], ("tools",)),
         Step("templates", ["make", "--no-print-directory", "templates"], ("python packages",)),
         Step("workflows", ["make", "--no-print-directory", "workflows"], ("python packages",)),
-        # These keep a core busy while tests wait, and come early so that they are not left over.
-        Step("clippy", [CARGO, "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], ("build",),
-             slots=2),
-        Step("documentation", [CARGO, "doc", "--workspace", "--no-deps", "--locked"], ("clippy",), slots=2,
-             environment={"RUSTDOCFLAGS": "-D warnings"}),
+        Step("warnings", ["sh", "-c", f"! grep -v '^{{\"' {LOGS}/build.log | grep -A 20 '^warning'"], ("build",)),
         *python(),
     ]
 

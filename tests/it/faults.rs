@@ -40,7 +40,7 @@ fn a_hundred_thousand_readings_through_faults() {
     })
     .unwrap();
     // Small records, so that there are many requests to go wrong.
-    let config = config(&readings, "budget = \"2MiB\"").replace("timeout =", "target_bytes = 2048\ntimeout =");
+    let config = config(&readings, "budget = \"2MiB\"").replace("timeout =", "target_bytes = 8192\ntimeout =");
     let mut daemon = Daemon::start(dir.path(), &config, Some(&endpoint.url()), &[]);
     assert!(daemon.ended().success(), "{}", daemon.log.join("\n"));
     let counts = daemon.counts();
