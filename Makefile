@@ -96,14 +96,14 @@ $(PYTHON): requirements-test.txt
 bars: lambda ## The figures of docs/figures.md, measured here
 	$(CARGO) build --release --locked
 	scripts/measure_bars.sh
-	$(CARGO) bench --locked -p temp-ingest-lambda --no-default-features --bench handler
+	$(CARGO) bench --locked -p temp-ingest-processor --bench handler
 	python3 scripts/measure_start.py $(or $(CARGO_TARGET_DIR),target)/release/bootstrap
 
 .PHONY: bench
 bench: $(BENCH_PYTHON) ## What a reading costs from generation to acknowledged request, ours and others'; memory; spool
-	$(CARGO) build --release --locked -p temp-ingest -p temp-ingest-endpoint --bin temp-ingest --bin kinesis-endpoint --example naive
+	$(CARGO) build --release --locked -p temp-ingest -p temp-ingest-kinesis-fake --bin temp-ingest --bin kinesis-fake --example naive
 	$(BENCH_PYTHON) scripts/bench_put.py $(addprefix $(or $(CARGO_TARGET_DIR),target)/release/,\
-		temp-ingest examples/naive kinesis-endpoint)
+		temp-ingest examples/naive kinesis-fake)
 
 .PHONY: bench-detect
 bench-detect: $(BENCH_PYTHON) ## How good detection is: the Numenta benchmark (NAB=DIR), GutenTAG, injected faults; ns, bytes
@@ -127,8 +127,8 @@ deny: ## Licences, sources and duplicates of all we build on; known vulnerabilit
 mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
 	mkdir -p target/mutants/wire target/mutants/daemon
 	$(if $(filter src/%,$(FILE)),,PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --no-config --package temp-ingest-wire \
-		--file '$(or $(FILE),wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
-	$(if $(filter wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --cargo-arg=--lib --file '$(FILE)') \
+		--file '$(or $(FILE),crates/wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
+	$(if $(filter crates/wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --cargo-arg=--lib --file '$(FILE)') \
 		$(SHARD:%=--shard %) --output target/mutants/daemon)
 
 # SQLite's C is one file that names a table twice, which is no fault of ours.

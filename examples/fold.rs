@@ -1,4 +1,4 @@
-//! Feeds what `kinesis-endpoint` wrote down to the Lambda's handler, shard by shard in their order, over the embedded
+//! Feeds what `kinesis-fake` wrote down to the Lambda's handler, shard by shard in their order, over the embedded
 //! store, and prints what it counted: `fold LEDGER STATE_DIR`. The chaos run compares it with what was sent.
 
 use std::error::Error;
@@ -8,9 +8,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lambda::handler::{Counts, Handler, Limits};
-use lambda::pages::Pages;
-use lambda::{KinesisRecord, SequenceNumber};
+use processor::handler::{Counts, Handler, Limits};
+use processor::pages::Pages;
+use processor::{KinesisRecord, SequenceNumber};
 use serde::Deserialize;
 use serde_json::json;
 use wire::Timestamp;
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn fold(ledger: &Path, state: &Path) -> Result<Counts, Box<dyn Error>> {
-    let (pages, _outbox) = lambda::embedded::open(state)?;
+    let (pages, _outbox) = processor::sqlite::open(state)?;
     let mut handler = Handler::new(pages, detect::Settings::default(), Limits::default());
     let mut counts = Counts::default();
     // In the order in which they were first written to, so that a shard that was split comes before its children.

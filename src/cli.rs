@@ -252,7 +252,7 @@ fn of_incidents(asked: Incidents) -> Result<(), Failure> {
 
 async fn about_incidents(
     about: &AboutIncidents,
-    store: &impl lambda::incidents::Incidents,
+    store: &impl processor::incidents::Incidents,
 ) -> Result<(), IncidentsError> {
     let mut out = io::stdout().lock();
     let format = |json: &bool| if *json { Format::Json } else { Format::Text };

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use detect::Transition;
-use lambda::StoreError;
-use lambda::embedded::{EmbeddedIncidents, FILE};
-use lambda::incidents::{Found, Incident, Incidents};
-use lambda::tables::TableIncidents;
-use lambda::text::{printable, rounded, span, utc, value};
-use lambda::words;
+use processor::StoreError;
+use processor::sqlite::{EmbeddedIncidents, FILE};
+use processor::incidents::{Found, Incident, Incidents};
+use processor::dynamodb::TableIncidents;
+use processor::text::{printable, rounded, span, utc, value};
+use processor::words;
 use serde_json::{Value as Json, json};
 use wire::{Timestamp, Value};
 

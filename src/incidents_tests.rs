@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use detect::{Anomaly, Change, Kinds, Worst};
-use lambda::outbox::Outbox;
+use processor::outbox::Outbox;
 use tempfile::TempDir;
 use wire::Sensor;
 
@@ -42,7 +42,7 @@ fn transition(sensor: &str, since: i64, number: u32, change: Change) -> Transiti
 /// A resolved incident of DHT_001, then an open one of DHT_002 that began earlier.
 async fn store() -> (TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
-    let (_, mut outbox) = lambda::embedded::open(dir.path()).unwrap();
+    let (_, mut outbox) = processor::sqlite::open(dir.path()).unwrap();
     let moments = [
         transition("DHT_001", 500, 1, Change::Opened),
         transition("DHT_001", 500, 2, Change::Resolved),
@@ -179,7 +179,7 @@ async fn what_cannot_be_done_is_said() {
 #[tokio::test]
 async fn nothing_is_listed_where_nothing_happened() {
     let dir = tempfile::tempdir().unwrap();
-    drop(lambda::embedded::open(dir.path()).unwrap());
+    drop(processor::sqlite::open(dir.path()).unwrap());
     assert_eq!(text!(list(&kept(&dir), None, Format::Text)), "no incidents\n");
     assert_eq!(text!(list(&kept(&dir), None, Format::Json)), "[]\n");
 }

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use aws_sdk_dynamodb::Client;
 use csv::Writer;
-use lambda::StoreError;
-use lambda::scores::Scored;
-use lambda::tables::TableReadings;
+use processor::StoreError;
+use processor::scores::Scored;
+use processor::dynamodb::TableReadings;
 use wire::{Timestamp, Value, json};
 
 /// How readings are written.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads the ledger of `kinesis-endpoint` and says what was lost, repeated, invented or out of order.
+"""Reads the ledger of `kinesis-fake` and says what was lost, repeated, invented or out of order.
 
 It shares no code with the Rust side. What is inside a record is told by aws_kinesis_agg; that package ignores tags, so
 they are read from the protobuf classes it brings along.
@@ -276,7 +276,7 @@ def check(lines, expected=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ledger", help="the file that kinesis-endpoint wrote")
+    parser.add_argument("ledger", help="the file that kinesis-fake wrote")
     parser.add_argument("--expected", help="JSON lines of the readings that were sent, in their order")
     parser.add_argument("--allow-gaps", action="store_true", help="numbers may be missing: dead-lettered or dropped")
     parser.add_argument("--exactly-once", action="store_true", help="no reading may come in two records")

@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let packed = encoder.write_all(data).and_then(|()| encoder.finish());
     for envelope in [data, &packed.expect("memory takes all")] {
         let mut readings = Vec::<Reading>::new();
-        let opened = lambda::envelope::open(envelope, |reading| readings.push(reading), |_| {});
+        let opened = processor::envelope::open(envelope, |reading| readings.push(reading), |_| {});
         assert!(opened.is_ok() || readings.is_empty());
         let mut decoder = Decoder::new();
         for reading in readings {

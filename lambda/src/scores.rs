@@ -1,57 +1,31 @@
-//! Where the score of every reading goes, for those who want more than anomalies. It knows no AWS type.
+//! Where every reading goes, by what is set: to the output stream, to the readings' table, to both or nowhere.
 
-use std::future::Future;
+use processor::StoreError;
+use processor::page_name::PageName;
+use processor::scores::{Scored, Scores};
+use processor::dynamodb::TableReadings;
 
-use detect::{Disposition, Folded, Kinds};
-use wire::Reading;
+use crate::output::Output;
 
-use crate::page_name::PageName;
-use crate::store_error::StoreError;
-
-/// What one reading came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scored {
-    /// What was observed.
-    pub reading: Reading,
-    /// On the seeds' scale, where 2 is an alert; `None` where the reading came late and was not judged.
-    pub score: Option<f64>,
-    /// The lowest and the highest value that would have been usual, where the detector knows.
-    pub expected: Option<(f64, f64)>,
-    /// What is wrong with it.
-    pub kinds: Kinds,
+/// What is set.
+#[derive(Debug)]
+pub struct Destinations {
+    pub output: Option<Output>,
+    pub readings: Option<TableReadings>,
 }
 
-impl Scored {
-    pub(crate) fn of(reading: &Reading, folded: &Folded) -> Self {
-        Self {
-            reading: reading.clone(),
-            score: (folded.disposition == Disposition::Fresh).then_some(folded.score),
-            expected: folded.expected,
-            kinds: folded.kinds,
-        }
-    }
-}
-
-/// Takes what every reading came to, before its page moves: so nothing is missed, but what is folded again (after a
-/// crash, or because another invocation moved the page) is handed over again. Sensor and time together name a reading.
-pub trait Scores: Send {
-    /// False where nobody wants them: then none are collected.
-    fn wanted(&self) -> bool;
-
-    /// Keeps the readings of some pages, in the order they were folded.
-    fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-/// Nobody wants them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unwanted;
-
-impl Scores for Unwanted {
+impl Scores for Destinations {
     fn wanted(&self) -> bool {
-        false
+        self.output.is_some() || self.readings.is_some()
     }
 
-    async fn keep(&mut self, _: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
-        Ok(())
+    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+        if let Some(readings) = &mut self.readings {
+            readings.keep(pages).await?;
+        }
+        match &self.output {
+            Some(output) => output.put(pages).await,
+            None => Ok(()),
+        }
     }
 }

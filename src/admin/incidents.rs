@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use lambda::incidents::Incident;
-use lambda::text::{printable, utc};
-use lambda::words;
+use processor::incidents::Incident;
+use processor::text::{printable, utc};
+use processor::words;
 
 use super::html::{aside, badge, link, section};
 use super::keepers::Keepers;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::Client;
-use lambda::StoreError;
-use lambda::tables::TableReadings;
+use processor::StoreError;
+use processor::dynamodb::TableReadings;
 use tokio::time::Instant;
 use wire::Timestamp;
 

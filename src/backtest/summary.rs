@@ -3,7 +3,7 @@
 use std::fmt;
 
 use detect::{Folded, Transition};
-use lambda::text::{printable, rounded, value};
+use processor::text::{printable, rounded, value};
 use serde::{Serialize, Serializer};
 use wire::{Reading, Timestamp, Value};
 

@@ -401,8 +401,8 @@ mod tests {
 
     use clap::Parser;
     use detect::{Change, Kinds, Transition, Worst};
-    use lambda::Message;
-    use lambda::group::{Group, Telling};
+    use processor::Message;
+    use processor::group::{Group, Telling};
     use wire::{Sensor, Timestamp, Value};
 
     use super::*;

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use detect::{Change, Event};
-use lambda::alert::{DeliverError, Delivered, deliver};
-use lambda::embedded::{EmbeddedOutbox, EmbeddedPages, Untold};
-use lambda::handler::{Counts, Handler, Limits};
-use lambda::outbox::{TellError, Teller};
-use lambda::page_name::PageName;
-use lambda::scores::{Scored, Scores};
-use lambda::{KinesisRecord, Message, SequenceNumber, StoreError};
+use processor::alert::{DeliverError, Delivered, deliver};
+use processor::sqlite::{EmbeddedOutbox, EmbeddedPages, Untold};
+use processor::handler::{Counts, Handler, Limits};
+use processor::outbox::{TellError, Teller};
+use processor::page_name::PageName;
+use processor::scores::{Scored, Scores};
+use processor::{KinesisRecord, Message, SequenceNumber, StoreError};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
@@ -75,7 +75,7 @@ impl Embedded {
         traces: Arc<Traces>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let (mut pages, outbox) = lambda::embedded::open(dir)?;
+        let (mut pages, outbox) = processor::sqlite::open(dir)?;
         let start = pages.start()?;
         let failed = |error| StoreError::unavailable("starting the embedded handler", error);
         let runtime = tokio::runtime::Builder::new_current_thread()

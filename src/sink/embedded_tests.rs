@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use lambda::embedded::{EmbeddedIncidents, FILE};
-use lambda::incidents::Incidents as _;
+use processor::sqlite::{EmbeddedIncidents, FILE};
+use processor::incidents::Incidents as _;
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
 use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};

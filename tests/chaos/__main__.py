@@ -57,7 +57,7 @@ class Run:
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
         self.given = given
         flags = ["--throttle", str(THROTTLE), "--seed", str(given.seed), "--slow-millis", "300"]
-        self.lab = lab.Lab(folder, built("kinesis-endpoint"), flags)
+        self.lab = lab.Lab(folder, built("kinesis-fake"), flags)
         self.daemon = Daemon(built("temp-ingest"), self.lab)
         self.faults = Faults(self.lab, self.daemon, random.Random(given.seed))
         self.faults.be_usual()

@@ -13,7 +13,7 @@ from .machine import Machine, wait_until
 from programs import REPOSITORY, built
 
 SERVICE = "temp-ingest.service"
-STREAM = "kinesis-endpoint.service"
+STREAM = "kinesis-fake.service"
 CONFIG = "/etc/temp-ingest/config.toml"
 STATE = "var/lib/private/temp-ingest"
 
@@ -47,7 +47,7 @@ class Instance(Machine):
 
     def __enter__(self) -> Instance:
         super().__enter__()
-        shutil.copy(built("kinesis-endpoint"), self.root / "usr/local/bin")
+        shutil.copy(built("kinesis-fake"), self.root / "usr/local/bin")
         self.write(f"/etc/systemd/system/{SERVICE}.d/test.conf", DROP_IN)
         self.configure(HOUSE)
         self.open_stream("first")
@@ -62,7 +62,7 @@ class Instance(Machine):
         """The stream is there, and writes down what it accepts."""
         path = f"/var/lib/{ledger}.jsonl"
         self.write(f"/etc/systemd/system/{STREAM}", f"""[Service]
-ExecStart=/usr/local/bin/kinesis-endpoint --port 4567 --stream {stream} --ledger {path}
+ExecStart=/usr/local/bin/kinesis-fake --port 4567 --stream {stream} --ledger {path}
 [Install]
 WantedBy=multi-user.target
 """)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use endpoint::{Config, Endpoint, Operation, Strategy};
+use kinesis_fake::{Config, Endpoint, Operation, Strategy};
 
 use crate::command::{err, out, temp_ingest};
 
@@ -312,7 +312,7 @@ fn doctor_says_who_we_are_before_and_after_a_role_is_assumed() {
         assert!(out(&output).contains(line), "{line:?} in\n{}", out(&output));
     }
     endpoint
-        .apply(endpoint::Command::Deny(vec![Operation::AssumeRole]))
+        .apply(kinesis_fake::Command::Deny(vec![Operation::AssumeRole]))
         .unwrap();
     let output = doctor();
     assert_eq!(output.status.code(), Some(1), "{}", out(&output));
@@ -325,7 +325,7 @@ fn doctor_says_which_permission_is_missing() {
     let home = tempfile::tempdir().unwrap();
     let endpoint = Endpoint::start(Config::default()).unwrap();
     endpoint
-        .apply(endpoint::Command::Deny(vec![
+        .apply(kinesis_fake::Command::Deny(vec![
             Operation::PutRecords,
             Operation::DescribeStreamSummary,
         ]))

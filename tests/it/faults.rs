@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::{Daemon, check_ledger, conserved, get, metric, write_readings};
-use endpoint::{Command, Config, Endpoint, Fault};
+use kinesis_fake::{Command, Config, Endpoint, Fault};
 
 fn config(readings: &Path, more: &str) -> String {
     format!(
@@ -109,7 +109,7 @@ fn a_stream_with_strategy_auto_is_refused_by_name() {
     let readings = dir.path().join("readings.jsonl");
     write_readings(&readings, 10, 1_000);
     let endpoint = Endpoint::start(Config {
-        strategy: endpoint::Strategy::Auto,
+        strategy: kinesis_fake::Strategy::Auto,
         ..Config::default()
     })
     .unwrap();

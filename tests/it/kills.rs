@@ -1,7 +1,7 @@
 //! Killed again and again: nothing that was delivered, spooled or read is lost.
 
 use crate::support::{Daemon, PATIENCE, check_ledger, write_readings};
-use endpoint::{Command, Config, Endpoint, Fault};
+use kinesis_fake::{Command, Config, Endpoint, Fault};
 
 const KILLS: u64 = 100;
 

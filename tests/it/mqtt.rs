@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::mosquitto::{Broker, certificates};
 use crate::support::{Daemon, PATIENCE, check_ledger, conserved, get, metric, write_readings};
-use endpoint::{Command, Config, Endpoint, Fault};
+use kinesis_fake::{Command, Config, Endpoint, Fault};
 
 /// A daemon that reads messages of `sensors` from a broker at this URL into Kinesis.
 fn config(url: &str, more: &str) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use endpoint::{Config, Endpoint};
+use kinesis_fake::{Config, Endpoint};
 use serde_json::json;
 use wire::aggregate::{Aggregate, deaggregate};
 use wire::{Identity, ProducerId, Reading, Sensor, Timestamp, Value};

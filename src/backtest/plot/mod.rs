@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use detect::Folded;
-use lambda::text::printable;
+use processor::text::printable;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use wire::{Reading, Sensor};

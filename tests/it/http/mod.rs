@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::support::{Daemon, PATIENCE};
-use endpoint::{Accepted, Config, Endpoint};
+use kinesis_fake::{Accepted, Config, Endpoint};
 use tempfile::TempDir;
 use wire::aggregate::deaggregate;
 

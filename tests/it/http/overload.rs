@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use endpoint::{Config, Endpoint};
+use kinesis_fake::{Config, Endpoint};
 
 use super::client::{Client, gzip, lines, post, reading};
 use super::{eventually, listening};

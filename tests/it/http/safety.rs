@@ -3,7 +3,7 @@
 use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 
-use endpoint::{Command, Fault};
+use kinesis_fake::{Command, Fault};
 
 use super::client::{Client, lines, post_to, reading};
 use super::{LANE, Trial, eventually};

@@ -1,6 +1,6 @@
 //! A configuration that Kinesis refuses: waited for and said loudly, whatever code Kinesis gives.
 
-use endpoint::{Command, Config, Operation};
+use kinesis_fake::{Command, Config, Operation};
 
 use super::Scene;
 use crate::support::{Daemon, check_ledger, get, metric};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use endpoint::{Command, Config, Credentials, Metadata, Operation};
+use kinesis_fake::{Command, Config, Credentials, Metadata, Operation};
 
 use super::Scene;
 use crate::support::{Daemon, check_ledger, get};

@@ -8,7 +8,7 @@ mod stream;
 
 use std::path::{Path, PathBuf};
 
-use endpoint::{Config, Endpoint};
+use kinesis_fake::{Config, Endpoint};
 use tempfile::TempDir;
 
 use crate::support::write_readings;

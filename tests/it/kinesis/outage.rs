@@ -1,6 +1,6 @@
 //! A long outage: what it takes on disk, and what becomes of it.
 
-use endpoint::{Command, Config};
+use kinesis_fake::{Command, Config};
 
 use super::Scene;
 use crate::support::{Daemon, check_ledger, get, metric};

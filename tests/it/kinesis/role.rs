@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use endpoint::{Command, Config, Operation};
+use kinesis_fake::{Command, Config, Operation};
 
 use super::Scene;
 use crate::support::{Daemon, check_ledger};

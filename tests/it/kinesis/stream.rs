@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::types::ScalingType;
-use endpoint::{Command, Config, Endpoint, Fault, Strategy};
+use kinesis_fake::{Command, Config, Endpoint, Fault, Strategy};
 
 use super::Scene;
 use crate::support::{Daemon, check_ledger, get, metric};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{Daemon, check_ledger, get, write_readings};
-use endpoint::{Config, Endpoint};
+use kinesis_fake::{Config, Endpoint};
 
 const TOKEN: &str = "a-token-of-the-test";
 
