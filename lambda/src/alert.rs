@@ -4,8 +4,8 @@ use aws_config::SdkConfig;
 use detect::Event;
 use processor::StoreError;
 use processor::alert::deliver;
-use processor::entry::decode_events;
 use processor::dynamodb::{TableOutbox, clock};
+use processor::entry::decode_events;
 use tracing::error;
 
 use crate::event::{Answer, TableEvent, TableRecord};

@@ -1,8 +1,8 @@
 //! Behind the stream: records in, pages moved, the first record that failed out.
 
 use aws_config::SdkConfig;
-use processor::handler::{Counts, Handled, Limits};
 use processor::dynamodb::{TablePages, TableReadings};
+use processor::handler::{Counts, Handled, Limits};
 use processor::{Handler, KinesisRecord};
 use wire::Timestamp;
 

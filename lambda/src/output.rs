@@ -6,9 +6,9 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use processor::StoreError;
+use processor::dynamodb::said;
 use processor::page_name::PageName;
 use processor::scores::Scored;
-use processor::dynamodb::said;
 use serde_json::{Map, Value};
 
 /// Kinesis charges in steps of 25 KB: <https://aws.amazon.com/kinesis/data-streams/pricing/>.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
-use processor::score::{Scorer, Unscored};
 use processor::dynamodb::TablePages;
+use processor::score::{Scorer, Unscored};
 use serde_json::json;
 use tracing::{error, info};
 use wire::lane::MAX_LANES;

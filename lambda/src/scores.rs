@@ -1,9 +1,9 @@
 //! Where every reading goes, by what is set: to the output stream, to the readings' table, to both or nowhere.
 
 use processor::StoreError;
+use processor::dynamodb::TableReadings;
 use processor::page_name::PageName;
 use processor::scores::{Scored, Scores};
-use processor::dynamodb::TableReadings;
 
 use crate::output::Output;
 

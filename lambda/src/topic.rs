@@ -6,9 +6,9 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
 use processor::Message;
+use processor::dynamodb::said;
 use processor::message::Attribute;
 use processor::outbox::{TellError, Teller};
-use processor::dynamodb::said;
 use serde_json::json;
 
 /// Publishes to one topic.

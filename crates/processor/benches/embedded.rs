@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use detect::Settings;
 use processor::KinesisRecord;
-use processor::sqlite::open;
 use processor::handler::{Counts, Handler, Limits};
+use processor::sqlite::open;
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 

@@ -38,12 +38,12 @@ pub mod text;
 /// What is wrong, in words a person can act on.
 pub mod words;
 
-/// The embedded store: one SQLite file.
-#[cfg(feature = "sqlite")]
-pub mod sqlite;
 /// The tables in DynamoDB.
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+/// The embedded store: one SQLite file.
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 mod batch;
 mod encoding;

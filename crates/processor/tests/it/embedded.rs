@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use detect::{Change, Event, Kinds, Settings};
 use processor::alert::deliver;
-use processor::sqlite::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
 use processor::handler::{Handler, Limits};
 use processor::incidents::Incidents;
 use processor::message::Message;
 use processor::outbox::{Outbox, TellError, Teller};
 use processor::page_name::PageName;
 use processor::pages::Pages;
+use processor::sqlite::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
 use processor::{KinesisRecord, StoreError};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use detect::Settings;
-use processor::sqlite::{EmbeddedPages, open};
 use processor::handler::{Handler, Limits};
 use processor::page_name::PageName;
 use processor::pages::Pages;
 use processor::score::refusal::Mistake;
 use processor::score::{Scored, Scorer, Unscored};
 use processor::scores::{Scored as Kept, Scores};
+use processor::sqlite::{EmbeddedPages, open};
 use processor::{KinesisRecord, StoreError};
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};

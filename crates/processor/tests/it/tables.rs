@@ -6,13 +6,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use detect::{Anomaly, Change, Event, Kinds};
+use processor::dynamodb::{TableIncidents, TableOutbox, TablePages, TableReadings};
 use processor::entry::{Checkpoint, Entry, decode_events};
 use processor::incidents::Incidents;
 use processor::outbox::{Claim, Outbox};
 use processor::page_name::PageName;
 use processor::pages::{Append, AppendError, Checkpointed, MAX_ENTRIES, Pages};
 use processor::scores::{Scored, Scores};
-use processor::dynamodb::{TableIncidents, TableOutbox, TablePages, TableReadings};
 use wire::{Reading, Sensor, Value};
 
 use crate::contract::{self, anomaly, append, at, checkpoint, entry, load, transition, versions};
