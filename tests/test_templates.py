@@ -85,7 +85,7 @@ class TemplatesTest(unittest.TestCase):
         json.loads(observe["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"][0])
         prometheus = agent["logs"]["metrics_collected"]["prometheus"]
         selectors = prometheus["emf_processor"]["metric_declaration"][0]["metric_selectors"]
-        documented = set(re.findall(r"^\| `(temp_ingest_\w+)`", (REPOSITORY / "README.md").read_text(), re.MULTILINE))
+        documented = set(re.findall(r"^\| `(temp_ingest_\w+)`", (REPOSITORY / "docs/metrics.md").read_text(), re.MULTILINE))
         measured = {name for name in documented if any(re.search(one, name) for one in selectors)}
         used = {name for template in TEMPLATES.values() for path, text in texts(template)
                 for name in re.findall(r"temp_ingest_\w+", text) if "AgentSettings" not in path}
