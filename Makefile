@@ -23,7 +23,7 @@ test: ## Everything CI checks, side by side; installs what it needs (ONLY=python
 
 .PHONY: chaos
 chaos: tools $(PYTHON) ## Power cuts at every write; 1,000 kills and all else at once (SEED, KILLS, READINGS)
-	TEMP_INGEST_CRASH_SEEDS=100 $(CARGO) test --workspace --locked --lib spool::crash_tests -- --nocapture
+	TEMP_INGEST_CRASH_SEEDS=100 $(CARGO) test --workspace --locked -p temp-ingest-spool crash_tests -- --nocapture
 	$(CARGO) test --workspace --locked --no-run
 	PYTHONPATH=tests $(PYTHON) -m chaos $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) \
 		$(if $(READINGS),--readings $(READINGS))
@@ -93,7 +93,7 @@ $(PYTHON): requirements-test.txt
 	touch $@
 
 .PHONY: bars
-bars: lambda ## The figures of docs/figures.md, measured here
+bars: lambda ## The figures of docs/design/figures.md, measured here
 	$(CARGO) build --release --locked
 	scripts/measure_bars.sh
 	$(CARGO) bench --locked -p temp-ingest-processor --bench handler
@@ -124,12 +124,10 @@ deny: ## Licences, sources and duplicates of all we build on; known vulnerabilit
 	$(CARGO) deny check --hide-inclusion-graph licenses bans sources $(if $(ADVISORIES),advisories)
 
 .PHONY: mutants
-mutants: $(PYTHON) ## Break wire, lanes, requests and spool in every way cargo-mutants knows, and see it found (FILE=src/lane.rs)
-	mkdir -p target/mutants/wire target/mutants/daemon
-	$(if $(filter src/%,$(FILE)),,PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --no-config --package temp-ingest-wire \
-		--file '$(or $(FILE),crates/wire/src/**)' $(SHARD:%=--shard %) --output target/mutants/wire)
-	$(if $(filter crates/wire/%,$(FILE)),,$(CARGO) mutants --colors never $(if $(FILE),--no-config --cargo-arg=--lib --file '$(FILE)') \
-		$(SHARD:%=--shard %) --output target/mutants/daemon)
+mutants: $(PYTHON) ## Break wire, delivery and the spool in every way cargo-mutants knows, and see it found (FILE=crates/delivery/src/lane.rs)
+	mkdir -p target/mutants
+	PYTHON=$(abspath $(PYTHON)) $(CARGO) mutants --colors never --package temp-ingest-wire --package temp-ingest-delivery \
+		--package temp-ingest-spool $(if $(FILE),--file '$(FILE)') $(SHARD:%=--shard %) --output target/mutants
 
 # SQLite's C is one file that names a table twice, which is no fault of ours.
 .PHONY: fuzz

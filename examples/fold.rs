@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use processor::handler::{Counts, Handler, Limits};
-use processor::pages::Pages;
+use processor::partition::Partitions;
 use processor::{KinesisRecord, SequenceNumber};
 use serde::Deserialize;
 use serde_json::json;
@@ -41,20 +41,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let counts = runtime.block_on(fold(Path::new(ledger), Path::new(state)))?;
-    let poison: u64 = counts.poison.values().sum();
+    let decode_failures: u64 = counts.decode_failures.values().sum();
     let answer = json!({
         "readings": counts.readings,
         "late": counts.late,
         "repeated_records": counts.repeated_records,
-        "poison": poison,
+        "decode_failures": decode_failures,
     });
     writeln!(io::stdout(), "{answer}")?;
     Ok(())
 }
 
 async fn fold(ledger: &Path, state: &Path) -> Result<Counts, Box<dyn Error>> {
-    let (pages, _outbox) = processor::sqlite::open(state)?;
-    let mut handler = Handler::new(pages, detect::Settings::default(), Limits::default());
+    let (partitions, _outbox) = processor::sqlite::open(state)?;
+    let mut handler = Handler::new(partitions, detect::Settings::default(), Limits::default());
     let mut counts = Counts::default();
     // In the order in which they were first written to, so that a shard that was split comes before its children.
     let mut shards: Vec<Shard> = Vec::new();
@@ -88,7 +88,7 @@ async fn fold(ledger: &Path, state: &Path) -> Result<Counts, Box<dyn Error>> {
     Ok(counts)
 }
 
-async fn invoke<P: Pages>(
+async fn invoke<P: Partitions>(
     handler: &mut Handler<P>,
     shard: &mut Shard,
     counts: &mut Counts,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/figures.md with the release build: what 1 million readings through the embedded path take, and
+# Measures the figures of docs/design/figures.md with the release build: what 1 million readings through the embedded path take, and
 # what an idle daemon holds.
 set -Eeuo pipefail
 trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR

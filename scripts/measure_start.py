@@ -42,7 +42,7 @@ def start(bootstrap: str, address: str, handler: str) -> tuple[float, int]:
         "AWS_ACCESS_KEY_ID": "measured",
         "AWS_SECRET_ACCESS_KEY": "measured",
         "_HANDLER": handler,
-        "PAGES_TABLE": "pages",
+        "PARTITIONS_TABLE": "partitions",
         "SETTINGS_PARAMETER": "settings",
         "ANOMALIES_TABLE": "anomalies",
         "INCIDENTS_TABLE": "incidents",

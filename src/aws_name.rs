@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::problem::Problem;
+use values::problem::Problem;
 
 /// What a text is to name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,11 +24,10 @@ mod time_guess;
 
 use std::io::{self, Read, Write};
 
+use columns::Wanted;
 use csv::{ByteRecord, WriterBuilder};
 use detect::Settings;
 use detect::settings::SensorLimit;
-
-use columns::Wanted;
 use history::History;
 use plot::Plot;
 use progress::Progress;

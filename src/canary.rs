@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use delivery::batch::{Batch, Receipt};
+use delivery::ledger::Ledger;
 use tokio::sync::{Mutex, mpsc, watch};
+use values::duration::friendly;
 use wire::{Reading, Sensor, Value};
 
 use crate::clock;
-use crate::duration::friendly;
-use crate::ledger::Ledger;
 use crate::source::handover::{Sender, WeakSender};
-use crate::source::{Batch, Output, Receipt, Refused};
+use crate::source::{Output, Refused, to_channel};
 
 /// Where the daemon is asked for one.
 pub const PATH: &str = "/canary";
@@ -76,7 +77,7 @@ impl Canary {
         let _alone = self.alone.try_lock().map_err(|_| Undelivered::Busy)?;
         let started = Instant::now();
         let (settle, mut settled) = mpsc::unbounded_channel();
-        let receipt = Receipt::new(1, 0, settle);
+        let receipt = Receipt::new(1, 0, to_channel(settle));
         self.hand_over(receipt.clone()).await?;
         if settled.recv().await.is_none() || !receipt.is_delivered() {
             return Err(Undelivered::Elsewhere);
@@ -148,8 +149,10 @@ fn request(address: SocketAddr, within: Duration) -> io::Result<Result<String, S
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+    use delivery::pressure::Pressure;
+
     use super::*;
-    use crate::source::handover::{self, Pressure, Receiver};
+    use crate::source::handover::{self, Receiver};
 
     fn canary() -> (Arc<Canary>, Sender, Receiver) {
         let (sender, input) = handover::channel(1);

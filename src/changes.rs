@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use simulate::template::Rate;
+use simulate::{Choice, Template};
 use tokio::sync::oneshot;
+use values::number::{Amount, Interval, Speed};
 
-use crate::profile::template::Rate;
-use crate::profile::{Choice, Template};
-use crate::source::number::{Amount, Interval, Speed};
 use crate::source::settings::Kind;
 use crate::source::{Settings, Sources};
 

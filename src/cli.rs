@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use arguments::{
+    AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Readings, Simulate, State,
+};
 use clap::Parser;
 use tracing::{debug, info, warn};
 
@@ -20,9 +23,6 @@ use crate::incidents::{self, Format, IncidentsError};
 use crate::settings::{self, Invalid, Loaded, Origin};
 use crate::simulate::simulate;
 use crate::{canary, clock, cost, daemon, doctor, log, readings};
-use arguments::{
-    AboutIncidents, Backtest, Canary, Cli, Command, Config, Cost, DeadLetter, Incidents, Readings, Simulate, State,
-};
 
 /// The exit code of a configuration or a command line that does not hold: EX_CONFIG of sysexits.h. The unit does not
 /// start again after it.

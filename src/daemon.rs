@@ -11,39 +11,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use delivery::backoff::Backoff;
+use delivery::lane::Packing;
+use delivery::lanes::{Lanes, Limits};
+use delivery::ledger::Ledger;
+use delivery::sink::Sink;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+pub use resend::{send_dead_letters, send_given_up};
+use spool::Spool;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 use wire::ProducerId;
 
 use crate::admin::Shown;
-use crate::backoff::Backoff;
 use crate::board::{Board, Keeper, Table};
 use crate::canary::Canary;
 use crate::changes::Changes;
 use crate::dead_letter::DeadLetters;
 use crate::front::{self, Front, admin_ended};
-use crate::lane::Packing;
-use crate::lanes::{Lanes, Limits};
-use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::open_files::{self, OpenFiles};
 use crate::pipeline::{self, Parts, PipelineError, Status};
 use crate::screen::Screen;
+use crate::settings;
 use crate::settings::{Aggregation, Loaded, Origin, Settings};
-use crate::sink::Sink;
 use crate::sink::embedded::{Embedded, Terminal};
 use crate::sink::kinesis::Kinesis;
 use crate::sink::stdout::Stdout;
 use crate::source::handover;
 use crate::sources::{Sources, Wiring};
-use crate::spool::Spool;
 use crate::traces::Traces;
-use crate::{settings, spool};
-
-pub use resend::{send_dead_letters, send_given_up};
 
 /// Readings on their way to the pipeline may take this part of the budget, beside it: enough to keep the pipeline busy.
 const HANDOVER_PART: usize = 4;
@@ -110,14 +109,14 @@ impl Daemon {
         let ledger = Arc::new(Ledger::default());
         let metrics = Arc::new(Metrics::new(ledger.clone()));
         let (status_sender, status) = watch::channel(Status::default());
-        let dir = settings.spool.dir()?;
+        let dir = settings.spool_dir()?;
         let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
         let state_dir = settings.state_dir()?;
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
         let traces = Arc::<Traces>::default();
         let (sink, embedded) = sink(settings, &state_dir, &traces, &metrics)?;
-        let (handover, input) = handover::channel(lanes.limits.budget / HANDOVER_PART);
+        let (handover, input) = handover::channel(lanes.limits().budget / HANDOVER_PART);
         let (stop, stopped) = watch::channel(false);
         let heartbeat = Arc::new(AtomicU64::new(0));
         let parts = Parts {
@@ -366,7 +365,7 @@ impl Daemon {
     }
 }
 
-fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered) -> anyhow::Result<Lanes> {
+fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &delivery::spool::Recovered) -> anyhow::Result<Lanes> {
     let producer = ProducerId(rand::random());
     let kinesis = &settings.kinesis;
     let limits = Limits {
@@ -383,7 +382,7 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &spool::Recovered)
     };
     let mut lanes = Lanes::new(limits, ledger, ChaCha8Rng::seed_from_u64(rand::random()));
     lanes.recover(recovered);
-    let recovered = lanes.ledger.snapshot().recovered;
+    let recovered = lanes.ledger().snapshot().recovered;
     info!(%producer, lanes = settings.lanes.get(), recovered, "starting");
     Ok(lanes)
 }

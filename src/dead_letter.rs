@@ -17,10 +17,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use delivery::ledger;
+use delivery::record::Record;
+
 pub use self::redrive::{Redrive, list_given_up};
 pub use self::replay::Replay;
-use crate::ledger;
-use crate::record::Record;
 
 const FILE: &str = "dead-letter.jsonl";
 /// A file begins with this while its readings are being sent again.

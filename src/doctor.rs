@@ -10,8 +10,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use values::byte_size::ByteSize;
+
 use crate::admin;
-use crate::byte_size::ByteSize;
 use crate::settings::{Loaded, Settings, Sink};
 
 /// What was found about one thing.
@@ -109,7 +110,7 @@ impl fmt::Display for Finding {
 const STATE_ROOM: ByteSize = ByteSize::from_mebibytes(64);
 
 fn directories(settings: &Settings) -> Vec<Finding> {
-    let mut findings = vec![match settings.spool.dir() {
+    let mut findings = vec![match settings.spool_dir() {
         Ok(dir) => directory("spool", &dir, settings.spool.max_bytes, "spool.dir"),
         Err(error) => Finding::bad("spool", error.to_string()),
     }];

@@ -7,11 +7,11 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use detect::Transition;
 use processor::StoreError;
-use processor::sqlite::{EmbeddedIncidents, FILE};
-use processor::incidents::{Found, Incident, Incidents};
 use processor::dynamodb::TableIncidents;
-use processor::text::{printable, rounded, span, utc, value};
-use processor::words;
+use processor::incidents::{Found, Incident, Incidents};
+use processor::sqlite::{EmbeddedIncidents, FILE};
+use processor::message::text::{printable, rounded, span, utc, value};
+use processor::message::description;
 use serde_json::{Value as Json, json};
 use wire::{Timestamp, Value};
 
@@ -126,7 +126,7 @@ pub async fn show(
     writeln!(
         out,
         "worst    {}, at {}; {} anomalies",
-        words::at_worst(latest).join("; "),
+        description::at_worst(latest).join("; "),
         utc(latest.worst.time),
         latest.anomalies
     )?;
@@ -349,13 +349,13 @@ fn transition_json(transition: &Transition) -> Json {
         "value": value(&transition.value),
         "expected": range(transition.expected),
         "score": transition.peak,
-        "words": words::of(transition),
+        "words": description::of(transition),
         "anomalies": transition.anomalies,
         "worst": {
             "time": worst.time.to_string(),
             "value": value(&worst.value),
             "expected": range(worst.expected),
-            "words": words::at_worst(transition),
+            "words": description::at_worst(transition),
         },
     })
 }

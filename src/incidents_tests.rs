@@ -53,7 +53,7 @@ async fn store() -> (TempDir, String) {
         sensor: moments[2].sensor.clone(),
         time: at(0),
         value: Value::Scalar(104.2),
-        kinds: Kinds::ABOVE | Kinds::RATE,
+        kinds: Kinds::ABOVE | Kinds::JUMP,
         score: 3.5,
         expected: None,
         incident: at(0),
@@ -119,7 +119,7 @@ async fn one_is_shown_with_its_moments_and_anomalies() {
         &open,
         "DHT_002 in hall",
         "opened",
-        "Hot,Rate",
+        "Hot,Jump",
         "96 to 101",
         "2024-05-01 10:01:30 UTC",
     ] {

@@ -2,9 +2,6 @@
 
 /// What operators ask over HTTP: metrics, liveness, readiness, and the page.
 pub mod admin;
-mod answers;
-/// How long a refused record waits.
-pub mod backoff;
 /// What the running daemon tells of itself.
 pub mod board;
 /// One reading of our own, sent to see whether readings arrive.
@@ -19,66 +16,35 @@ pub mod dead_letter;
 pub mod front;
 /// What the HTTP ports share: connections within limits and timeouts.
 pub mod http_server;
-mod idle;
-/// One lane: packs readings, and keeps its records in order.
-pub mod lane;
-/// All lanes: forms requests and takes answers.
-pub mod lanes;
-/// Where every reading is, counted: the conservation law.
-pub mod ledger;
 /// Every metric, in one place.
 pub mod metrics;
-mod older;
-/// Where lanes meet the spool.
-pub mod overflow;
-/// How fast each shard is fed.
-pub mod pace;
 /// Moves readings from the sources to the sink.
 pub mod pipeline;
-/// What a simulated sensor measures.
-pub mod profile;
-mod ready;
-/// A sealed record: what a lane sends, retries and spools.
-pub mod record;
-mod rejection;
-/// One PutRecords request.
-pub mod request;
 /// What is measured now, for a person who looks on.
 pub mod screen;
-mod shard_map;
 /// Where records go.
 pub mod sink;
 /// Where readings come from.
 pub mod source;
 /// All running sources: started, stopped and exchanged.
 pub mod sources;
-/// What the sink cannot take now, kept on disk.
-pub mod spool;
 /// What the service manager is told.
 pub mod systemd;
 /// The last readings of sensors, while a person looks on.
 pub mod traces;
 /// What is wrong with the sink or the spool, said in time.
 pub mod trouble;
-mod waits;
 
 /// Names of AWS resources as people write them.
 pub mod aws_name;
-/// A size in bytes as people write it.
-pub mod byte_size;
 /// The wall clock, which only sources and the pipeline read.
 pub mod clock;
 /// Secrets and certificates in files.
 pub mod credential;
-mod document;
-/// Durations as people write them, with their range in the type.
-pub mod duration;
 /// Log lines: where they go and what they look like.
 pub mod log;
 /// How many files and connections may be open at once.
 pub mod open_files;
-/// What is wrong with a configuration.
-pub mod problem;
 /// What a person can set, loaded and checked.
 pub mod settings;
 /// Where the daemon may keep what must outlive it.

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use delivery::lane::Doing;
+use delivery::ledger::{Counts, DeadLetter, Drop, Ledger};
+use delivery::sink::{Answer, PutError};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use wire::Timestamp;
 
 use crate::clock;
-use crate::lane::Doing;
-use crate::ledger::{Counts, DeadLetter, Drop, Ledger};
-use crate::sink::{Answer, PutError};
 use crate::trouble::Cause;
 
 /// What operators are told a metric means.

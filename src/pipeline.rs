@@ -4,6 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use delivery::batch::Batch;
+use delivery::lane::Arrival;
+use delivery::lanes::Lanes;
+use delivery::lanes::{Fetch, Spill};
+use delivery::ledger::{DeadLetter, Drop};
+use delivery::pace::SHARD_BYTES_PER_SECOND;
+use delivery::pressure::Pressure;
+use delivery::record::Record;
+use delivery::request::Request;
+use delivery::sink::{Answer, PutError, Sink};
+use delivery::spool::{Appended, Lost, Next};
+use spool::{Spool, SpoolError};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -11,18 +23,8 @@ use tracing::{debug, error};
 
 use crate::clock;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
-use crate::lane::Arrival;
-use crate::lanes::Lanes;
-use crate::ledger::{DeadLetter, Drop};
 use crate::metrics::Metrics;
-use crate::overflow::{Fetch, Spill};
-use crate::pace::SHARD_BYTES_PER_SECOND;
-use crate::record::Record;
-use crate::request::Request;
-use crate::sink::{Answer, PutError, Sink};
-use crate::source::Batch;
-use crate::source::handover::{Pressure, Receiver};
-use crate::spool::{Appended, Lost, Next, Spool, SpoolError};
+use crate::source::handover::Receiver;
 use crate::trouble::{Cause, Trouble};
 
 /// What was not possible is tried again so often.
@@ -145,7 +147,7 @@ pub async fn run(parts: Parts, mut input: Receiver, mut stop: watch::Receiver<bo
     pipeline.parts.spool.close().await?;
     ended?;
     Ok(Ended {
-        spooled: pipeline.parts.lanes.ledger.snapshot().spooled,
+        spooled: pipeline.parts.lanes.ledger().snapshot().spooled,
         unsaved,
     })
 }
@@ -214,7 +216,7 @@ impl Pipeline {
     /// After a stop memory has to be empty; without one, when all sources are spent, the spool as well.
     fn is_done(&self) -> bool {
         let idle = self.closed && self.puts.is_empty() && self.storage.is_empty() && self.oversized.is_empty();
-        let counts = self.parts.lanes.ledger.snapshot();
+        let counts = self.parts.lanes.ledger().snapshot();
         idle && counts.in_flight == 0 && (self.grace_end.is_some() || counts.spooled == 0)
     }
 
@@ -304,7 +306,7 @@ impl Pipeline {
                 let mut fatal = false;
                 if let Some(refused) = &outcome.refused {
                     self.trouble.storage(&refused.error);
-                    fatal = refused.error.is_fatal();
+                    fatal = refused.error.downcast_ref().is_some_and(SpoolError::is_fatal);
                 }
                 self.parts.lanes.appended(&lanes, outcome, now);
                 if fatal {
@@ -339,7 +341,7 @@ impl Pipeline {
                 record,
                 written: Ok(()),
             } => {
-                self.parts.lanes.ledger.record(|counts| {
+                self.parts.lanes.ledger().record(|counts| {
                     counts.in_flight -= u64::from(record.readings);
                     counts.dead_lettered[DeadLetter::TooLarge as usize] += u64::from(record.readings);
                 });
@@ -395,7 +397,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn remove(&mut self, positions: Vec<crate::spool::Position>) {
+    fn remove(&mut self, positions: Vec<delivery::spool::Position>) {
         if positions.is_empty() {
             return;
         }
@@ -420,7 +422,7 @@ impl Pipeline {
             lanes, spool, metrics, ..
         } = &self.parts;
         metrics.lanes(lanes.doing());
-        metrics.memory(lanes.bytes() as u64, lanes.limits.budget as u64);
+        metrics.memory(lanes.bytes() as u64, lanes.limits().budget as u64);
         metrics.spool(spool.bytes(), self.parts.spool_max_bytes);
         metrics.sink_failing(self.trouble.cause());
         metrics.oldest_unsent([lanes.oldest(), spool.oldest_since()].into_iter().flatten().min());

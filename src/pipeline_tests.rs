@@ -7,21 +7,22 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use delivery::backoff::Backoff;
+use delivery::batch::Receipt;
+use delivery::lane::Packing;
+use delivery::lanes::Limits;
+use delivery::ledger::{Counts, Ledger};
+use delivery::sink::{Objection, Put, THROTTLED};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use spool::WhenFull;
 use tokio::sync::{mpsc, watch};
+use values::byte_size::ByteSize;
 use wire::{Identity, ProducerId, Reading, Sensor, Timestamp, Value};
 
 use super::*;
-use crate::backoff::Backoff;
-use crate::byte_size::ByteSize;
-use crate::lane::Packing;
-use crate::lanes::Limits;
-use crate::ledger::{Counts, Ledger};
-use crate::sink::{Objection, Put, THROTTLED};
-use crate::source::{Output, Receipt, handover};
-use crate::spool::WhenFull;
+use crate::source::{Output, handover, to_channel};
 
 const SENSORS: usize = 40;
 
@@ -213,7 +214,11 @@ async fn run_once(
 fn numbered(batches: Vec<Vec<Reading>>) -> (Vec<Batch>, mpsc::UnboundedReceiver<u64>) {
     let (settle, settled) = mpsc::unbounded_channel();
     let batches = batches.into_iter().enumerate().map(|(number, readings)| {
-        let receipt = Some(Receipt::new(readings.len() as u32, number as u64, settle.clone()));
+        let receipt = Some(Receipt::new(
+            readings.len() as u32,
+            number as u64,
+            to_channel(settle.clone()),
+        ));
         Batch { readings, receipt }
     });
     (batches.collect(), settled)

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use aws_sdk_dynamodb::Client;
 use csv::Writer;
 use processor::StoreError;
-use processor::scores::Scored;
 use processor::dynamodb::TableReadings;
+use processor::scores::Scored;
 use wire::{Timestamp, Value, json};
 
 /// How readings are written.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
-use processor::text::printable;
+use processor::message::text::printable;
 use wire::{Reading, Value};
 
 /// Sensors named on one line; of the others only the number is told.

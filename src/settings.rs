@@ -9,18 +9,18 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use spool::WhenFull;
+use values::byte_size::ByteSize;
+use values::document::Document;
+use values::duration::Within;
+use values::problem::Problem;
 
 use crate::aws_name::{self, AwsName};
-use crate::byte_size::ByteSize;
-use crate::document::Document;
-use crate::duration::Within;
-use crate::problem::Problem;
 use crate::sink::kinesis::{Role, Target};
 use crate::source::Sources;
 use crate::source::settings::Kind;
-use crate::spool::WhenFull;
-use crate::state_dir::NoStateDirectory;
-use crate::{admin, log, spool};
+use crate::state_dir::{NoStateDirectory, state_dir};
+use crate::{admin, log};
 
 /// The file that is read where none is named.
 pub const SYSTEM_FILE: &str = "/etc/temp-ingest/config.toml";
@@ -299,9 +299,17 @@ impl Settings {
         }
     }
 
+    /// Where the spool lies.
+    pub fn spool_dir(&self) -> Result<PathBuf, NoStateDirectory> {
+        match &self.spool.dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(state_dir()?.join("spool")),
+        }
+    }
+
     /// Where everything is kept that outlives the daemon: the folder that the spool's is in.
     pub fn state_dir(&self) -> Result<PathBuf, NoStateDirectory> {
-        let spool = self.spool.dir()?;
+        let spool = self.spool_dir()?;
         Ok(spool.parent().unwrap_or(&spool).to_owned())
     }
 

@@ -4,12 +4,12 @@
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::num::NonZeroU32;
 
+use simulate::Choice;
+use values::number::Amount;
+use values::problem::Problem;
 use wire::{Timestamp, json};
 
-use crate::problem::Problem;
-use crate::profile::Choice;
 use crate::source::Settings;
-use crate::source::number::Amount;
 
 /// The event time of the first reading: 2024-01-01T00:00:00Z.
 const START_MICROS: i64 = 1_704_067_200_000_000;
@@ -78,9 +78,8 @@ fn refused(problems: Vec<Problem>) -> io::Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use simulate::Name;
     use wire::json::Decoder;
-
-    use crate::profile::Name;
 
     use super::*;
 

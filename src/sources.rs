@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use delivery::ledger::Ledger;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::info;
 
 use crate::board::{Produced, Row, State};
 use crate::changes::Changes;
-use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::open_files::{OpenFiles, TooManyConnections};
 use crate::screen::Screen;

@@ -27,7 +27,7 @@ TOPIC_POLICY = "data.yaml", "Resources/TopicPolicy/Properties/PolicyDocument/Sta
 BUCKET_POLICY = "data.yaml", "Resources/CodeBucketPolicy/Properties/PolicyDocument/Statement"
 KEY = "data.yaml", "Resources/TopicKey/Properties"
 DATA = "data.yaml", "Resources"
-PAGES = "data.yaml", "Resources/Pages/Properties"
+PARTITIONS = "data.yaml", "Resources/Partitions/Properties"
 READINGS = "data.yaml", "Resources/Readings/Properties"
 STREAM = "data.yaml", "Resources/OutputStream/Properties"
 CODE = "data.yaml", "Resources/CodeBucket/Properties"
@@ -37,7 +37,7 @@ DETECT = "detect.yaml", "Resources/Detect/Properties"
 ALERT = "detect.yaml", "Resources/Alert/Properties"
 RECORDS = "detect.yaml", "Resources/Records/Properties"
 EVENTS = "detect.yaml", "Resources/Events/Properties"
-POISON = "alarms.yaml", "Resources/Poison/Properties"
+DECODE_FAILURES = "alarms.yaml", "Resources/DecodeFailures/Properties"
 BUSY = "observe.yaml", "Resources/Busy/Properties"
 IDLE = "observe.yaml", "Resources/Idle/Properties"
 LAUNCH = "ingest.yaml", "Resources/LaunchTemplate/Properties/LaunchTemplateData"
@@ -77,8 +77,8 @@ BREAKS = [
     ("resources_are_exact", ROLE, "0/Resource", GONE),
     ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": "arn:${AWS::Partition}:kinesis:*:*:stream/*"}),
     ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": "arn:${AWS::Partition}:s3:::cod?"}),
-    ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": ["${Table}/*", {"Table": {"Ref": "Pages"}}]}),
-    ("resources_are_exact", ROLE, "0/Resource", {"Fn::Join": ["/", [{"Ref": "Pages"}, "*"]]}),
+    ("resources_are_exact", ROLE, "0/Resource", {"Fn::Sub": ["${Table}/*", {"Table": {"Ref": "Partitions"}}]}),
+    ("resources_are_exact", ROLE, "0/Resource", {"Fn::Join": ["/", [{"Ref": "Partitions"}, "*"]]}),
     ("resources_are_exact", ROLE, "4/Resource", "*"),
     ("resources_are_exact", ROLE, "7/Fn::If/1/Resource", "*"),
     ("resources_are_exact", INSTANCE_ROLE, "1/Resource", "*"),
@@ -108,11 +108,11 @@ BREAKS = [
     ("keys_rotate", KEY, "KeyPolicy/Statement/1/Principal", "*"),
     ("keys_rotate", KEY, "KeyPolicy/Statement/1/Principal", {"AWS": "*"}),
 
-    ("tables_can_be_restored", PAGES, "PointInTimeRecoverySpecification", GONE),
-    ("tables_can_be_restored", PAGES, "DeletionProtectionEnabled", False),
+    ("tables_can_be_restored", PARTITIONS, "PointInTimeRecoverySpecification", GONE),
+    ("tables_can_be_restored", PARTITIONS, "DeletionProtectionEnabled", False),
     ("tables_are_encrypted", READINGS, "SSESpecification/SSEEnabled", False),
     ("tables_are_encrypted", READINGS, "SSESpecification/SSEType", GONE),
-    ("tables_are_paid_by_use", PAGES, "BillingMode", GONE),
+    ("tables_are_paid_by_use", PARTITIONS, "BillingMode", GONE),
     ("streams_are_encrypted_unless_told_otherwise", STREAM, "StreamEncryption", GONE),
     ("streams_are_encrypted_unless_told_otherwise", STREAM, "StreamEncryption/Fn::If/0", "HasKey"),
     ("streams_are_encrypted_unless_told_otherwise", STREAM, "StreamEncryption/Fn::If/1", NO_VALUE),
@@ -173,9 +173,9 @@ BREAKS = [
     ("deployments_are_rolled_back", DEPLOYMENTS, "AlarmConfiguration/Enabled", False),
     ("deployments_are_rolled_back", DEPLOYMENTS, "AlarmConfiguration/Alarms", []),
 
-    ("names_are_the_persons", PAGES, "TableName", "pages"),
-    ("names_are_the_persons", PAGES, "TableName/Fn::If/1", "pages"),
-    ("names_are_the_persons", PAGES, "TableName/Fn::If/2", "pages"),
+    ("names_are_the_persons", PARTITIONS, "TableName", "partitions"),
+    ("names_are_the_persons", PARTITIONS, "TableName/Fn::If/1", "partitions"),
+    ("names_are_the_persons", PARTITIONS, "TableName/Fn::If/2", "partitions"),
     ("names_are_the_persons", ("data.yaml", "Resources/Stream/Properties"), "Name", {"Ref": "StreamName"}),
     ("names_are_the_persons", CODE, "BucketName", "code"),
     ("names_are_the_persons", TOPIC, "TopicName", "alerts"),
@@ -232,18 +232,18 @@ BREAKS = [
     ("mappings_end_trying", ("detect.yaml", "Parameters/MaxRetryAttempts"), "MinValue", GONE),
     ("mappings_are_counted", EVENTS, "MetricsConfig", GONE),
     ("mappings_are_counted", EVENTS, "MetricsConfig/Metrics", []),
-    ("alarms_say_what_to_do", POISON, "AlarmDescription", "Poison."),
-    ("alarms_say_what_to_do", POISON, "AlarmDescription", GONE),
-    ("alarms_tell_somebody", POISON, "AlarmActions", []),
-    ("alarms_tell_somebody", POISON, "AlarmActions", GONE),
-    ("alarms_tell_somebody", POISON, "OKActions", GONE),
-    ("alarms_tell_somebody", POISON, "OKActions", None),
-    ("alarms_tell_somebody", POISON, "OKActions", ""),
-    ("alarms_tell_somebody", POISON, "OKActions", {}),
+    ("alarms_say_what_to_do", DECODE_FAILURES, "AlarmDescription", "Decode failures."),
+    ("alarms_say_what_to_do", DECODE_FAILURES, "AlarmDescription", GONE),
+    ("alarms_tell_somebody", DECODE_FAILURES, "AlarmActions", []),
+    ("alarms_tell_somebody", DECODE_FAILURES, "AlarmActions", GONE),
+    ("alarms_tell_somebody", DECODE_FAILURES, "OKActions", GONE),
+    ("alarms_tell_somebody", DECODE_FAILURES, "OKActions", None),
+    ("alarms_tell_somebody", DECODE_FAILURES, "OKActions", ""),
+    ("alarms_tell_somebody", DECODE_FAILURES, "OKActions", {}),
     ("alarms_tell_somebody", BUSY, "OKActions", GONE),
     ("alarms_tell_somebody", IDLE, "AlarmActions", [{"Ref": "FewerInstances"}, {"Ref": "OperationsTopicArn"}]),
-    ("alarms_know_silence", POISON, "TreatMissingData", GONE),
-    ("alarms_know_silence", POISON, "TreatMissingData", "missing"),
+    ("alarms_know_silence", DECODE_FAILURES, "TreatMissingData", GONE),
+    ("alarms_know_silence", DECODE_FAILURES, "TreatMissingData", "missing"),
 ]
 
 # Changes in the same form that break no rule.
@@ -254,12 +254,13 @@ ACCEPTED = [
     (GROUP, "Properties/LifecycleHookSpecificationList/1",
      {"LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING"}),
     (DEPLOYMENTS, "AutoRollbackConfiguration/Events", ["DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_FAILURE"]),
-    (PAGES, "TableName", GONE),
+    (PARTITIONS, "TableName", GONE),
     (FROM_NETWORK, "SecurityGroupIngress", GONE),
     (RECORDS, "FunctionResponseTypes/1", "Another"),
     (RECORDS, "MetricsConfig/Metrics/1", "ErrorCount"),
-    (POISON, "TreatMissingData", "breaching"),
-    (POISON, "AlarmActions", {"Fn::If": ["HasOwnTopic", [{"Ref": "OperationsTopicArn"}], [{"Ref": "Another"}]]}),
+    (DECODE_FAILURES, "TreatMissingData", "breaching"),
+    (DECODE_FAILURES, "AlarmActions",
+     {"Fn::If": ["HasOwnTopic", [{"Ref": "OperationsTopicArn"}], [{"Ref": "Another"}]]}),
 ]
 
 
@@ -319,7 +320,8 @@ class CommandTest(unittest.TestCase):
         run = subprocess.run([sys.executable, "-m", "cfn.rules", CFN / "detect.yaml", self.file], cwd=REPOSITORY,
                              capture_output=True, text=True)
         found = rules.violations(rules.load(self.file))
-        self.assertEqual([one.path.split("/")[1] for one in found], ["Pages", "Anomalies", "Incidents", "Readings"])
+        self.assertEqual([one.path.split("/")[1] for one in found],
+                         ["Partitions", "Anomalies", "Incidents", "Readings"])
         self.assertEqual((run.returncode, run.stderr), (1, ""))
         self.assertEqual(run.stdout.splitlines(), [str(one) for one in found])
 
@@ -328,11 +330,12 @@ class CommandTest(unittest.TestCase):
         for old, new, at, message in [
             # Its own line where the template has what is wrong, be it a value, an item of a list or a short form,
             ("BillingMode: PAY_PER_REQUEST", "BillingMode: PROVISIONED", "BillingMode: PROVISIONED",
-             'tables_are_paid_by_use: Resources/Pages/Properties/BillingMode: set it to "PAY_PER_REQUEST": '),
+             'tables_are_paid_by_use: Resources/Partitions/Properties/BillingMode: set it to "PAY_PER_REQUEST": '),
             ("Principal: {Service: cloudwatch.amazonaws.com}", 'Principal: {AWS: "*"}', 'Principal: {AWS: "*"}',
              "keys_rotate: Resources/TopicKey/Properties/KeyPolicy/Statement/1/Principal: name the service or "),
-            ("Name: !If [HasPagesTableName, ", "Name: !If [HasPagesTableName, pages, ", "Name: !If [HasPagesTableName",
-             "names_are_the_persons: Resources/Pages/Properties/TableName: write !If "),
+            ("Name: !If [HasPartitionsTableName, ", "Name: !If [HasPartitionsTableName, partitions, ",
+             "Name: !If [HasPartitionsTableName",
+             "names_are_the_persons: Resources/Partitions/Properties/TableName: write !If "),
             ("          - {Id: unfinished, ", "          - {Id: unfinished} # ", "        Rules:\n          - {Id: ex",
              "buckets_clean_up: Resources/FailureBucket/Properties/LifecycleConfiguration/Rules: add a rule with "),
             # else that of the innermost part that it has.

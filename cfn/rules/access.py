@@ -10,7 +10,7 @@ from .template import Finding, Node, Template
 
 # The Sids of statements that have to name all objects of a bucket, or a resource whose full name is not known.
 NAMES_A_WHOLE_FOLDER = (
-    "KeepWhatIsGivenUp", "FindPagesStream", "ReadRevisions", "WatchItself", "EndWhenDrained", "KeepReadings",
+    "KeepWhatIsGivenUp", "FindPartitionsStream", "ReadRevisions", "WatchItself", "EndWhenDrained", "KeepReadings",
 )
 # The Sids of statements whose actions have no resource that a policy could name: cloudwatch:PutMetricData, for one, is
 # about no metric.

@@ -12,8 +12,8 @@ from .template import Finding, Node, Template
 def functions_are_bounded(template: Template) -> Iterator[Finding]:
     for function in template.resources("AWS::Lambda::Function"):
         properties = function.at("Properties")
-        yield from properties.at("Timeout").must_exist("the default of three seconds is too short to load pages")
-        yield from properties.at("MemorySize").must_exist("the default of 128 MB is too little to load pages")
+        yield from properties.at("Timeout").must_exist("the default of three seconds is too short to load partitions")
+        yield from properties.at("MemorySize").must_exist("the default of 128 MB is too little to load partitions")
         yield from properties.at("Architectures").must_exist("the zip was built for one architecture")
 
 

@@ -1,7 +1,8 @@
+use std::f64::consts::TAU;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal, StudentT};
-use std::f64::consts::TAU;
 use wire::{Reading, Timestamp, Value};
 
 use crate::run::{Alarm, Listener, START, sensor};

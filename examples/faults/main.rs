@@ -1,12 +1,12 @@
 //! What is found of the faults that profiles inject, how soon, and how often nothing was wrong: `make bench-detect`.
-//! What counts, and why these figures, is in docs/detection.md.
+//! What counts, and why these figures, is in docs/design/detection.md.
 
 use std::error::Error;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use temp_ingest::profile::{Profile, Temperature, Wind};
+use simulate::{Profile, Temperature, Wind};
 
 use crate::healthy::Healthy;
 use crate::report::Report;

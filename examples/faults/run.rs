@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use detect::{Change, Event, Journal, Kinds, Page, Settings};
-use temp_ingest::profile::{Fleet, Label, Plan, Profile};
+use detect::{Change, Event, Journal, Kinds, Partition, Settings};
+use simulate::{Fleet, Label, Plan, Profile};
 use wire::{Form, Reading, Timestamp};
 
 /// The event time of the first reading: 2024-01-01T00:00:00Z.
@@ -10,7 +10,7 @@ const DAY: i64 = 86_400_000_000;
 /// So long nothing is wrong, so that there is something to compare with.
 const PEACE: i64 = DAY;
 
-/// Simulated sensors of a profile, in one page.
+/// Simulated sensors of a profile, in one partition.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub name: &'static str,
@@ -25,7 +25,7 @@ pub struct Run {
     pub seed: u64,
 }
 
-/// Something a page told about a sensor at a moment.
+/// Something a partition told about a sensor at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Alarm {
     pub sensor: u32,
@@ -47,9 +47,9 @@ pub struct Fault {
     pub end: i64,
 }
 
-/// A page and all it told.
+/// A partition and all it told.
 pub struct Listener {
-    page: Page,
+    partition: Partition,
     settings: Settings,
     events: Vec<Event>,
     pub alarms: Vec<Alarm>,
@@ -60,7 +60,7 @@ impl Run {
         START + self.days * DAY
     }
 
-    /// What went wrong, and what the page told.
+    /// What went wrong, and what the partition told.
     pub fn play(&self) -> (Vec<Fault>, Vec<Alarm>) {
         let start = Timestamp::from_micros(START).expect("2024 is a year");
         let mut fleet = Fleet::new(&self.plan(self.rate), start);
@@ -122,7 +122,7 @@ impl Fault {
 impl Listener {
     pub fn new() -> Self {
         Self {
-            page: Page::new(),
+            partition: Partition::new(),
             settings: Settings::default(),
             events: Vec::new(),
             alarms: Vec::new(),
@@ -132,7 +132,7 @@ impl Listener {
     pub fn hear(&mut self, reading: &Reading) {
         // Nothing is stored, so nothing has to be replayed.
         let mut journal = Journal::new();
-        self.page.fold(reading, &self.settings, &mut journal, &mut self.events);
+        self.partition.fold(reading, &self.settings, &mut journal, &mut self.events);
         for event in self.events.drain(..) {
             match event {
                 Event::Anomaly(anomaly) => self.alarms.push(Alarm {

@@ -9,7 +9,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use temp_ingest::profile::{Fleet, Plan, Profile, Temperature};
+use simulate::{Fleet, Plan, Profile, Temperature};
 use wire::{Form, Timestamp};
 
 const RECORDS: usize = 500;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use temp_ingest::byte_size::ByteSize;
-use temp_ingest::record::{LaneKey, Record};
-use temp_ingest::spool::{Spool, WhenFull};
+use values::byte_size::ByteSize;
+use delivery::record::{LaneKey, Record};
+use spool::{Spool, WhenFull};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use wire::{Identity, ProducerId, Timestamp};

@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use tokio::sync::oneshot;
 use tracing::info;
+use values::duration::Within;
 
 use super::form::{AdmittedForm, Asker, Form, MAX_LOG_IN};
 use super::keepers::Deed;
 use super::page::{Page, log_in_form};
 use super::session::Said;
 use crate::changes::{Change, Order};
-use crate::duration::Within;
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;

@@ -12,11 +12,11 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use values::duration::friendly;
 
 use super::guesses::Denied;
 use super::page::Page;
 use super::session::Visitor;
-use crate::duration::friendly;
 use crate::http_server::Activity;
 
 /// A name and a token.

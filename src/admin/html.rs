@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use values::duration::friendly;
+
 use super::assets::{Asset, PAGE_CSS, PAGE_JS, UPLOT_CSS, UPLOT_JS};
 use super::markup::{self, Html, Part, tag};
-use crate::duration::friendly;
 
 /// A whole document.
 pub(super) fn document(title: &str, header: impl Part, main: impl Part) -> String {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use processor::incidents::Incident;
-use processor::text::{printable, utc};
-use processor::words;
+use processor::message::text::{printable, utc};
+use processor::message::description;
 
 use super::html::{aside, badge, link, section};
 use super::keepers::Keepers;
@@ -154,7 +154,7 @@ fn card(incident: &Incident, control: &Control) -> Html {
         tag("p")
             .class("words")
             .live(format!("words-{id}"))
-            .of(words::of(latest).join("; ")),
+            .of(description::of(latest).join("; ")),
         tag("p").class("facts").live(format!("facts-{id}")).of(facts),
         controls,
     ))

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use processor::sqlite::EmbeddedIncidents;
-use processor::incidents::{Incident, Incidents};
 use processor::dynamodb::TableIncidents;
+use processor::incidents::{Incident, Incidents};
+use processor::sqlite::EmbeddedIncidents;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;

@@ -33,22 +33,21 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use page::Page;
 use serde::{Deserialize, Deserializer, Serialize};
+pub use server::{BindError, Server};
 use tokio::sync::watch;
+use values::duration::Within;
+use values::problem::Problem;
 
 use crate::aws_name::AwsName;
 use crate::board::Board;
 use crate::canary::{self, Canary};
-use crate::duration::Within;
 use crate::http_server::Activity;
 use crate::metrics::Metrics;
 use crate::pipeline::Status;
-use crate::problem::Problem;
 use crate::tokens::Tokens;
 use crate::traces::Traces;
-use page::Page;
-
-pub use server::{BindError, Server};
 
 /// What `/healthz` says; `doctor` knows a running daemon by it.
 pub const ALIVE: &str = "temp-ingest is alive\n";

@@ -1,13 +1,14 @@
 //! How it goes: rates, what waits and where, and what the sink says.
 
+use delivery::lane::Doing;
+use delivery::ledger::Counts;
+
 use super::Shown;
 use super::html::{age, bytes, count, rate, section, table};
 use super::incidents::Kept;
 use super::markup::{Html, each, tag};
 use super::pulse::Rates;
 use crate::board::Board;
-use crate::lane::Doing;
-use crate::ledger::Counts;
 use crate::settings::Sink;
 
 pub(super) fn part(shown: &Shown, board: &Board, rates: &Rates, kept: &Kept) -> Html {

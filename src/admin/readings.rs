@@ -1,6 +1,6 @@
 //! The last readings of a sensor: a plot where there is a script, a table everywhere.
 
-use processor::text::{rounded, utc};
+use processor::message::text::{rounded, utc};
 use serde_json::{Value as Json, json};
 
 use super::html::{badge, section, table};

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{self, IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
+use simulate::{Choice, Template};
 
 use super::control::{answer, ordered};
 use super::form::AdmittedForm;
@@ -17,7 +18,6 @@ use super::markup::{Html, each, tag};
 use super::page::{Control, Page, bare_header, hidden, post, query, token};
 use super::session::Visitor;
 use crate::changes::Change;
-use crate::profile::{Choice, Template};
 
 /// Where templates are kept that were edited here, in the folder of the daemon's state.
 const FOLDER: &str = "templates";

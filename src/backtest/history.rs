@@ -1,9 +1,9 @@
-//! Rows judged one after another, each by the rows before it only, on one page for all sensors.
+//! Rows judged one after another, each by the rows before it only, on one partition for all sensors.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use detect::{Change, Disposition, Event, Folded, Journal, Page, Settings, Transition};
+use detect::{Change, Disposition, Event, Folded, Journal, Partition, Settings, Transition};
 use wire::{Reading, Sensor, Timestamp};
 
 use super::rows::Fault;
@@ -19,7 +19,7 @@ const JOURNAL: usize = 64 << 10;
 /// What the rows so far have led to.
 pub(super) struct History<'a> {
     settings: &'a Settings,
-    page: Page,
+    partition: Partition,
     journal: Journal,
     events: Vec<Event>,
     sensors: Vec<Followed>,
@@ -52,7 +52,7 @@ impl<'a> History<'a> {
     pub fn new(settings: &'a Settings, summary: Summary) -> Self {
         Self {
             settings,
-            page: Page::new(),
+            partition: Partition::new(),
             journal: Journal::new(),
             events: Vec::new(),
             sensors: Vec::new(),
@@ -71,7 +71,7 @@ impl<'a> History<'a> {
             self.journal = Journal::new();
         }
         let folded = self
-            .page
+            .partition
             .fold(reading, self.settings, &mut self.journal, &mut self.events);
         let fresh = folded.disposition == Disposition::Fresh;
         self.summary.late += u64::from(folded.disposition == Disposition::Late);
@@ -89,7 +89,7 @@ impl<'a> History<'a> {
         if let Some(open) = open {
             self.summary.incidents[open].see(reading, &folded);
         }
-        for derived in self.page.derived().to_vec() {
+        for derived in self.partition.derived().to_vec() {
             let place = self.place_of(derived.reading.sensor());
             if let Some(open) = self.sensors[place].open {
                 self.summary.incidents[open].see(&derived.reading, &derived.folded);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use detect::{Folded, Transition};
-use processor::text::{printable, rounded, value};
+use processor::message::text::{printable, rounded, value};
 use serde::{Serialize, Serializer};
 use wire::{Reading, Timestamp, Value};
 

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use values::duration::Within;
+use wire::Timestamp;
 
 use crate::backtest::Options;
 use crate::backtest::columns::Wanted;
 use crate::backtest::table::Described;
 use crate::backtest::time_format::{TimeFormat, Zone};
 use crate::cost::{Format, Load};
-use crate::duration::Within;
-use crate::profile;
-use wire::Timestamp;
 
 /// Takes readings from many sensors, puts them into Kinesis in order, tells of anomalies, loses nothing.
 ///
@@ -103,7 +102,7 @@ pub(super) struct Canary {
 pub(super) struct Simulate {
     /// What is simulated: temperature, wind, clickstream, app_log, or a profile file
     #[arg(long, value_name = "NAME")]
-    pub(super) profile: profile::Choice,
+    pub(super) profile: simulate::Choice,
     /// How many sensors
     #[arg(long, value_name = "N", default_value = "1")]
     pub(super) sensors: NonZeroU32,
@@ -182,7 +181,7 @@ pub(super) struct Backtest {
     pub(super) json: bool,
     /// What was measured: temperature or wind. Without it: what the column is called
     #[arg(long, value_name = "NAME")]
-    pub(super) profile: Option<profile::Name>,
+    pub(super) profile: Option<simulate::Name>,
     /// The configuration whose [detect] table is used
     #[command(flatten)]
     pub(super) config: Config,
@@ -402,7 +401,7 @@ mod tests {
     use clap::Parser;
     use detect::{Change, Kinds, Transition, Worst};
     use processor::Message;
-    use processor::group::{Group, Telling};
+    use processor::episodes::{Group, Notification};
     use wire::{Sensor, Timestamp, Value};
 
     use super::*;
@@ -438,7 +437,7 @@ mod tests {
         let mut other = transition.clone();
         other.sensor = Arc::new(Sensor::new("DHT_002", "Temperature"));
         let tellings = Group::default().take(&[(&transition, false), (&other, false)]).pop();
-        let Some(Telling::Several(report)) = tellings else {
+        let Some(Notification::Group(report)) = tellings else {
             panic!("two at once are told together")
         };
         for prefix in ["temp-ingest incidents", "temp-ingest incidents --table incidents-1"] {

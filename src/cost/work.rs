@@ -1,7 +1,7 @@
 //! What is done behind the stream: invocations, what they write and read, what people are told.
 
 use processor::handler::Limits;
-use processor::pages::MAX_ENTRIES;
+use processor::partition::MAX_ENTRIES;
 
 use super::load::Plan;
 use super::table::grouped;
@@ -32,7 +32,7 @@ const INSTANCE_SECONDS: f64 = 7_200.0;
 /// A page in memory beside its sensors.
 const WARM_PAGE_BYTES: f64 = 2_048.0;
 
-const UNIT_BYTES: f64 = processor::entry::UNIT_BYTES as f64;
+const UNIT_BYTES: f64 = processor::partition::UNIT_BYTES as f64;
 const READ_UNIT_BYTES: f64 = 4096.0;
 /// An entry beside its journal: keys, marks, version.
 const ENTRY_BYTES: f64 = 200.0;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
+use delivery::batch::Batch;
 use tracing::warn;
 use wire::Reading;
 
@@ -11,7 +12,7 @@ use crate::changes::Changes;
 use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
 use crate::front::Front;
 use crate::settings::Loaded;
-use crate::source::{Batch, Output};
+use crate::source::Output;
 
 /// Dead letters are sent so many at a time.
 const DEAD_LETTER_BATCH: usize = 256;

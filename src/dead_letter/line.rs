@@ -5,15 +5,14 @@ use std::io::{self, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use delivery::ledger;
+use delivery::record::Record;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wire::Reading;
 use wire::aggregate::{AggregateError, deaggregate};
 use wire::json::Decoder;
-
-use crate::ledger;
-use crate::record::Record;
 
 /// A dead letter. Fields that a later version adds are let pass.
 #[derive(Serialize, Deserialize)]

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use delivery::ledger::DeadLetter;
+use delivery::record::LaneKey;
 use tempfile::TempDir;
 use wire::aggregate::Aggregate;
 use wire::{Identity, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
 use super::*;
-use crate::ledger::DeadLetter;
-use crate::record::LaneKey;
 
 const IDENTITY: Identity = Identity {
     producer: ProducerId(0xAB),

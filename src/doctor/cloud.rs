@@ -14,10 +14,10 @@ use aws_sdk_sts::config::{ConfigBag, Intercept, ProvideCredentials, RuntimeCompo
 use aws_sdk_sts::error::BoxError;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use values::duration::friendly;
 
 use super::endpoint::Endpoint;
 use super::{Finding, Report};
-use crate::duration::friendly;
 use crate::settings::{Aggregation, Settings};
 use crate::sink::kinesis::{Role, Target, ToStream, cause, causes, ignores_keys};
 

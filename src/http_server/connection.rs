@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         if self.late {
             let text = format!(
                 "the headers did not come within header_timeout = {}: send them at once",
-                crate::duration::friendly(self.timeouts.headers)
+                values::duration::friendly(self.timeouts.headers)
             );
             self.stream.write_all(&late(&text)).await?;
         }

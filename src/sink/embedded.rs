@@ -1,4 +1,4 @@
-//! The Lambda's handler in this process: the very same records, pages in an embedded store, incidents on the terminal.
+//! The Lambda's handler in this process: the very same records, partitions in an embedded store, incidents on the terminal.
 //!
 //! One thread owns handler and store. What it refuses it is given again by the pipeline, as the Kinesis mapping would.
 
@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use delivery::record::Record;
+use delivery::sink::{Answer, Put, PutError, Sink};
 use detect::{Change, Event};
 use processor::alert::{DeliverError, Delivered, deliver};
-use processor::sqlite::{EmbeddedOutbox, EmbeddedPages, Untold};
 use processor::handler::{Counts, Handler, Limits};
-use processor::outbox::{TellError, Teller};
-use processor::page_name::PageName;
+use processor::outbox::{NotifyError, Notifier};
+use processor::partition::PartitionName;
 use processor::scores::{Scored, Scores};
+use processor::sqlite::{EmbeddedOutbox, EmbeddedPartitions, PendingEvents};
 use processor::{KinesisRecord, Message, SequenceNumber, StoreError};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,8 +24,6 @@ use tracing::warn;
 
 use crate::clock;
 use crate::metrics::Metrics;
-use crate::record::Record;
-use crate::sink::{Answer, Put, PutError, Sink};
 use crate::traces::{Point, Traces};
 
 /// The shard all records are in.
@@ -66,17 +66,17 @@ struct Request {
 
 impl Embedded {
     /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
-    /// did not get to tell. Events go to `teller`, which the thread waits for, and what every reading came to into `traces`,
+    /// did not get to tell. Events go to `notifier`, which the thread waits for, and what every reading came to into `traces`,
     /// while somebody looks on; what was not judged is counted in `metrics`.
     pub fn start(
         dir: &Path,
         settings: detect::Settings,
-        teller: impl Teller + 'static,
+        notifier: impl Notifier + 'static,
         traces: Arc<Traces>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let (mut pages, outbox) = processor::sqlite::open(dir)?;
-        let start = pages.start()?;
+        let (mut partitions, outbox) = processor::sqlite::open(dir)?;
+        let start = partitions.start()?;
         let failed = |error| StoreError::unavailable("starting the embedded handler", error);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -86,11 +86,11 @@ impl Embedded {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         let (ends, ended) = watch::channel(());
         let worker = Worker {
-            handler: Handler::new(pages, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(traces)),
+            handler: Handler::new(partitions, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(traces)),
             // Each start counts in its own range, so no number is ever given twice.
             sequence: u128::from(start) << 64,
             outbox,
-            teller,
+            notifier,
             totals: totals.clone(),
             metrics,
         };
@@ -144,10 +144,10 @@ impl Sink for Embedded {
 
 /// What the thread owns.
 struct Worker<T> {
-    handler: Handler<EmbeddedPages, Traced>,
+    handler: Handler<EmbeddedPartitions, Traced>,
     sequence: u128,
     outbox: EmbeddedOutbox,
-    teller: T,
+    notifier: T,
     totals: Arc<Mutex<Totals>>,
     metrics: Arc<Metrics>,
 }
@@ -159,7 +159,7 @@ enum Rest {
     Failed,
 }
 
-impl<T: Teller> Worker<T> {
+impl<T: Notifier> Worker<T> {
     fn run(mut self, runtime: &Runtime, mut waiting: mpsc::Receiver<Request>) {
         runtime.block_on(async {
             let mut rest = Rest::Some;
@@ -237,17 +237,17 @@ impl<T: Teller> Worker<T> {
     }
 
     async fn try_to_tell(&mut self) -> Result<bool, DeliverError> {
-        let untold: Vec<Untold> = self.outbox.untold(ENTRIES_AT_ONCE)?;
-        if untold.is_empty() {
+        let pending: Vec<PendingEvents> = self.outbox.pending(ENTRIES_AT_ONCE)?;
+        if pending.is_empty() {
             return Ok(false);
         }
-        let entries: Vec<Vec<Event>> = untold.iter().map(|untold| untold.events.clone()).collect();
-        let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.teller, &entries, clock::now()).await;
+        let entries: Vec<Vec<Event>> = pending.iter().map(|pending| pending.events.clone()).collect();
+        let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.notifier, &entries, clock::now()).await;
         self.count(|totals| totals.delivered.add(&delivered));
         let done = undelivered
             .as_ref()
-            .map_or(untold.len(), |undelivered| undelivered.entry);
-        self.outbox.delivered(&untold[..done])?;
+            .map_or(pending.len(), |undelivered| undelivered.entry);
+        self.outbox.delivered(&pending[..done])?;
         undelivered.map_or(Ok(true), |undelivered| Err(undelivered.error))
     }
 
@@ -264,8 +264,8 @@ impl Scores for Traced {
         self.0.wanted()
     }
 
-    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
-        let all = pages.iter().flat_map(|(_, scored)| scored);
+    async fn keep(&mut self, partitions: &[(PartitionName, Vec<Scored>)]) -> Result<(), StoreError> {
+        let all = partitions.iter().flat_map(|(_, scored)| scored);
         self.0.keep(all.map(|scored| {
             let point = Point {
                 score: scored.score,
@@ -307,9 +307,9 @@ impl<W: Write> Terminal<W> {
     }
 }
 
-impl<W: Write + Send> Teller for Terminal<W> {
-    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
-        self.write(message).map_err(|error| TellError::Failed {
+impl<W: Write + Send> Notifier for Terminal<W> {
+    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
+        self.write(message).map_err(|error| NotifyError::Failed {
             subject: message.subject.clone(),
             source: error.into(),
         })

@@ -1,13 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use processor::sqlite::{EmbeddedIncidents, FILE};
+use delivery::record::LaneKey;
 use processor::incidents::Incidents as _;
+use processor::sqlite::{EmbeddedIncidents, FILE};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
 use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
 use super::*;
-use crate::record::LaneKey;
 
 /// Hands over what is told; fails or panics when asked to.
 struct Told {
@@ -22,11 +22,11 @@ enum Fault {
     Panic,
 }
 
-impl Teller for Told {
-    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+impl Notifier for Told {
+    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
         match self.fault {
-            Fault::Panic => panic!("the teller's end, for the test"),
-            Fault::Error => Err(TellError::Failed {
+            Fault::Panic => panic!("the notifier's end, for the test"),
+            Fault::Error => Err(NotifyError::Failed {
                 subject: message.subject.clone(),
                 source: "the terminal is gone".into(),
             }),
@@ -275,7 +275,7 @@ async fn a_terminal_gets_a_line_a_message_and_colour_only_where_it_is_one() {
     };
     for (coloured, expected) in [(false, "a line\n"), (true, "\x1b[31ma line\x1b[0m\n")] {
         let mut out = Vec::new();
-        Terminal::new(&mut out, coloured).tell(&message).await.unwrap();
+        Terminal::new(&mut out, coloured).notify(&message).await.unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

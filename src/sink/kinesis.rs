@@ -15,16 +15,15 @@ use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::types::PutRecordsResultEntry;
+use delivery::record::Record;
+use delivery::sink::{Answer, Put, PutError, Sink, THROTTLED};
 use tokio::sync::Mutex;
 use tracing::debug;
 
-use self::failure::{Failure, Meaning};
-use self::watch::{Look, Watch};
-use crate::record::Record;
-use crate::sink::{Answer, Put, PutError, Sink, THROTTLED};
-
 pub use self::cause::{cause, causes};
+use self::failure::{Failure, Meaning};
 pub use self::target::{Role, Target, ToStream, lacks_credentials, no_such_endpoint, special_endpoint};
+use self::watch::{Look, Watch};
 
 /// Puts records into one stream.
 #[derive(Debug)]

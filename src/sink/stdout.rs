@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 
-use crate::record::Record;
-use crate::sink::{Answer, Put, PutError, Sink};
+use delivery::record::Record;
+use delivery::sink::{Answer, Put, PutError, Sink};
 
 /// Writes the readings of each record as lines.
 #[derive(Debug, Default)]

@@ -4,25 +4,13 @@
 
 use std::sync::Arc;
 
+use delivery::batch::Batch;
+use delivery::pressure::Pressure;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::Reading;
 
-use super::Batch;
-
 /// Bytes of a batch besides its readings: its receipt, its place in the queue. So the queue's bytes bound its length, too.
 const BATCH_BYTES: usize = 256;
-
-/// How well the pipeline copes with what it is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pressure {
-    /// It has plenty of memory left.
-    #[default]
-    Low,
-    /// Sources that can wait should: memory is half full, or one lane's part of it.
-    High,
-    /// Memory is full, and neither the sink nor the spool takes anything out of it.
-    Blocked,
-}
 
 /// The pipeline has ended and takes nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

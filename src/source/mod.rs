@@ -15,8 +15,6 @@ pub mod listeners;
 pub mod malformed;
 /// Messages of an MQTT broker.
 pub mod mqtt;
-/// Numbers in a source's settings, with their ranges.
-pub mod number;
 mod output;
 mod plan;
 mod position;
@@ -25,7 +23,7 @@ mod readings;
 mod replay;
 /// One source's table in the configuration.
 pub mod settings;
-mod simulate;
+mod simulated;
 mod slots;
 mod stdin;
 /// Readings as CSV.
@@ -36,14 +34,6 @@ mod trial;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use wire::Reading;
-
-use crate::metrics::Metrics;
-use crate::problem::Problem;
 
 pub use admission::{Admission, TooManySensors};
 use handover::Closed;
@@ -53,6 +43,11 @@ pub use output::{Output, Refused, Stop};
 use plan::Plan;
 pub use settings::{Settings, Sources};
 pub use slots::Slots;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use values::problem::Problem;
+
+use crate::metrics::Metrics;
 
 /// How a source ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +152,7 @@ pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> J
     let name = name.to_owned();
     tokio::spawn(async move {
         match plan {
-            Ok(Plan::Simulate(plan)) => Ok(simulate::run(name, plan, output).await),
+            Ok(Plan::Simulate(plan)) => Ok(simulated::run(name, plan, output).await),
             Ok(Plan::Replay(plan)) => replay::run(name, plan, output, means.state_dir, means.malformed).await,
             Ok(Plan::Stdin(described)) => stdin::run(described, output, means.malformed).await,
             Ok(Plan::Http(plan)) => http::run(name, plan, output, means).await,
@@ -171,59 +166,10 @@ fn listed(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Readings handed over together.
-#[derive(Debug)]
-pub struct Batch {
-    /// In the order of the source, which every later stage keeps for each sensor.
-    pub readings: Vec<Reading>,
-    /// Who waits to hear that all of them are safe.
-    pub receipt: Option<Receipt>,
-}
-
-/// Tells a source that all readings of a batch are delivered, synced to the spool, or given up and counted.
-#[derive(Clone, Debug)]
-pub struct Receipt(Arc<Pending>);
-
-#[derive(Debug)]
-struct Pending {
-    readings: AtomicU32,
-    undelivered: AtomicU32,
-    position: u64,
-    settled: mpsc::UnboundedSender<u64>,
-}
-
-impl Receipt {
-    /// For a batch of `readings`; `position` is sent to `settled` once the last of them is safe.
-    pub fn new(readings: u32, position: u64, settled: mpsc::UnboundedSender<u64>) -> Self {
-        Self(Arc::new(Pending {
-            readings: AtomicU32::new(readings),
-            undelivered: AtomicU32::new(readings),
-            position,
-            settled,
-        }))
-    }
-
-    /// So many more readings of the batch are safe.
-    pub fn settle(&self, readings: u32) {
-        if self.0.readings.fetch_sub(readings, Ordering::AcqRel) == readings {
-            // A source that has ended no longer asks.
-            let _ = self.0.settled.send(self.0.position);
-        }
-    }
-
-    /// So many more readings of the batch are safe because the sink has them.
-    pub fn deliver(&self, readings: u32) {
-        self.0.undelivered.fetch_sub(readings, Ordering::AcqRel);
-        self.settle(readings);
-    }
-
-    /// True once the sink has all readings of the batch. What went to the spool first is not counted as delivered later.
-    pub fn is_delivered(&self) -> bool {
-        self.0.undelivered.load(Ordering::Acquire) == 0
-    }
-
-    /// True where both speak of the same batch.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+/// What a [`Receipt`](delivery::batch::Receipt) does where its source listens to a channel: it sends the batch's position.
+pub fn to_channel(settled: mpsc::UnboundedSender<u64>) -> impl Fn(u64) + Send + Sync {
+    move |position| {
+        // A source that has ended no longer asks.
+        let _ = settled.send(position);
     }
 }

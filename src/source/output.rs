@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use delivery::batch::Batch;
+use delivery::ledger::Ledger;
+use delivery::pressure::Pressure;
 use tokio::sync::watch;
 use wire::Reading;
 
-use super::handover::{Closed, Place, Pressure, Sender};
-use super::{Admission, Batch, TooManySensors};
+use super::handover::{Closed, Place, Sender};
+use super::{Admission, TooManySensors};
 use crate::board::Produced;
-use crate::ledger::Ledger;
 use crate::screen::Screen;
 use crate::traces::{Point, Traces};
 

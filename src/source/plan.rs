@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
+use simulate::template::{self, Template};
+use simulate::{Choice, Name, Profile, Simulation, Temperature, Wind};
+use values::number::{Amount, Interval, Speed};
+use values::problem::Problem;
 use wire::Bounds;
 
-use super::number::{Amount, Interval, Speed};
 use super::settings::{Form, Kind, Settings, Times};
 use super::table::Described;
-use super::{admission, example, http, mqtt, replay, simulate};
-use crate::problem::Problem;
-use crate::profile::template::{self, Template};
-use crate::profile::{self, Choice, Name, Profile, Simulation, Temperature, Wind};
+use super::{admission, example, http, mqtt, replay, simulated};
 
 /// Each simulated sensor takes about a kilobyte.
 const MAX_SENSORS: u32 = 100_000;
@@ -48,7 +48,7 @@ pub(super) const ADMISSION: &[&str] = &["max_new_sensors_per_hour"];
 /// A source, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Plan {
-    Simulate(simulate::Plan),
+    Simulate(simulated::Plan),
     Replay(replay::Plan),
     Stdin(Described),
     Http(http::Plan),
@@ -116,7 +116,7 @@ impl Settings {
         }
     }
 
-    fn simulation(&self, name: &str, problems: &mut Problems) -> Option<simulate::Plan> {
+    fn simulation(&self, name: &str, problems: &mut Problems) -> Option<simulated::Plan> {
         let Some(choice) = &self.profile else {
             let known = Name::ALL.map(Name::as_str).join(", ");
             problems.add("profile", "", &format!("is missing: use one of {known}"));
@@ -146,7 +146,7 @@ impl Settings {
         let whose = format!("kind = \"simulate\" with profile = \"{choice}\"");
         self.refuse_others(&whose, &[SIMULATE, own], problems);
         let sensors = self.sensors(problems);
-        let fleet = profile::Plan {
+        let fleet = simulate::Plan {
             profile,
             sensors,
             interval_micros: self.interval.unwrap_or(Interval::from_millis(1_000)).get().as_micros() as i64,
@@ -174,7 +174,7 @@ impl Settings {
     }
 
     /// Events of a template.
-    fn events(&self, name: &str, choice: &Choice, problems: &mut Problems) -> Option<simulate::Plan> {
+    fn events(&self, name: &str, choice: &Choice, problems: &mut Problems) -> Option<simulated::Plan> {
         let whose = format!("kind = \"simulate\" with events, as profile = \"{choice}\" has them");
         self.refuse_others(&whose, &[EVENTS], problems);
         if let Some(unit) = &self.unit {
@@ -225,8 +225,8 @@ impl Settings {
         Some(self.paced(Simulation::Events(plan)))
     }
 
-    fn paced(&self, simulation: Simulation) -> simulate::Plan {
-        simulate::Plan {
+    fn paced(&self, simulation: Simulation) -> simulated::Plan {
+        simulated::Plan {
             simulation,
             speed: self.speed.unwrap_or(Speed::REAL),
             start: self.start.map(|start| start.0),

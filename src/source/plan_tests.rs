@@ -84,14 +84,14 @@ fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
     toml::from_str::<Settings>(text).unwrap().plan("house")
 }
 
-fn simulation(text: &str) -> simulate::Plan {
+fn simulation(text: &str) -> simulated::Plan {
     match plan(&format!("kind = \"simulate\"\n{text}")).unwrap() {
         Plan::Simulate(plan) => plan,
         other => panic!("{other:?}"),
     }
 }
 
-fn fleet(plan: &simulate::Plan) -> &profile::Plan {
+fn fleet(plan: &simulated::Plan) -> &simulate::Plan {
     match &plan.simulation {
         Simulation::Fleet(fleet) => fleet,
         other => panic!("{other:?}"),
@@ -118,7 +118,7 @@ fn the_device_form_is_seed_a_s_device() {
     let fleet = fleet(&plan);
     assert_eq!(fleet.profile, Profile::Temperature(Temperature::DEVICE));
     let mut line = Vec::new();
-    let reading = profile::Fleet::new(fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
+    let reading = simulate::Fleet::new(fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
     wire::json::encode(&reading.unwrap(), None, &mut line);
     let line = String::from_utf8(line).unwrap();
     let value = line.split("\"value\":").nth(1).unwrap().split(',').next().unwrap();

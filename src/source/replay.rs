@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use delivery::batch::{Batch, Receipt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
+use values::number::Speed;
 use wire::{Reading, Timestamp};
 
 use super::lines::Position;
@@ -18,7 +20,7 @@ use super::progress::Progress;
 use super::readings::{Chunk, Readings};
 use super::settings::Times;
 use super::table::Described;
-use super::{Batch, Ended, Malformed, Output, Receipt, SourceError, example, number::Speed};
+use super::{Ended, Malformed, Output, SourceError, example, to_channel};
 use crate::clock;
 
 /// Chunks that are read ahead of the pace.
@@ -188,7 +190,7 @@ impl Player {
         self.output.calm().await?;
         let count = readings.len();
         let number = self.number(end);
-        let receipt = Receipt::new(count as u32, number, self.settled.clone());
+        let receipt = Receipt::new(count as u32, number, to_channel(self.settled.clone()));
         self.output
             .send(Batch {
                 readings,

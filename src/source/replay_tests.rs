@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::batch::Batch;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::{Timestamp, Value};
 
 use super::super::trial::{Trial, means, settle};
-use super::super::{Batch, Ended, Malformed, Output, Settings, SourceError, spawn};
+use super::super::{Ended, Malformed, Output, Settings, SourceError, spawn};
 
 /// A directory with a file of so many readings, one a second, whose values count from 0.
 fn history(readings: usize) -> TempDir {

@@ -6,16 +6,15 @@ use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use values::byte_size::ByteSize;
+use values::duration::Within;
+use values::number::{Amount, Correlation, Interval, Level, Shape, Speed};
+use values::problem::Problem;
 use wire::Timestamp;
 
-use crate::byte_size::ByteSize;
-use crate::duration::Within;
-use crate::problem::Problem;
-use crate::profile;
 use crate::source::admission;
 use crate::source::http::Listen;
 use crate::source::mqtt::{Devices, Format, Protocol};
-use crate::source::number::{Amount, Correlation, Interval, Level, Shape, Speed};
 
 /// The table `[source.NAME]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -25,13 +24,13 @@ pub struct Settings {
     pub kind: Option<Kind>,
 
     /// simulate: what is measured, or a profile file: a template of events. Required.
-    pub profile: Option<profile::Choice>,
+    pub profile: Option<simulate::Choice>,
     /// simulate: how many sensors. Default 1.
     pub sensors: Option<NonZeroU32>,
     /// simulate: the event time between two readings of a sensor. Default `"1s"`.
     pub interval: Option<Interval>,
     /// simulate, events: how many a second of each sensor. Default: the profile's.
-    pub rate: Option<profile::template::Rate>,
+    pub rate: Option<simulate::template::Rate>,
     /// simulate: the same seed and sensor id give the same series. Default 0.
     pub seed: Option<u64>,
     /// simulate: end after so many readings of all sensors together. Default: never.

@@ -1,14 +1,15 @@
 //! Simulated sensors, at a pace. What they would measure while the pipeline is slow is not lost: it comes when there is room.
 
+use delivery::batch::Batch;
+use simulate::{Running, Simulation};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
+use values::number::Speed;
 use wire::Timestamp;
 
-use super::number::Speed;
 use super::readings::BATCH;
-use super::{Batch, Closed, Ended, Output};
+use super::{Closed, Ended, Output};
 use crate::clock;
-use crate::profile::{Running, Simulation};
 
 /// A simulation, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,9 +84,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use delivery::pressure::Pressure;
     use tokio::time::advance;
 
-    use super::super::handover::Pressure;
     use super::super::trial::{Trial, means};
     use super::super::{Settings, spawn};
     use super::*;

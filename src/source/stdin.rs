@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
 
+use delivery::batch::Batch;
 use tokio::sync::mpsc;
 
 use super::readings::{Chunk, Readings};
 use super::table::Described;
-use super::{Batch, Ended, Malformed, Output, SourceError};
+use super::{Ended, Malformed, Output, SourceError};
 
 /// What messages call standard input.
 const PLACE: &str = "standard input";
@@ -66,8 +67,9 @@ async fn pass(mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>, output: &O
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use delivery::pressure::Pressure;
+
     use super::super::Admission;
-    use super::super::handover::Pressure;
     use super::super::trial::Trial;
     use super::*;
 

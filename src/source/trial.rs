@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use delivery::batch::Batch;
+use delivery::ledger::Ledger;
 use tokio::sync::watch;
 
 use super::handover::{self, Receiver};
-use super::{Batch, Malformed, Means, Output, Slots};
-use crate::ledger::Ledger;
+use super::{Malformed, Means, Output, Slots};
 use crate::metrics::Metrics;
 
 /// What the queue counts for a batch of one small reading, at most.

@@ -182,13 +182,13 @@ class Run:
             ("handler: readings folded", folded["readings"]),
             ("handler: repeated records recognised", folded["repeated_records"]),
             ("handler: readings late or repeated", folded["late"]),
-            ("handler: unreadable", folded["poison"]),
+            ("handler: unreadable", folded["decode_failures"]),
         ])
         for name, examples in verdict.examples.items():
             for example in examples:
                 print(f"{name}: {example}")
         good = verdict.is_good() and folded["readings"] == counts["distinct readings"] == self.crowd.shared.total() \
-            and folded["repeated_records"] == counts["repeated records"] and folded["poison"] == 0
+            and folded["repeated_records"] == counts["repeated records"] and folded["decode_failures"] == 0
         print(f"{'good' if good else 'NOT GOOD'}: --seed {self.given.seed}", flush=True)
         return 0 if good else 1
 

@@ -175,7 +175,7 @@ class Deployment:
         """The stand-in authorizes the API of table streams on "*", so a role that names its stream could never read it.
         The resource is compared here and widened; which actions there are, the stand-in goes on to judge."""
         iam = self.standin.client("iam")
-        table = self.outputs["PagesTableArn"]
+        table = self.outputs["PartitionsTableArn"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
             for statement in policy["Statement"]:

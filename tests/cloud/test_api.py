@@ -1,5 +1,5 @@
-"""POST /score as it is deployed: with a key, then signed; its answers by what was asked; and a role that may read pages
-and no more."""
+"""POST /score as it is deployed: with a key, then signed; its answers by what was asked; and a role that may read
+partitions and no more."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ class Score(unittest.TestCase):
     def test_a_vector_is_scored_by_what_its_model_has_learnt_and_nothing_moves(self):
         parted = usual(200)
         parted[1] = -20
-        before = cloud.items(cloud.deployment.variables("detect")["PAGES_TABLE"])
+        before = cloud.items(cloud.deployment.variables("detect")["PARTITIONS_TABLE"])
         status, said = self.ask({"data": usual(200), "model": MODEL})
         self.assertEqual((status, said["anomaly"], said["model"]), (200, False, MODEL))
         status, said = self.ask({"data": parted}, f"?model={MODEL}")
         self.assertEqual((status, said["anomaly"]), (200, True))
         self.assertGreaterEqual(said["score"], 2)
-        self.assertEqual(cloud.items(cloud.deployment.variables("detect")["PAGES_TABLE"]), before)
+        self.assertEqual(cloud.items(cloud.deployment.variables("detect")["PARTITIONS_TABLE"]), before)
 
     def test_what_is_wrong_is_said(self):
         for body, status, error, detail in (
@@ -121,7 +121,7 @@ class Score(unittest.TestCase):
             self.assertEqual(status, 403, said)
             self.assertNotIn("scores", said)
 
-    def test_the_role_may_read_pages_and_no_permission_of_it_is_idle(self):
+    def test_the_role_may_read_partitions_and_no_permission_of_it_is_idle(self):
         role, = (one for one in cloud.deployment.resources(API_STACK, "AWS::IAM::Role") if "ScoreRole" in one)
         iam = cloud.standin.client("iam")
         name, = iam.list_role_policies(RoleName=role)["PolicyNames"]

@@ -118,7 +118,7 @@ class Scores(unittest.TestCase):
         cloud.put(series.lines)
         cloud.drain()
         given = {(one["deviceid"], one["timestamp"]): one for one in map(json.loads, series.lines)}
-        # Scores are put before the page moves: a fold that loses the race for its page leaves lines as well, so the
+        # Scores are put before the partition moves: a fold that loses the race for its partition leaves lines too, so the
         # last line about a reading counts.
         scored = {(one["deviceid"], one["timestamp"]): one for one in cloud.output_since(place)}
         self.assertEqual({key: {name: one[name] for name in given[key]} for key, one in scored.items()}, given)
@@ -244,7 +244,7 @@ class People(unittest.TestCase):
 
 
 class Groups(unittest.TestCase):
-    """Sensors that fail together, on several pages. A page keeps its own time, and this is later than all else."""
+    """Sensors that fail together, on several partitions. A partition keeps its own time; this is later than all else."""
 
     BEGIN = START + timedelta(days=30)
 
@@ -267,7 +267,7 @@ class Groups(unittest.TestCase):
         self.assertEqual(self.changes("ROOM"), [("opened", "6")])
         self.put("ROOM", 6, list(range(30, 1500, 30)), 98.0)
         self.assertEqual(self.changes("ROOM"), [("resolved", "6")])
-        self.assertEqual({(item["state"], item["told"]) for item in cloud.incidents("ROOM")}, {("resolved", 2)})
+        self.assertEqual({(item["state"], item["notified"]) for item in cloud.incidents("ROOM")}, {("resolved", 2)})
         run = subprocess.run(
             [built("temp-ingest"), "incidents", "--table", cloud.incidents_table, "list", "--group", "room of ROOM"],
             text=True, capture_output=True, check=True, env=daemon.environment(cloud.standin, cloud.folder()))
@@ -282,19 +282,20 @@ class Groups(unittest.TestCase):
                 self.put(prefix, 4, [0], 104.5)
                 self.assertIsNone(next(once, None), "it came twice")
                 self.assertEqual(self.changes(prefix), [("opened", "4")])
-                self.assertEqual({item["told"] for item in cloud.incidents(prefix)}, {1})
+                self.assertEqual({item["notified"] for item in cloud.incidents(prefix)}, {1})
 
 
-class Poison(unittest.TestCase):
+class DecodeFailures(unittest.TestCase):
     def setUp(self) -> None:
         # A process of its own counts what is put here, all under one key.
         cloud.deployment.restart("detect")
         self.before = len(cloud.detect.invocations)
 
-    def poison(self, expected: int) -> int:
+    def decode_failures(self, expected: int) -> int:
         """How much the function counted. A line of the log may come late: then with the next answer."""
         tries = iter(range(20))
-        while (counted := metrics(cloud.detect, self.before)["Poison"]) < expected and next(tries, None) is not None:
+        while ((counted := metrics(cloud.detect, self.before)["DecodeFailures"]) < expected
+               and next(tries, None) is not None):
             cloud.put_raw(hot("NEXT")[0].encode(), key="NEXT_000")
             cloud.detect.drain()
         return counted
@@ -303,7 +304,7 @@ class Poison(unittest.TestCase):
         garbage = [b"\x00\xff\xfe", b"{", b'{"deviceid": 7}', b"\xf3\x89\x9a\xc2 no aggregate"]
         cloud.put_raw(*garbage, hot("AFTER")[0].encode(), key="AFTER_000")
         cloud.drain()
-        self.assertEqual(self.poison(len(garbage)), len(garbage))
+        self.assertEqual(self.decode_failures(len(garbage)), len(garbage))
         self.assertEqual([item["deviceid"] for item in cloud.anomalies("AFTER")], ["AFTER_000"])
         self.assertEqual(cloud.detect.given_up, [])
 
@@ -314,7 +315,7 @@ class Poison(unittest.TestCase):
         cloud.drain()
         self.assertEqual({item["deviceid"] for item in cloud.anomalies("INSIDE")},
                          {"INSIDE_000", "INSIDE_001", "INSIDE_002"})
-        self.assertEqual(self.poison(1), 1)
+        self.assertEqual(self.decode_failures(1), 1)
 
 
 class Failures(unittest.TestCase):

@@ -29,7 +29,7 @@ NOT_ASKED_FOR = {
     "kms:GenerateDataKey": "the stand-in encrypts nothing",
 }
 
-# The sensor whose page gets many entries.
+# The sensor whose partition gets many entries.
 LARGE = "LARGE"
 
 
@@ -54,7 +54,7 @@ class Permissions(unittest.TestCase):
 
     def test_the_roles_suffice_and_each_permission_is_needed(self):
         self.assertEqual(self.problems(), [], "with the roles as deployed")
-        self.assertEqual(self.problems_of_large_pages(), [], "with the roles as deployed")
+        self.assertEqual(self.problems_of_large_partitions(), [], "with the roles as deployed")
         tried = 0
         for handler in ("detect", "alert"):
             role = cloud.deployment.role(handler)
@@ -76,7 +76,7 @@ class Permissions(unittest.TestCase):
         self.assertEqual(self.problems(), [], "with the roles as deployed, in the end")
 
     def check(self, action: str) -> None:
-        problems = self.problems_of_large_pages() if action == "dynamodb:DeleteItem" else self.problems()
+        problems = self.problems_of_large_partitions() if action == "dynamodb:DeleteItem" else self.problems()
         if action in NOT_ASKED_FOR:
             self.assertEqual(problems, [], f"NOT_ASKED_FOR says: {NOT_ASKED_FOR[action]}")
         else:
@@ -128,12 +128,12 @@ class Permissions(unittest.TestCase):
     def record(self, sensor: str) -> None:
         cloud.put_raw(seed_record(sensor, START, 104.5).encode(), key=sensor)
 
-    def problems_of_large_pages(self) -> list[str]:
-        """Whether a checkpoint that replaces one of several parts deletes these. A page of that size would take long,
+    def problems_of_large_partitions(self) -> list[str]:
+        """Whether a checkpoint that replaces one of several parts deletes these. A partition that large would take long,
         so the checkpoint of a small one is rewritten as one part of one, in the form that large ones have."""
         cloud.deployment.restart("detect")
-        dynamodb, table = cloud.standin.client("dynamodb"), cloud.deployment.variables("detect")["PAGES_TABLE"]
-        key = {"page": {"S": f"series/{LARGE}"}, "item": {"S": "checkpoint"}}
+        dynamodb, table = cloud.standin.client("dynamodb"), cloud.deployment.variables("detect")["PARTITIONS_TABLE"]
+        key = {"partition": {"S": f"series/{LARGE}"}, "item": {"S": "checkpoint"}}
         part = key | {"item": {"S": "checkpoint/0000000000000000/0000"}}
         first = self.checkpoint(key) or self.fold_until_checkpoint(key, 0)
         dynamodb.put_item(TableName=table, Item=part | {"state": first["state"]})
@@ -145,7 +145,7 @@ class Permissions(unittest.TestCase):
         return ["parts of an old checkpoint are left"] if left else []
 
     def fold_until_checkpoint(self, key: dict, after: int) -> dict:
-        """Puts readings of one page, an invocation and so an entry each, until its checkpoint is later than `after`."""
+        """Puts readings of a partition, an invocation and so an entry each, until its checkpoint is later than `after`."""
         detect = cloud.deployment.mapping("detect", StartingPosition="LATEST", BatchSize=1)
         detect.step()
         for _ in range(10):
@@ -157,10 +157,10 @@ class Permissions(unittest.TestCase):
             item = self.checkpoint(key)
             if item and int(item["version"]["N"]) > after:
                 return item
-        raise AssertionError(f"page {LARGE} has no checkpoint after version {after} within 200 entries")
+        raise AssertionError(f"partition {LARGE} has no checkpoint after version {after} within 200 entries")
 
     def checkpoint(self, key: dict) -> dict | None:
-        table = cloud.deployment.variables("detect")["PAGES_TABLE"]
+        table = cloud.deployment.variables("detect")["PARTITIONS_TABLE"]
         return cloud.standin.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
 
 
@@ -210,8 +210,10 @@ class TunedSettings(unittest.TestCase):
         if answer != {"batchItemFailures": []}:
             raise AssertionError(f"the twin answers {answer}")
         entries = cloud.standin.client("dynamodb").query(
-            TableName=cloud.deployment.variables("detect")["PAGES_TABLE"], KeyConditionExpression="#page = :page",
-            ExpressionAttributeNames={"#page": "page"}, ExpressionAttributeValues={":page": {"S": f"series/{sensor}"}},
+            TableName=cloud.deployment.variables("detect")["PARTITIONS_TABLE"],
+            KeyConditionExpression="#partition = :partition",
+            ExpressionAttributeNames={"#partition": "partition"},
+            ExpressionAttributeValues={":partition": {"S": f"series/{sensor}"}},
             ConsistentRead=True)["Items"]
         return any("events" in entry for entry in entries)
 

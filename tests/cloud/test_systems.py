@@ -1,7 +1,7 @@
 """The example configurations as they are shipped, on the stacks: only the environment of the daemon differs, and the
 functions have the `[detect]` table of the same file in their parameter.
 
-All share one deployment, so each has a time of its own: a page goes by the newest time that it has seen, and one class
+All share one deployment, so each has a time of its own: a partition goes by the newest time it has seen, and one class
 after another, in the order of their names, is later than all else.
 """
 

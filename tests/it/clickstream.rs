@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use temp_ingest::profile::Name;
-use temp_ingest::profile::template::{Events, Plan, Template};
+use simulate::Name;
+use simulate::template::{Events, Plan, Template};
 use wire::Timestamp;
 
 const START: &str = "2024-01-01T00:00:00Z";
@@ -55,7 +55,7 @@ fn a_change_of_the_click_through_rate_is_told_and_kept() {
     let last = (0..COUNT).map(|_| events.step(&mut labels)).last().unwrap();
     // An hour is learnt from.
     let learnt: Timestamp = "2024-01-01T01:00:00Z".parse().unwrap();
-    let whole = |label: &&temp_ingest::profile::Label| label.start > learnt && label.end < last.time();
+    let whole = |label: &&simulate::Label| label.start > learnt && label.end < last.time();
     let labels: Vec<_> = labels.iter().filter(whole).collect();
     assert!(!labels.is_empty());
     for label in &labels {

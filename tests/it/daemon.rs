@@ -126,8 +126,8 @@ fn a_dead_letter_is_listed_and_sent_again() {
     std::fs::create_dir_all(&state).unwrap();
     let letters = temp_ingest::dead_letter::DeadLetters::open(&state, "kinesis readings").unwrap();
     let data = br#"{"sensor":"a","time":"2024-05-01T10:00:00Z","kind":"temperature","value":21.5}"#;
-    let record = temp_ingest::record::Record {
-        lane: std::sync::Arc::new(temp_ingest::record::LaneKey {
+    let record = delivery::record::Record {
+        lane: std::sync::Arc::new(delivery::record::LaneKey {
             name: "a".into(),
             slice: 0..=0,
         }),
@@ -141,7 +141,7 @@ fn a_dead_letter_is_listed_and_sent_again() {
         receipts: Vec::new(),
     };
     letters
-        .append(&record, temp_ingest::ledger::DeadLetter::Rejected, "no")
+        .append(&record, delivery::ledger::DeadLetter::Rejected, "no")
         .unwrap();
     let config = dir.path().join("config.toml");
     std::fs::write(&config, "sink = \"stdout\"\n[log]\nlevel = \"warn\"\n").unwrap();

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::{Daemon, check_ledger, conserved, get, metric, write_readings};
 use kinesis_fake::{Command, Config, Endpoint, Fault};
+
+use crate::support::{Daemon, check_ledger, conserved, get, metric, write_readings};
 
 fn config(readings: &Path, more: &str) -> String {
     format!(

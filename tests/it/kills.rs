@@ -1,7 +1,8 @@
 //! Killed again and again: nothing that was delivered, spooled or read is lost.
 
-use crate::support::{Daemon, PATIENCE, check_ledger, write_readings};
 use kinesis_fake::{Command, Config, Endpoint, Fault};
+
+use crate::support::{Daemon, PATIENCE, check_ledger, write_readings};
 
 const KILLS: u64 = 100;
 

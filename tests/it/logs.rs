@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use serde_json::json;
-use temp_ingest::profile::Name;
-use temp_ingest::profile::template::{Events, Plan, Template};
+use simulate::Name;
+use simulate::template::{Events, Plan, Template};
 use wire::Timestamp;
 
 const JOURNAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/journal.toml");

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use kinesis_fake::{Command, Config, Endpoint, Fault};
+
 use crate::mosquitto::{Broker, certificates};
 use crate::support::{Daemon, PATIENCE, check_ledger, conserved, get, metric, write_readings};
-use kinesis_fake::{Command, Config, Endpoint, Fault};
 
 /// A daemon that reads messages of `sensors` from a broker at this URL into Kinesis.
 fn config(url: &str, more: &str) -> String {

@@ -7,10 +7,9 @@ use std::time::Instant;
 use wire::aggregate::Aggregate;
 use wire::{Identity, ProducerId, Timestamp};
 
-use crate::idle::Resume;
+use crate::batch::Receipt;
 use crate::ledger::Counts;
 use crate::record::{LaneKey, Record};
-use crate::source::Receipt;
 use crate::spool::Position;
 
 /// How readings become records.
@@ -159,6 +158,24 @@ pub struct Arrival {
     pub at: Instant,
     /// The wall clock.
     pub wall: Timestamp,
+}
+
+/// Where a lane that is made anew goes on: behind all that a lane of its name may have sent or spooled before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resume {
+    /// Number of its first record.
+    pub number: u64,
+    /// What it has read of the spool.
+    pub fetched: Option<Position>,
+}
+
+impl Default for Resume {
+    fn default() -> Self {
+        Self {
+            number: 1,
+            fetched: None,
+        }
+    }
 }
 
 impl Lane {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wire::{Identity, Timestamp};
 
-use crate::source::Receipt;
+use crate::batch::Receipt;
 
 /// What names a lane to Kinesis and places it in the hash space.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

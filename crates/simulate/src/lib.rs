@@ -20,14 +20,13 @@ pub mod template;
 /// Wind turbines on sites.
 pub mod wind;
 
-use wire::{Reading, Timestamp};
-
 pub use fleet::{Fleet, Plan};
 pub use label::Label;
 pub use name::{Choice, Name};
 pub use temperature::Temperature;
 pub use template::Template;
 pub use wind::Wind;
+use wire::{Reading, Timestamp};
 
 /// All that decides what is simulated, apart from when it starts.
 #[derive(Clone, Debug, PartialEq)]

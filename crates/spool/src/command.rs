@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use delivery::record::{LaneKey, Record};
+use delivery::spool::{Appended, Lost, Next, Position};
 use tokio::sync::oneshot;
 
+use super::SpoolError;
 use super::packed::Packed;
-use super::{Appended, Lost, Next, Position, SpoolError};
-use crate::record::{LaneKey, Record};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SpoolError>>;
 

@@ -77,7 +77,7 @@ async fn random_damage_loses_only_what_it_hits_and_counts_it() {
         damage(&database(dir.path()), &mut rng, runs, longest);
         let (spool, recovered) =
             Spool::open(dir.path(), PLENTY, WhenFull::Block).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        // A hit on the version alone reads as a newer one: set aside untouched, nothing lost.
+        // A hit on the version alone reads as another one: set aside untouched, nothing lost.
         let aside = recovered.set_aside.as_ref().map(|aside| aside.to_string_lossy());
         if aside.is_some_and(|aside| aside.contains("spool.db.version-")) {
             continue;

@@ -54,7 +54,7 @@ async fn what_was_acknowledged_is_there_after_each_of_twenty_kills() {
     let mut removed = Vec::new();
     for producer in 1..=KILLS {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["spool::kill_tests::child", "--exact", "--nocapture"])
+            .args(["kill_tests::child", "--exact", "--nocapture"])
             .env(DIR, dir.path())
             .env(PRODUCER, producer.to_string())
             .stdout(Stdio::piped())

@@ -28,12 +28,15 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
+use delivery::record::{LaneKey, Record};
+use delivery::spool::{Appended, Lost, Next, Position, Recovered};
 use tokio::sync::oneshot;
+use values::byte_size::ByteSize;
 use wire::Timestamp;
 
 use self::command::{Command, Reader};
@@ -41,8 +44,6 @@ pub use self::error::SpoolError;
 pub use self::settings::{Settings, WhenFull};
 use self::store::Live;
 use self::worker::Worker;
-use crate::byte_size::ByteSize;
-use crate::record::{LaneKey, Record};
 
 /// Records on disk. All methods may be called from several tasks at once; dropped without [`Spool::close`] it ends
 /// what is queued and loses nothing.
@@ -52,89 +53,6 @@ pub struct Spool {
     commands: Option<mpsc::Sender<Command>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     gauges: Arc<Gauges>,
-}
-
-/// Where a record is in the spool. Positions of one lane are ordered as its records come out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    generation: i64,
-    number: i64,
-    row: i64,
-}
-
-#[cfg(test)]
-impl Position {
-    /// The position of a record of this number.
-    pub(crate) fn of_test(number: i64) -> Self {
-        Self {
-            generation: 1,
-            number,
-            row: number,
-        }
-    }
-}
-
-/// How much was given up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
-    /// Records.
-    pub records: u64,
-    /// The readings in them.
-    pub readings: u64,
-}
-
-/// What was in the spool when it was opened.
-#[derive(Clone, Debug, Default)]
-pub struct Recovered {
-    /// The lanes that hold records, in the order of the records that have been there longest.
-    pub lanes: Vec<RecoveredLane>,
-    /// What the spool held and its bytes no longer say, as far as its indexes tell how much that is. Not in `lanes`.
-    pub corrupt: Lost,
-    /// The damaged database, or that of a newer program, kept for a person to look at.
-    pub set_aside: Option<PathBuf>,
-}
-
-/// One lane of [`Recovered`].
-#[derive(Clone, Debug)]
-pub struct RecoveredLane {
-    /// Its name and slice.
-    pub lane: Arc<LaneKey>,
-    /// Records in it.
-    pub records: u64,
-    /// Readings in them.
-    pub readings: u64,
-}
-
-/// What became of the records of one [`Spool::append`].
-#[derive(Debug, Default)]
-pub struct Appended {
-    /// On disk and synced, in the order given: always the first ones of those given. They are given back so that
-    /// their receipts can be settled; to be sent, they come out of [`Spool::next`] again.
-    pub stored: Vec<Record>,
-    /// The others, untouched, and why.
-    pub refused: Option<Refused>,
-    /// The oldest records, given up to make room: they are no longer in the spool.
-    pub dropped: Lost,
-    /// Found damaged on the way: they are no longer in the spool.
-    pub corrupt: Lost,
-}
-
-/// Records the spool did not take.
-#[derive(Debug)]
-pub struct Refused {
-    /// As they were given.
-    pub records: Vec<Record>,
-    /// Why.
-    pub error: SpoolError,
-}
-
-/// What [`Spool::next`] found.
-#[derive(Debug, Default)]
-pub struct Next {
-    /// In the order they are to be sent.
-    pub records: Vec<(Position, Record)>,
-    /// Found damaged on the way: they are no longer in the spool.
-    pub corrupt: Lost,
 }
 
 impl Spool {
@@ -256,30 +174,6 @@ impl Drop for Spool {
             // A panic of the thread was reported where it happened; here nobody is left to hear of it.
             let _ = thread.join();
         }
-    }
-}
-
-impl Appended {
-    fn refused(records: Vec<Record>, error: SpoolError) -> Self {
-        Self {
-            refused: Some(Refused { records, error }),
-            ..Self::default()
-        }
-    }
-
-    fn refuse(&mut self, record: Record, error: impl FnOnce() -> SpoolError) {
-        let refused = self.refused.get_or_insert_with(|| Refused {
-            records: Vec::new(),
-            error: error(),
-        });
-        refused.records.push(record);
-    }
-}
-
-impl Lost {
-    fn add(&mut self, other: Self) {
-        self.records += other.records;
-        self.readings += other.readings;
     }
 }
 

@@ -135,12 +135,7 @@ impl Pages {
         let (id, cell) = varint(cell)?;
         let payload = self.payload(usize::try_from(length).ok()?, cell)?;
         let values = values(&payload)?;
-        // Version 1 ended with the data, and so does a row it wrote in a database that was brought up to version 2.
-        let (columns, raw_bytes) = match values.split_last()? {
-            (Value::Integer(raw_bytes), columns) => (columns, *raw_bytes),
-            _ => (&values[..], 0),
-        };
-        match *columns {
+        match values[..] {
             [
                 Value::Null,
                 Value::Bytes(lane),
@@ -153,6 +148,7 @@ impl Pages {
                 Value::Integer(since),
                 Value::Integer(crc),
                 Value::Bytes(data),
+                Value::Integer(raw_bytes),
             ] => Row::checked(Columns {
                 id: id.cast_signed(),
                 lane: std::str::from_utf8(lane).ok()?,

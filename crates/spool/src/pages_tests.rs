@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use delivery::record::Record;
 use tempfile::TempDir;
 
 use super::super::tests::{all, keys, lane, open, record, store};
 use super::*;
-use crate::record::Record;
-use crate::spool::Spool;
+use crate::Spool;
 
 /// Around each way to lay a row out: whole in its leaf, with least and with most of it there before overflow pages.
 const SIZES: [std::ops::Range<usize>; 6] = [

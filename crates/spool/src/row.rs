@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
+use delivery::record::{LaneKey, Record};
 use wire::{Identity, ProducerId, Timestamp};
 
 use super::packed::{Packed, unpack};
 use super::store::PAGE_BYTES;
-use crate::record::{LaneKey, Record};
 
 /// What a row holds beside its data and its lane's name: its other columns and its cell.
 const ROW_BYTES: u64 = 80;
@@ -43,7 +43,7 @@ pub(super) struct Columns<'a> {
     pub crc: i64,
     /// As stored.
     pub data: Vec<u8>,
-    /// The size of the data where it is compressed, else 0; version 1 had no such column.
+    /// The size of the data where it is compressed, else 0.
     pub raw_bytes: i64,
 }
 
@@ -97,7 +97,6 @@ pub(super) fn checksum(generation: i64, record: &Record, raw_bytes: u32, stored:
     crc.update(&record.identity.number.to_le_bytes());
     crc.update(&record.readings.to_le_bytes());
     crc.update(&record.since.as_micros().to_le_bytes());
-    // Rows of version 1 have neither.
     if raw_bytes > 0 {
         crc.update(&raw_bytes.to_le_bytes());
     }

@@ -1,18 +1,19 @@
-//! Opens the database in a directory. Where it is damaged sets it aside and keeps every row that is still whole; where a
-//! newer program wrote it, sets it aside as it is.
+//! Opens the database in a directory. Where it is damaged sets it aside and keeps every row that is still whole; where
+//! another version wrote it, sets it aside as it is.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use delivery::spool::Lost;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tracing::error;
 
+use super::SpoolError;
 use super::error::Fault;
 use super::pages::{Pages, Use};
 use super::store::{self, Census, Store, VERSION, beside, wal_of};
-use super::{Lost, SpoolError};
 
 const DATABASE: &str = "spool.db";
 /// A database that is being made; never complete.
@@ -46,7 +47,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, SpoolError> {
     }
     match open_database(&path) {
         Err(Fail::Damaged(why)) => salvage(dir, &why),
-        Err(Fail::Newer(found)) => set_newer_aside(dir, found),
+        Err(Fail::Version(found)) => set_version_aside(dir, found),
         Err(Fail::Refused(error)) => Err(error),
         Ok((store, census)) => Ok(Opened {
             store,
@@ -90,9 +91,9 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
     })
 }
 
-/// Sets the database of a newer program aside, untouched, and opens a new one: an older program that refused to start
-/// after a rollback would lose what its sources measure now.
-fn set_newer_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
+/// Sets the database of another version aside, untouched, and opens a new one: a program that refused to start after a
+/// rollback would lose what its sources measure now.
+fn set_version_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
     let path = database(dir);
     let building = dir.join(BUILDING);
     store::build(&building, |_| Ok(())).map_err(|error| SpoolError::sqlite("making", &building, error))?;
@@ -103,8 +104,8 @@ fn set_newer_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
         set_aside = %aside.display(),
         found,
         known = VERSION,
-        "a newer version wrote the spool: it is set aside unread, and its readings are not sent. Once the newer version \
-         is installed again and this spool is empty, stop the daemon and give the file its name back"
+        "another version wrote the spool: it is set aside unread, and its readings are not sent. Once that version is \
+         installed again and this spool is empty, stop the daemon and give the file its name back"
     );
     Ok(Opened {
         store,
@@ -125,7 +126,7 @@ fn replace(dir: &Path, building: &Path, aside: &Path) -> Result<(Store, Census),
     put_in_place(&path, aside, &salvaged)?;
     open_database(&path).map_err(|fail| match fail {
         Fail::Refused(error) => error,
-        Fail::Newer(_) => unreachable!("it was just made by this version"),
+        Fail::Version(_) => unreachable!("it was just made by this version"),
         Fail::Damaged(why) => SpoolError::io("opening the new", &path, io::Error::other(why)),
     })
 }
@@ -167,8 +168,8 @@ fn collect(pages: &Pages, db: &Connection) -> rusqlite::Result<Lost> {
 
 enum Fail {
     Damaged(String),
-    /// A newer program wrote it; its version.
-    Newer(u32),
+    /// Another version wrote it.
+    Version(u32),
     Refused(SpoolError),
 }
 
@@ -184,10 +185,10 @@ fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
     };
     let store = Store::open(path).map_err(fail)?;
     let found = store.version().map_err(fail)?;
-    if found > VERSION {
-        return Err(Fail::Newer(found));
+    if found != VERSION {
+        return Err(Fail::Version(found));
     }
-    store.start(found).map_err(fail)?;
+    store.start().map_err(fail)?;
     let census = store.census().map_err(fail)?;
     Ok((store, census))
 }

@@ -1,9 +1,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use crate::byte_size::ByteSize;
-use crate::state_dir::{NoStateDirectory, state_dir};
+use values::byte_size::ByteSize;
 
 /// The table `[spool]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,16 +36,6 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Where the spool lies.
-    pub fn dir(&self) -> Result<PathBuf, NoStateDirectory> {
-        match &self.dir {
-            Some(dir) => Ok(dir.clone()),
-            None => Ok(state_dir()?.join("spool")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
@@ -59,7 +47,7 @@ mod tests {
         assert_eq!(toml::from_str::<Settings>("").unwrap(), Settings::default());
         let given: Settings =
             toml::from_str("dir = \"/s\"\nmax_bytes = \"2GiB\"\nwhen_full = \"drop_oldest\"").unwrap();
-        assert_eq!(given.dir().unwrap(), PathBuf::from("/s"));
+        assert_eq!(given.dir, Some(PathBuf::from("/s")));
         assert_eq!(given.max_bytes.as_bytes(), 2 << 30);
         assert_eq!(given.when_full, WhenFull::DropOldest);
         assert!(toml::from_str::<Settings>("max_byte = 1").is_err());

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use delivery::record::LaneKey;
+use delivery::spool::{Position, RecoveredLane};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, ffi, params};
 use wire::ProducerId;
 
 use super::error::Fault;
 use super::packed::Packed;
 use super::row::{Columns, Row, checksum, cost};
-use super::{Position, RecoveredLane};
-use crate::record::LaneKey;
 
 /// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes least of all page sizes.
 pub(super) const PAGE_BYTES: u32 = 8192;
@@ -37,7 +37,7 @@ const SCHEMA: &str = "
         since INTEGER NOT NULL,
         crc INTEGER NOT NULL,
         data BLOB NOT NULL,
-        raw_bytes INTEGER NOT NULL DEFAULT 0
+        raw_bytes INTEGER NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX by_lane ON records (lane, generation, number);
     CREATE INDEX by_since ON records (since, readings);";
@@ -45,13 +45,6 @@ const SCHEMA: &str = "
 const INSERT: &str = "
     INSERT INTO records (id, lane, first, last, generation, producer, number, readings, since, crc, data, raw_bytes)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
-
-/// Brings version 1 up to date. Its rows stay as they are: their data is not compressed.
-const FROM_VERSION_1: &str = "
-    BEGIN IMMEDIATE;
-    ALTER TABLE records ADD COLUMN raw_bytes INTEGER NOT NULL DEFAULT 0;
-    PRAGMA user_version = 2;
-    COMMIT;";
 
 /// An open database.
 #[derive(Debug)]
@@ -193,18 +186,14 @@ impl Store {
             .ok_or_else(|| damaged("it has no version"))
     }
 
-    /// Gets ready to write to a database of this version.
-    pub fn start(&self, version: u32) -> rusqlite::Result<()> {
+    /// Gets ready to write.
+    pub fn start(&self) -> rusqlite::Result<()> {
         // The log is copied back every 1,024 pages, and cut to that where a reader made it longer.
         self.db.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = {};",
             1024 * PAGE_BYTES
-        ))?;
-        if version < VERSION {
-            self.db.execute_batch(FROM_VERSION_1)?;
-        }
-        Ok(())
+        ))
     }
 
     /// Counts everything, and makes sure that the table and its indexes speak of the same rows: a row that an index

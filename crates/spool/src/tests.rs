@@ -5,12 +5,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use delivery::spool::Refused;
+use simulate::{Fleet, Profile, Temperature};
 use tempfile::TempDir;
 use wire::aggregate::Aggregate;
-use wire::{Identity, ProducerId};
+use wire::{Form, Identity, ProducerId, json};
 
 use super::*;
-use crate::simulate::simulate;
 
 pub(super) const PLENTY: ByteSize = ByteSize::from_mebibytes(1024);
 
@@ -54,18 +55,31 @@ pub(super) fn record(name: &str, producer: u64, number: u64, size: usize) -> Rec
 
 /// Full records of the readings of so many simulated sensors: a sixteenth of a thousand is what one of 16 lanes gets.
 pub(super) fn aggregates(name: &str, sensors: u32, records: u64) -> Vec<Record> {
-    let mut lines = Vec::new();
-    let (profile, sensors) = ("temperature".parse().unwrap(), sensors.try_into().unwrap());
-    simulate(
-        &profile,
+    let plan = simulate::Plan {
+        profile: Profile::Temperature(Temperature::HOUSE),
         sensors,
-        Some(records * 200),
-        7,
-        &mut lines,
-        None::<&mut Vec<u8>>,
-    )
-    .unwrap();
-    let mut lines = lines.split(|byte| *byte == b'\n').peekable();
+        interval_micros: 1_000_000,
+        seed: 7,
+        prefix: "house-".to_owned(),
+        group: Some("house".to_owned()),
+        faults_per_day: 24.0,
+        form: Form::General,
+        datatype: "temperature".to_owned(),
+        unit: Some("°C".to_owned()),
+        bounds: None,
+        decimals: 2,
+    };
+    let start = Timestamp::from_micros(1_704_067_200_000_000).unwrap();
+    let (mut fleet, mut labels) = (Fleet::new(&plan, start), Vec::new());
+    let readings = std::iter::from_fn(|| fleet.step(&mut labels)).take(records as usize * 200);
+    let lines: Vec<Vec<u8>> = readings
+        .map(|reading| {
+            let mut line = Vec::new();
+            json::encode(&reading, None, &mut line);
+            line
+        })
+        .collect();
+    let mut lines = lines.iter().map(Vec::as_slice).peekable();
     let mut pack = |number| {
         let mut record = record(name, 1, number, 0);
         let mut aggregate = Aggregate::new(name, *record.lane.slice.start(), 25_595, record.identity);
@@ -89,6 +103,10 @@ pub(super) async fn store(spool: &Spool, records: Vec<Record>) {
     let appended = spool.append(records).await;
     assert!(appended.refused.is_none(), "{:?}", appended.refused.unwrap().error);
     assert_eq!(appended.stored.len(), count);
+}
+
+pub(super) fn why(refused: &Refused) -> &SpoolError {
+    refused.error.downcast_ref().unwrap()
 }
 
 /// Everything in a lane, in order, checked to be what was put in.
@@ -202,7 +220,7 @@ async fn after_its_end_every_call_says_so() {
     let (spool, _) = open(dir.path());
     spool.close().await.unwrap();
     let refused = spool.append(vec![record("a", 1, 1, 10)]).await.refused.unwrap();
-    assert!(refused.error.is_fatal());
+    assert!(why(&refused).is_fatal());
     assert_eq!(refused.records.len(), 1);
     assert!(spool.next(&lane("a"), None, 1).await.unwrap_err().is_fatal());
     assert!(spool.remove(Vec::new()).await.unwrap_err().is_fatal());
@@ -218,7 +236,7 @@ async fn a_full_spool_that_blocks_stores_the_first_and_gives_back_the_rest() {
         .await;
     assert_eq!(appended.stored.len(), 3);
     let refused = appended.refused.unwrap();
-    assert!(matches!(refused.error, SpoolError::Full { .. }));
+    assert!(matches!(why(&refused), SpoolError::Full { .. }));
     assert!(
         refused.error.to_string().contains("spool.max_bytes"),
         "{}",
@@ -257,7 +275,7 @@ async fn a_full_spool_that_drops_gives_up_the_oldest_that_nobody_holds() {
     assert_eq!(keys(&all(&spool, "a").await), [(1, 1), (1, 3), (1, 4)]);
     // Now all are held: nothing can be given up.
     let appended = spool.append(vec![record("a", 1, 5, 1000)]).await;
-    assert!(matches!(appended.refused.unwrap().error, SpoolError::Full { .. }));
+    assert!(matches!(why(&appended.refused.unwrap()), SpoolError::Full { .. }));
     assert_eq!(appended.dropped, Lost::default());
     // And what could never fit drops nothing for its sake.
     spool
@@ -280,7 +298,7 @@ async fn a_full_disk_stores_what_it_can_and_takes_more_after_a_removal() {
         .await;
     let refused = appended.refused.unwrap();
     assert!(
-        matches!(refused.error, SpoolError::DiskFull { .. }),
+        matches!(why(&refused), SpoolError::DiskFull { .. }),
         "{:?}",
         refused.error
     );
@@ -314,7 +332,7 @@ async fn a_disk_that_has_little_left_is_left_alone_but_for_removals() {
     spool.send(Command::DiskSeemsFull(true)).unwrap();
     let refused = spool.append(vec![record("a", 1, 10, 10)]).await.refused.unwrap();
     assert!(
-        matches!(refused.error, SpoolError::DiskFull { .. }),
+        matches!(why(&refused), SpoolError::DiskFull { .. }),
         "{:?}",
         refused.error
     );

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
+use delivery::record::LaneKey;
+use delivery::spool::{Appended, Lost, Next, Position, Recovered};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
+use values::byte_size::ByteSize;
 
 use super::command::{Command, Group, Reply};
 use super::disk::{self, Disk};
@@ -16,9 +19,7 @@ use super::lock::DirectoryLock;
 use super::packed::{Packed, Packer};
 use super::salvage::{self, Opened};
 use super::store::{Live, Numbering, Store, Weight, damaged, no_room, wal_of};
-use super::{Appended, Gauges, Lost, Next, Position, Recovered, SpoolError, WhenFull};
-use crate::byte_size::ByteSize;
-use crate::record::LaneKey;
+use super::{Gauges, SpoolError, WhenFull};
 
 /// A transaction takes no further command once it holds so many bytes, so that nobody waits long for its commit.
 const GROUP_BYTES: u64 = 8 << 20;

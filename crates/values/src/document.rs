@@ -11,20 +11,21 @@ use crate::problem::Problem;
 
 /// A TOML text and the name people know it by.
 #[derive(Debug)]
-pub(crate) struct Document<'a> {
+pub struct Document<'a> {
     name: &'a str,
     text: &'a str,
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn new(name: &'a str, text: &'a str) -> Self {
+    /// The text of the file `name`.
+    pub fn new(name: &'a str, text: &'a str) -> Self {
         Self { name, text }
     }
 
     /// Reads the whole text, or says all that is wrong with it.
     ///
     /// Serde stops at the first mistake, so each one that is found is taken out of the document and the rest tried again.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Vec<String>> {
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Vec<String>> {
         let (mut root, errors) = DeTable::parse_recoverable(self.text);
         if !errors.is_empty() {
             return Err(errors
@@ -62,7 +63,7 @@ impl<'a> Document<'a> {
     }
 
     /// A problem, with its key's place where the text has it.
-    pub(crate) fn describe(&self, problem: &Problem) -> String {
+    pub fn describe(&self, problem: &Problem) -> String {
         let at = DeTable::parse(self.text)
             .ok()
             .and_then(|root| find(root.get_ref(), &problem.key));

@@ -9,16 +9,16 @@ mod ticks;
 use std::io;
 use std::sync::Arc;
 
+use chart::{Area, Chart, Drawn, EXPECTED, INCIDENT, SCALE, TEXT, THRESHOLD, TIMES, Times, VALUE, around, font};
 use detect::Folded;
-use processor::text::printable;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use processor::message::text::printable;
+use reduced::Reduced;
+use ticks::Tick;
 use wire::{Reading, Sensor};
 
 use super::summary::{Incident, Summary, counted};
-use chart::{Area, Chart, Drawn, EXPECTED, INCIDENT, SCALE, TEXT, THRESHOLD, TIMES, Times, VALUE, around, font};
-use reduced::Reduced;
-use ticks::Tick;
 
 /// In pixels.
 const WIDTH: i32 = 1_200;

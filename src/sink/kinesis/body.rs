@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use delivery::record::Record;
 
 use super::Target;
-use crate::record::Record;
 
 /// What a record takes beside its data and its key: names, quotes and a hash of 39 digits.
 const FRAME_BYTES: usize = 96;
@@ -51,12 +51,12 @@ mod tests {
     use std::time::Duration;
 
     use base64::Engine as _;
+    use delivery::record::LaneKey;
     use proptest::prelude::*;
     use serde_json::Value;
     use wire::{Identity, ProducerId, Timestamp};
 
     use super::*;
-    use crate::record::LaneKey;
 
     fn record(name: &str, slice: std::ops::RangeInclusive<u128>, data: &[u8]) -> Arc<Record> {
         Arc::new(Record {

@@ -5,9 +5,9 @@
 use std::error::Error;
 
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use delivery::sink::{Objection, THROTTLED};
 
 use super::lacks_credentials;
-use crate::sink::{Objection, THROTTLED};
 
 /// What a failed call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::{RecordDistributionStrategy, StreamDescriptionSummary};
+use delivery::sink::PutError;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::ignores_keys;
-use crate::sink::PutError;
 
 /// It is looked at so often: resharding takes minutes, and so does making a stream again. An account may ask 20 times a
 /// second. <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html>

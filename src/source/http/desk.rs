@@ -12,6 +12,7 @@ use hyper::{HeaderMap, Request, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
+use values::duration::friendly;
 use wire::json::BatchError;
 
 use super::answer::Answer;
@@ -23,7 +24,6 @@ use super::overload::Overload;
 use super::plan::Limits;
 use super::terms::Terms;
 use crate::admin::ALIVE;
-use crate::duration::friendly;
 use crate::http_server::{LimitReached, RequestBody};
 use crate::metrics::Metrics;
 use crate::source::slots::SMALL_BYTES;

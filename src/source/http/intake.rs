@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use delivery::batch::{Batch, Receipt};
 use tokio::sync::{mpsc, watch};
 use wire::Reading;
 use wire::json::{BatchError, BatchLimits, Decoder, Layout, decode_batch};
@@ -12,7 +13,7 @@ use super::head::Told;
 use super::keys::{Key, Keys, Known, OtherBody, Outcome, Outcomes, Repeated};
 use super::plan::Limits;
 use crate::source::slots::{SMALL_BYTES, Slots};
-use crate::source::{Batch, Output, Receipt, Refused, TooManySensors};
+use crate::source::{Output, Refused, TooManySensors, to_channel};
 
 /// Decoders remember sensors, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES) each: so many take 16 MiB.
 /// More of them at once are rare.
@@ -147,7 +148,7 @@ impl Intake {
             },
         };
         let (settle, settled) = mpsc::unbounded_channel();
-        let receipt = Some(Receipt::new(count as u32, 0, settle));
+        let receipt = Some(Receipt::new(count as u32, 0, to_channel(settle)));
         output.put(Batch { readings, receipt }, place);
         let settled = match tell {
             None => Settled::Here(settled),

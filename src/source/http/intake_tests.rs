@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
+use delivery::pressure::Pressure;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::source::handover::Pressure;
 use crate::source::plan::Plan;
 use crate::source::settings::Settings;
 use crate::source::trial::{Trial, settle};

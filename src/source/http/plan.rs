@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use values::byte_size::ByteSize;
 use wire::json::BatchLimits;
 
 use super::bodies::Room;
 use super::keys::Bounds;
 use super::tls;
-use crate::byte_size::ByteSize;
 use crate::http_server::{ConnectionLimit, Timeouts};
 use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::{Kind, Settings};

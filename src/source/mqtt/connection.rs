@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use delivery::batch::{Batch, Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
@@ -17,7 +18,7 @@ use super::packet::{self, Granted, Packet};
 use super::server::Server;
 use super::window::Window;
 use crate::clock;
-use crate::source::{Batch, Closed, Receipt, SourceError};
+use crate::source::{Closed, SourceError, to_channel};
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -208,7 +209,7 @@ impl<'a> Connection<'a> {
     /// For a batch of messages that wait to be acknowledged.
     fn receipt(&self, readings: &[Reading], number: u64, waited_for: bool) -> Option<Receipt> {
         let settled = self.broker.settled.as_ref().filter(|_| waited_for)?;
-        Some(Receipt::new(readings.len() as u32, number, settled.clone()))
+        Some(Receipt::new(readings.len() as u32, number, to_channel(settled.clone())))
     }
 
     fn granted(&mut self, granted: &[Granted], server: &Server) -> Result<(), End> {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use values::problem::Problem;
 use wire::{Reading, Sensor, Timestamp, Value, json};
 
 use super::fields::{self, Fields};
@@ -12,7 +13,6 @@ use super::template::Template;
 use super::time::{self, Told};
 use super::topic::Pattern;
 use super::{glob, words};
-use crate::problem::Problem;
 use crate::source::plan::Plan;
 use crate::source::settings::Settings;
 

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use values::duration::friendly;
 
 use super::frames::{Frame, Frames, NotMqtt};
 use super::packet::{self, Packet, Refusal};
@@ -14,7 +15,6 @@ use super::plan::Plan;
 use super::server::Server;
 use super::tls::{self, TlsError};
 use crate::credential::{self, CredentialError};
-use crate::duration::friendly;
 
 /// So much is read at once.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;

@@ -23,24 +23,23 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connection::{Connection, End};
+pub use decoder::{Decoder, Format, Message, Outcome};
+use delivery::backoff::Backoff;
+pub use devices::Devices;
+use dial::ConnectionError;
+#[cfg(test)]
+pub(super) use plan::KEYS;
+pub(super) use plan::Plan;
+pub use plan::Protocol;
+use session::Session;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use wire::{Reading, Timestamp};
 
 use super::{Ended, Malformed, Means, Output, SourceError, Stop};
-use crate::backoff::Backoff;
 use crate::metrics::Metrics;
-use connection::{Connection, End};
-use dial::ConnectionError;
-use session::Session;
-
-pub use decoder::{Decoder, Format, Message, Outcome};
-pub use devices::Devices;
-#[cfg(test)]
-pub(super) use plan::KEYS;
-pub(super) use plan::Plan;
-pub use plan::Protocol;
 
 /// The longest wait before the second round of all servers, and before any: a broker that is back is soon found.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

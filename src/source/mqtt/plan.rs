@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use values::byte_size::ByteSize;
 
 use super::decoder::Rules;
 use super::devices::{Devices, NONE};
@@ -12,7 +13,6 @@ use super::server::Server;
 use super::template::{PAYLOAD, Template};
 use super::tls;
 use super::topic::Pattern;
-use crate::byte_size::ByteSize;
 use crate::credential;
 use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::Settings;

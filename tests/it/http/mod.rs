@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::support::{Daemon, PATIENCE};
 use kinesis_fake::{Accepted, Config, Endpoint};
 use tempfile::TempDir;
 use wire::aggregate::deaggregate;
+
+use crate::support::{Daemon, PATIENCE};
 
 /// Sensors share one lane, so that the endpoint can hold all of them up by one key.
 const LANE: &str = "1/0";

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Daemon, check_ledger, get, write_readings};
 use kinesis_fake::{Config, Endpoint};
+
+use crate::support::{Daemon, check_ledger, get, write_readings};
 
 const TOKEN: &str = "a-token-of-the-test";
 

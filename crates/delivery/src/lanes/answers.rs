@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use crate::lane::{Queued, State};
 use crate::lanes::Lanes;
-use crate::rejection;
+use crate::lanes::rejection;
+use crate::lanes::timers::Due;
 use crate::request::Request;
 use crate::sink::{Answer, PutError, THROTTLED};
 use crate::spool::Position;
-use crate::waits::Due;
 
 /// What an answered request leaves to be done.
 #[derive(Debug, Default)]

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::lane::{Lane, Queued, State};
+use crate::lane::{Lane, Queued, Resume, State};
 use crate::lanes::Lanes;
 use crate::record::LaneKey;
-use crate::spool::Position;
 
 /// Memory that an empty lane takes without its name: itself, its key, its entry in the index by name with the share that
 /// the index keeps free, and room for the few records that its queue has held.
@@ -22,24 +21,6 @@ pub(crate) struct IdleLanes {
     /// Memory that they take.
     bytes: usize,
     resume: Resume,
-}
-
-/// Where a lane that is made anew goes on: behind all that a lane of its name may have sent or spooled before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resume {
-    /// Number of its first record.
-    pub number: u64,
-    /// What it has read of the spool.
-    pub fetched: Option<Position>,
-}
-
-impl Default for Resume {
-    fn default() -> Self {
-        Self {
-            number: 1,
-            fetched: None,
-        }
-    }
 }
 
 impl IdleLanes {

@@ -11,11 +11,11 @@ use wire::{ProducerId, Reading, Sensor, Timestamp, Value};
 
 use super::*;
 use crate::backoff::Backoff;
+use crate::batch::Batch;
 use crate::lane::{Arrival, Packing};
 use crate::lanes::Limits;
 use crate::request::Request;
 use crate::sink::{Answer, THROTTLED};
-use crate::source::Batch;
 use crate::spool::{Appended, Next};
 
 fn plain(budget: usize) -> Lanes {
@@ -166,7 +166,7 @@ fn a_forgotten_lane_reads_the_spool_behind_what_it_has_sent() {
     };
     lanes.appended(&spill.lanes, stored, at);
     assert_eq!(lanes.fetches().len(), 1);
-    let position = Position::of_test(1);
+    let position = crate::spool::Position::of_test(1);
     let next = Next {
         records: vec![(position, record)],
         ..Next::default()

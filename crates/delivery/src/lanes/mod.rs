@@ -1,5 +1,12 @@
 //! All lanes: packs what comes in, forms requests, takes answers. Pure: no I/O and no clock; the instant is passed in.
 
+mod answers;
+mod idle;
+mod older;
+mod overflow;
+mod rejection;
+mod timers;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,18 +16,20 @@ use rand_chacha::ChaCha8Rng;
 use slab::Slab;
 use wire::{LaneName, Sensor, Timestamp};
 
+pub use self::answers::Outcome;
+use self::idle::IdleLanes;
+use self::older::OlderLanes;
+pub use self::overflow::{Fetch, Spill};
+use self::timers::Due;
 use crate::backoff::Backoff;
-use crate::idle::{IdleLanes, Resume};
-use crate::lane::{Arrival, Doing, Lane, Packing, State};
+use crate::batch::{Batch, Receipt};
+use crate::lane::{Arrival, Doing, Lane, Packing, Resume, State};
 use crate::ledger::Ledger;
-use crate::older::OlderLanes;
 use crate::pace::{Paces, Turn};
 use crate::ready::ReadyLanes;
 use crate::record::{LaneKey, Record};
 use crate::request::{MAX_RECORDS, Request};
 use crate::shard_map::ShardMap;
-use crate::source::{Batch, Receipt};
-use crate::waits::Due;
 
 /// How lanes pack, wait and share memory.
 #[derive(Clone, Copy, Debug)]
@@ -40,40 +49,50 @@ pub struct Limits {
 /// All lanes of the daemon.
 #[derive(Debug)]
 pub struct Lanes {
-    pub(crate) limits: Limits,
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) table: Slab<Lane>,
+    limits: Limits,
+    ledger: Arc<Ledger>,
+    table: Slab<Lane>,
     /// Lanes in plain mode by sensor, and lanes found in the spool that today's layout does not have.
-    pub(crate) by_name: HashMap<Box<str>, usize>,
+    by_name: HashMap<Box<str>, usize>,
     /// Of these, those that may be forgotten.
-    pub(crate) idle: IdleLanes,
+    idle: IdleLanes,
     /// Lanes that other lanes wait for.
-    pub(crate) older: OlderLanes,
-    pub(crate) bytes: usize,
+    older: OlderLanes,
+    bytes: usize,
     /// The lane that held most memory when it was last looked at.
-    pub(crate) crowded: usize,
+    crowded: usize,
     /// False only where no lane goes through the spool.
-    pub(crate) overflowing: bool,
+    overflowing: bool,
     /// The spool has refused a record.
-    pub(crate) refused_until: Option<Instant>,
-    pub(crate) draining: bool,
+    refused_until: Option<Instant>,
+    draining: bool,
     ready: ReadyLanes,
-    pub(crate) delayed: BinaryHeap<Reverse<(Instant, Due)>>,
+    delayed: BinaryHeap<Reverse<(Instant, Due)>>,
     /// Lanes that opened a record, and when, oldest first.
-    pub(crate) opened: VecDeque<(Instant, usize)>,
+    opened: VecDeque<(Instant, usize)>,
     /// Requests that have not been answered.
-    pub(crate) requests: usize,
+    requests: usize,
     /// Records in those of them that are not full.
-    pub(crate) partial: usize,
+    partial: usize,
     /// Records that may still go to the dead-letter file before the next delivery.
-    pub(crate) dead_letters_left: u32,
-    pub(crate) paces: Paces,
-    pub(crate) shards: ShardMap,
-    pub(crate) random: ChaCha8Rng,
+    dead_letters_left: u32,
+    paces: Paces,
+    shards: ShardMap,
+    random: ChaCha8Rng,
     json: Vec<u8>,
 }
 
 impl Lanes {
+    /// How they pack, wait and share memory.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Where what becomes of readings is counted.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Empty lanes; `random` spreads the retries.
     pub fn new(limits: Limits, ledger: Arc<Ledger>, random: ChaCha8Rng) -> Self {
         let names = if limits.packing.aggregated { limits.lanes } else { 0 };
@@ -357,8 +376,8 @@ fn oversized(lane: &Lane, json: &[u8], receipt: Option<&Receipt>, packing: &Pack
 }
 
 #[cfg(test)]
-#[path = "lanes_load_tests.rs"]
+#[path = "load_tests.rs"]
 mod load_tests;
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

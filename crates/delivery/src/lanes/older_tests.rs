@@ -10,11 +10,11 @@ use wire::{Identity, ProducerId, Reading, Sensor, Timestamp, Value};
 
 use super::*;
 use crate::backoff::Backoff;
+use crate::batch::Batch;
 use crate::lane::{Arrival, Packing};
 use crate::lanes::Limits;
 use crate::record::{LaneKey, Record};
 use crate::sink::Answer;
-use crate::source::Batch;
 use crate::spool::{Appended, Next, Position, Recovered, RecoveredLane};
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::lane::{Arrival, Queued};
 use crate::lanes::Lanes;
 use crate::ledger::Drop;
+use crate::pressure::Pressure;
 use crate::record::{LaneKey, Record};
-use crate::source::handover::Pressure;
 use crate::spool::{Appended, Lost, Next, Position, Recovered};
 
 /// A lane that cannot send for so long keeps no reading in memory only.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::answers::Outcome;
 use crate::lanes::Lanes;
+use crate::lanes::Outcome;
 use crate::ledger::DeadLetter;
 use crate::record::Record;
 use crate::sink::Objection;

@@ -5,11 +5,11 @@ use rand::SeedableRng;
 use wire::{ProducerId, Reading, Timestamp, Value};
 
 use super::*;
-use crate::answers::Outcome;
-use crate::overflow::Spill;
-use crate::rejection;
+use crate::lanes::Outcome;
+use crate::lanes::Spill;
+use crate::lanes::rejection;
 use crate::sink::{Answer, Objection, PutError};
-use crate::spool::{Appended, Refused, SpoolError};
+use crate::spool::{Appended, Refused};
 
 const LINGER: Duration = Duration::from_millis(100);
 
@@ -248,7 +248,7 @@ fn lanes_go_on_without_a_spool_that_is_full() {
     let refused = Appended {
         refused: Some(Refused {
             records: spill.records,
-            error: SpoolError::Ended,
+            error: "the spool has ended".into(),
         }),
         ..Appended::default()
     };

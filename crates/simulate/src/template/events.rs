@@ -13,8 +13,8 @@ use wire::{Reading, Sensor, Timestamp, Value};
 
 use super::draw::Occasion;
 use super::{Pace, Template};
-use crate::profile::Label;
-use crate::profile::noise::{Purpose, generator};
+use crate::Label;
+use crate::noise::{Purpose, generator};
 
 const DAY_MICROS: f64 = 86_400e6;
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use values::document::Document;
+use values::duration::Within;
+use values::problem::Problem;
 use wire::fields::{FieldsWriter, MAX_EVENT_BYTES, MAX_FIELDS};
 use wire::sensor::MAX_NAME_BYTES;
 
-use crate::document::Document;
-use crate::duration::Within;
-use crate::problem::Problem;
-use crate::profile::Name;
+use crate::Name;
 
 mod draw;
 mod events;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use delivery::record::Record;
+
 use super::super::tests::record;
 use super::trace::Event;
-use crate::record::Record;
 
 /// From an event on, by its index. `usize::MAX` is never.
 const NEVER: usize = usize::MAX;

@@ -60,7 +60,7 @@ pub(super) fn of_session(session: usize, spool: &Path, scratch: &Path) -> Vec<Ev
         .arg(&trace)
         .arg(env::current_exe().unwrap())
         .args([
-            "spool::crash_tests::child",
+            "crash_tests::child",
             "--exact",
             "--nocapture",
             "--test-threads=1",

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use delivery::record::Record;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use values::byte_size::ByteSize;
 
 use super::super::command::Command;
 use super::super::tests::{PLENTY, all, lane, record};
 use super::super::{Spool, WhenFull};
-use crate::byte_size::ByteSize;
-use crate::record::Record;
 
 pub(super) const DIR: &str = "TEMP_INGEST_TEST_CRASH_DIR";
 pub(super) const SAID: &str = "TEMP_INGEST_TEST_CRASH_SAID";
