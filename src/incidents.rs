@@ -9,9 +9,9 @@ use detect::Transition;
 use processor::StoreError;
 use processor::dynamodb::TableIncidents;
 use processor::incidents::{Found, Incident, Incidents};
-use processor::sqlite::{EmbeddedIncidents, FILE};
-use processor::message::text::{printable, rounded, span, utc, value};
 use processor::message::description;
+use processor::message::text::{printable, rounded, span, utc, value};
+use processor::sqlite::{EmbeddedIncidents, FILE};
 use serde_json::{Value as Json, json};
 use wire::{Timestamp, Value};
 

@@ -9,11 +9,11 @@ use clap_complete::Shell;
 use values::duration::Within;
 use wire::Timestamp;
 
-use crate::backtest::Options;
-use crate::backtest::columns::Wanted;
-use crate::backtest::table::Described;
-use crate::backtest::time_format::{TimeFormat, Zone};
-use crate::cost::{Format, Load};
+use crate::cli::backtest::Options;
+use crate::cli::backtest::columns::Wanted;
+use crate::cli::backtest::table::Described;
+use crate::cli::backtest::time_format::{TimeFormat, Zone};
+use crate::cli::cost::{Format, Load};
 
 /// Takes readings from many sensors, puts them into Kinesis in order, tells of anomalies, loses nothing.
 ///

@@ -8,10 +8,10 @@ use tracing::warn;
 use wire::Reading;
 
 use super::{Daemon, sink_name};
-use crate::changes::Changes;
+use crate::config::Loaded;
+use crate::control::overrides::Changes;
+use crate::daemon::services::Front;
 use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
-use crate::front::Front;
-use crate::settings::Loaded;
 use crate::source::Output;
 
 /// Dead letters are sent so many at a time.

@@ -19,3 +19,6 @@ pub use self::body::RequestBody;
 pub use self::connection::{Protocol, Timeouts, serve};
 pub use self::limit::{BEYOND_LIMIT, ConnectionLimit, ConnectionPermit, LimitReached};
 pub use self::port::Port;
+
+/// What `/healthz` says; `doctor` knows a running daemon by it.
+pub const ALIVE: &str = "temp-ingest is alive\n";

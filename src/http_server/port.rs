@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use super::limit::{ConnectionLimit, ConnectionPermit, ConnectionTable, Decision};
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// After the last answer, connections have this long to be closed in order.
 const GOODBYE: Duration = Duration::from_secs(2);

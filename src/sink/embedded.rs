@@ -13,7 +13,7 @@ use delivery::sink::{Answer, Put, PutError, Sink};
 use detect::{Change, Event};
 use processor::alert::{DeliverError, Delivered, deliver};
 use processor::handler::{Counts, Handler, Limits};
-use processor::outbox::{NotifyError, Notifier};
+use processor::outbox::{Notifier, NotifyError};
 use processor::partition::PartitionName;
 use processor::scores::{Scored, Scores};
 use processor::sqlite::{EmbeddedOutbox, EmbeddedPartitions, PendingEvents};
@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
 use crate::clock;
-use crate::metrics::Metrics;
-use crate::traces::{Point, Traces};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::recent_readings::{Point, Traces};
 
 /// The shard all records are in.
 const SHARD: &str = "embedded";

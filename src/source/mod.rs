@@ -18,6 +18,7 @@ pub mod mqtt;
 mod output;
 mod plan;
 mod position;
+mod produced;
 mod progress;
 mod readings;
 mod replay;
@@ -41,13 +42,14 @@ pub use listeners::Listeners;
 pub use malformed::Malformed;
 pub use output::{Output, Refused, Stop};
 use plan::Plan;
+pub use produced::Produced;
 pub use settings::{Settings, Sources};
 pub use slots::Slots;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use values::problem::Problem;
 
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// How a source ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use wire::Reading;
 
 use super::handover::{Closed, Place, Sender};
+use super::produced::Produced;
 use super::{Admission, TooManySensors};
-use crate::board::Produced;
-use crate::screen::Screen;
-use crate::traces::{Point, Traces};
+use crate::telemetry::console::Screen;
+use crate::telemetry::recent_readings::{Point, Traces};
 
 /// Where a source hands its readings over.
 #[derive(Clone, Debug)]

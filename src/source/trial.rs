@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::handover::{self, Receiver};
 use super::{Malformed, Means, Output, Slots};
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// What the queue counts for a batch of one small reading, at most.
 const BATCH_BYTES: usize = 512;

@@ -11,8 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::config::SharedCredentialsProvider;
 use aws_sdk_kinesis::operation::describe_stream_summary::builders::DescribeStreamSummaryFluentBuilder;
 use aws_sdk_kinesis::operation::put_records::builders::PutRecordsFluentBuilder;
-
-use crate::aws_name::region_of;
+use values::aws_name::region_of;
 
 /// What a role session may be called, besides its least length of two.
 const MAX_SESSION_NAME: usize = 64;

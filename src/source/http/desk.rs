@@ -23,10 +23,10 @@ use super::keys::Outcome;
 use super::overload::Overload;
 use super::plan::Limits;
 use super::terms::Terms;
-use crate::admin::ALIVE;
+use crate::http_server::ALIVE;
 use crate::http_server::{LimitReached, RequestBody};
-use crate::metrics::Metrics;
 use crate::source::slots::SMALL_BYTES;
+use crate::telemetry::metrics::Metrics;
 
 /// After so long it is worth trying again where there was no room.
 const PAUSE: Duration = Duration::from_secs(1);

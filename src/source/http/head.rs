@@ -7,7 +7,7 @@ use wire::json::Layout;
 
 use super::answer::Answer;
 use super::plan::Limits;
-use crate::tokens::Tokens;
+use crate::secrets::tokens::Tokens;
 
 /// Where readings are posted.
 const READINGS: &str = "/readings";

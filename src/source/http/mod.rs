@@ -32,7 +32,7 @@ pub use self::terms::TermsError;
 use super::plan::Plan as AnyPlan;
 use super::{Ended, Means, Output, SourceError};
 use crate::http_server::{self, Activity, Port, Protocol, RequestBody};
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// Files are looked at so often, whether they have changed.
 const LOOK: Duration = Duration::from_secs(10);

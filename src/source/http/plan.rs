@@ -14,9 +14,9 @@ use super::bodies::Room;
 use super::keys::Bounds;
 use super::tls;
 use crate::http_server::{ConnectionLimit, Timeouts};
+use crate::secrets::tokens::Tokens;
 use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::{Kind, Settings};
-use crate::tokens::Tokens;
 
 /// The keys of the kind.
 pub(in crate::source) const KEYS: &[&str] = &[

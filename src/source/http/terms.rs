@@ -4,8 +4,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::plan::{Limits, Plan};
 use super::tls::{self, TlsError};
-use crate::credential::{self, Stamp};
-use crate::tokens::{Tokens, TokensError};
+use crate::secrets::credential::{self, Stamp};
+use crate::secrets::tokens::{Tokens, TokensError};
 
 /// What holds now.
 pub struct Terms {

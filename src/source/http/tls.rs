@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use tokio_rustls::TlsAcceptor;
 
-use crate::credential::{self, CredentialError};
+use crate::secrets::credential::{self, CredentialError};
 
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use super::packet::{self, Packet, Refusal};
 use super::plan::Plan;
 use super::server::Server;
 use super::tls::{self, TlsError};
-use crate::credential::{self, CredentialError};
+use crate::secrets::credential::{self, CredentialError};
 
 /// So much is read at once.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;

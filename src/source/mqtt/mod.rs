@@ -39,7 +39,7 @@ use tracing::{debug, warn};
 use wire::{Reading, Timestamp};
 
 use super::{Ended, Malformed, Means, Output, SourceError, Stop};
-use crate::metrics::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// The longest wait before the second round of all servers, and before any: a broker that is back is soon found.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));

@@ -13,7 +13,7 @@ use super::server::Server;
 use super::template::{PAYLOAD, Template};
 use super::tls;
 use super::topic::Pattern;
-use crate::credential;
+use crate::secrets::credential;
 use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::Settings;
 

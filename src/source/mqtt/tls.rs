@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::credential::{self, CredentialError};
+use crate::secrets::credential::{self, CredentialError};
 
 /// Files in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,482 @@
+//! The running daemon: builds every part, watches over them, and ends them in order. A part that ends before it was asked
+//! ends the daemon: half-dead is worse than restarted.
+
+mod commands;
+/// How many files and connections may be open at once.
+pub mod open_files;
+mod resend;
+/// What the world outside knows of the daemon: ports, signals, the service manager.
+pub mod services;
+/// All running sources: started, stopped and exchanged.
+pub mod source_manager;
+/// What the service manager is told.
+pub mod systemd;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use delivery::backoff::Backoff;
+use delivery::lane::Packing;
+use delivery::lanes::{Lanes, Limits};
+use delivery::ledger::Ledger;
+use delivery::sink::Sink;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+pub use resend::{send_dead_letters, send_given_up};
+use spool::Spool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+use wire::ProducerId;
+
+use self::open_files::OpenFiles;
+use self::services::{Front, admin_ended};
+use self::source_manager::{Sources, Wiring};
+use crate::canary::Canary;
+use crate::config::{Aggregation, Loaded, Origin, Settings};
+use crate::control::overrides::Changes;
+use crate::control::status::{Board, Keeper, Table};
+use crate::dashboard::Shown;
+use crate::dead_letter::DeadLetters;
+use crate::pipeline::{self, Parts, PipelineError, Status};
+use crate::sink;
+use crate::sink::embedded::{Embedded, Terminal};
+use crate::sink::kinesis::Kinesis;
+use crate::sink::stdout::Stdout;
+use crate::source::handover;
+use crate::telemetry::console::Screen;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::recent_readings::Traces;
+
+/// Readings on their way to the pipeline may take this part of the budget, beside it: enough to keep the pipeline busy.
+const HANDOVER_PART: usize = 4;
+/// The largest record a stream takes unless it was raised.
+/// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
+const MAX_RECORD_BYTES: usize = 1024 * 1024;
+/// So often a person who looks on is shown what is measured.
+const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Runs until the sources are spent or a signal asks for the end. An error is a failure while running.
+pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
+    let front = Front::bind(&loaded.settings).await?;
+    let mut daemon = Daemon::start(loaded, front, Changes::default()).await?;
+    loop {
+        let next = daemon.watch().await;
+        let again = matches!(next, Ok(Next::Again));
+        let (drained, left) = daemon.drain(next.is_err(), again).await;
+        next?;
+        drained?;
+        if !again {
+            return Ok(());
+        }
+        info!("starting again with what was set by the page");
+        daemon = Daemon::start(left.loaded, left.front, left.changes).await?;
+    }
+}
+
+struct Daemon {
+    loaded: Loaded,
+    sources: Option<Sources>,
+    board: watch::Sender<Board>,
+    pipeline: JoinHandle<Result<pipeline::Ended, PipelineError>>,
+    ended: Option<anyhow::Result<pipeline::Ended>>,
+    embedded: Closing,
+    stop: watch::Sender<bool>,
+    status: watch::Receiver<Status>,
+    heartbeat: Arc<AtomicU64>,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    front: Front,
+    /// What people have changed by the page.
+    changes: Changes,
+    screen: Option<Arc<Screen>>,
+}
+
+/// What follows once the sources are no longer to run.
+enum Next {
+    /// The end.
+    End,
+    /// A new start with other settings.
+    Again,
+}
+
+/// What a drained daemon leaves to the one that is started after it in this process.
+struct Left {
+    loaded: Loaded,
+    front: Front,
+    changes: Changes,
+}
+
+impl Daemon {
+    async fn start(loaded: Loaded, mut front: Front, changes: Changes) -> anyhow::Result<Self> {
+        let settings = &loaded.settings;
+        let ledger = Arc::new(Ledger::default());
+        let metrics = Arc::new(Metrics::new(ledger.clone()));
+        let (status_sender, status) = watch::channel(Status::default());
+        let dir = settings.spool_dir()?;
+        let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
+        let state_dir = settings.state_dir()?;
+        let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
+        let lanes = lanes(settings, ledger.clone(), &recovered)?;
+        let traces = Arc::<Traces>::default();
+        let (sink, embedded) = sink(settings, &state_dir, &traces, &metrics)?;
+        let (handover, input) = handover::channel(lanes.limits().budget / HANDOVER_PART);
+        let (stop, stopped) = watch::channel(false);
+        let heartbeat = Arc::new(AtomicU64::new(0));
+        let parts = Parts {
+            lanes,
+            sink,
+            spool: Arc::new(spool),
+            spool_max_bytes: settings.spool.max_bytes.as_bytes(),
+            dead_letters: Arc::new(dead_letters),
+            metrics: metrics.clone(),
+            max_requests: settings.kinesis.max_requests.get() as usize,
+            grace: settings.grace.get(),
+            status: status_sender,
+            heartbeat: heartbeat.clone(),
+        };
+        let pipeline = tokio::spawn(pipeline::run(parts, input, stopped));
+        let looked_on = std::io::stdout().is_terminal() || loaded.origin == Origin::Embedded;
+        let screen = (settings.sink == sink::Kind::Embedded && looked_on).then(Arc::<Screen>::default);
+        let wiring = Wiring {
+            handover,
+            ledger: ledger.clone(),
+            metrics: metrics.clone(),
+            open_files: OpenFiles {
+                limit: open_files::raise_limit(),
+                dashboard: settings.admin.max_connections.get(),
+                sink_requests: settings.kinesis.max_requests.get(),
+            },
+            state_dir: state_dir.clone(),
+            screen: screen.clone(),
+            // The embedded sink keeps them with their scores.
+            traces: (settings.sink != sink::Kind::Embedded).then(|| traces.clone()),
+        };
+        let canary = Canary::new(&wiring.handover, ledger.clone(), sink_name(settings));
+        let sources = Sources::start(wiring, &changes.wanted(&settings.source))?;
+        let board = watch::Sender::new(board(settings, &state_dir, &sources, &changes));
+        let shown = Shown {
+            metrics: metrics.clone(),
+            ready: readiness(status.clone()),
+            canary: Arc::new(canary),
+            traces,
+            board: board.subscribe(),
+            status: status.clone(),
+        };
+        let address = front.show(shown);
+        info!(metrics = %format_args!("http://{address}/metrics"), state = %state_dir.display(), "ready");
+        front.notifier.ready();
+        Ok(Self {
+            loaded,
+            sources: Some(sources),
+            board,
+            pipeline,
+            ended: None,
+            embedded,
+            stop,
+            status,
+            heartbeat,
+            ledger,
+            metrics,
+            front,
+            changes,
+            screen,
+        })
+    }
+
+    /// Watches over all parts until it is time to end.
+    async fn watch(&mut self) -> anyhow::Result<Next> {
+        let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
+        let mut screen = tokio::time::interval(SCREEN_INTERVAL);
+        let mut beat = 0;
+        loop {
+            // While a source is stopped that may be started again, the daemon waits for that.
+            let held = self.changes.hold(&self.loaded.settings.source);
+            let sources = self.sources.as_mut().filter(|sources| !held || sources.count() > 0);
+            tokio::select! {
+                _ = self.front.signals.terminate.recv() => return Ok(Next::End),
+                _ = self.front.signals.interrupt.recv() => return Ok(Next::End),
+                _ = self.front.signals.hangup.recv() => self.reload(),
+                Some(order) = self.front.asked.recv() => if let Some(next) = self.change(order) {
+                    return Ok(next);
+                },
+                _ = watchdog.tick() => self.ping(&mut beat),
+                _ = screen.tick(), if self.screen.is_some() => self.show(),
+                ended = services::ended(&mut self.front.serving) => return Err(admin_ended(ended)),
+                ended = &mut self.pipeline => {
+                    self.ended = Some(flatten(ended));
+                    return Ok(Next::End);
+                }
+                ended = async { sources.expect("checked below").ended().await }, if sources.is_some() => {
+                    if ended?.is_none() && !held {
+                        info!("all sources are spent: delivering what is left");
+                        // With its last sender the pipeline's input closes, and it ends when all is delivered.
+                        self.sources = None;
+                    }
+                    self.publish();
+                }
+                changed = self.status.changed() => if changed.is_ok() { self.tell_status() },
+            }
+        }
+    }
+
+    /// Ends sources, pipeline and sink in this order, within the grace. Where it is started again afterwards, the service
+    /// manager and whoever looks at the page are not left.
+    async fn drain(mut self, failed: bool, again: bool) -> (anyhow::Result<()>, Left) {
+        match again {
+            true => self.front.notifier.reloading(),
+            false => self.front.notifier.stopping(),
+        }
+        let drained = self.end(failed).await;
+        let left = Left {
+            loaded: self.loaded,
+            front: self.front,
+            changes: self.changes,
+        };
+        (drained, left)
+    }
+
+    async fn end(&mut self, failed: bool) -> anyhow::Result<()> {
+        if self.ended.is_none() {
+            let counts = self.ledger.snapshot();
+            info!(
+                in_flight = counts.in_flight,
+                spooled = counts.spooled,
+                "stopping: delivering what is in memory"
+            );
+        }
+        self.stop.send_replace(true);
+        let ending = self.sources.take().map(|mut sources| {
+            sources.stop();
+            tokio::spawn(async move { while matches!(sources.ended().await, Ok(Some(()))) {} })
+        });
+        let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
+        let mut beat = 0;
+        let ended = match self.ended.take() {
+            Some(ended) => ended,
+            None => loop {
+                tokio::select! {
+                    ended = &mut self.pipeline => break flatten(ended),
+                    _ = watchdog.tick() => self.ping(&mut beat),
+                }
+            },
+        };
+        if let Some(ending) = ending {
+            // Sources that wait for their last receipts have them now.
+            ending.await.context("ending the sources")?;
+        }
+        if let Some(embedded) = &self.embedded {
+            embedded.close().await;
+        }
+        Self::report(&self.ledger, ended?, failed)
+    }
+
+    fn report(ledger: &Ledger, ended: pipeline::Ended, failed: bool) -> anyhow::Result<()> {
+        let counts = ledger.snapshot();
+        info!(
+            produced = counts.produced,
+            recovered = counts.recovered,
+            delivered = counts.delivered,
+            dropped = counts.dropped.iter().sum::<u64>(),
+            dead_lettered = counts.dead_lettered.iter().sum::<u64>(),
+            spooled = counts.spooled,
+            in_flight = counts.in_flight,
+            "ended"
+        );
+        if !counts.conserved() || counts.in_flight > 0 {
+            return Err(anyhow!(
+                "readings are unaccounted for at the end, which is a bug: {counts:?}"
+            ));
+        }
+        if ended.unsaved > 0 {
+            error!(
+                readings = ended.unsaved,
+                "lost: neither the sink nor the spool took them before the grace ended"
+            );
+            return Err(anyhow!("{} readings could not be saved", ended.unsaved));
+        }
+        if ended.spooled > 0 && !failed {
+            info!(
+                readings = ended.spooled,
+                "in the spool: they go first after the next start"
+            );
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self) {
+        self.front.notifier.reloading();
+        match self.loaded.origin.load() {
+            Ok(loaded) => {
+                if let Some(sources) = &mut self.sources
+                    && let Err(error) = sources.reload(&self.changes.wanted(&loaded.settings.source))
+                {
+                    error!("not reloaded, going on with the settings in force: {error}");
+                    return self.front.notifier.ready();
+                }
+                let now = Settings {
+                    source: loaded.settings.source.clone(),
+                    ..self.loaded.settings.clone()
+                };
+                if now != loaded.settings {
+                    warn!("reloaded the sources; what else has changed in the configuration takes a restart");
+                } else {
+                    info!("reloaded the sources");
+                }
+                self.loaded.settings.source = loaded.settings.source;
+                self.publish();
+            }
+            Err(invalid) => error!("not reloaded, going on with the settings in force: {invalid}"),
+        }
+        self.front.notifier.ready();
+    }
+
+    /// Tells of the sources as they are now.
+    fn publish(&self) {
+        let rows = |sources: &Sources| sources.rows(&self.loaded.settings.source, &self.changes);
+        let rows = self.sources.as_ref().map(rows).unwrap_or_default();
+        self.board.send_modify(|board| board.sources = rows);
+    }
+
+    /// The watchdog hears from the daemon only while the pipeline's loop turns.
+    fn ping(&self, beat: &mut u64) {
+        let now = self.heartbeat.load(Ordering::Relaxed);
+        if now != *beat {
+            *beat = now;
+            self.front.notifier.alive();
+        }
+        if let Some(sources) = &self.sources {
+            sources.measure(&self.metrics);
+        }
+    }
+
+    fn show(&self) {
+        if let Some(line) = self.screen.as_ref().and_then(|screen| screen.line()) {
+            // Nobody to show it to is no reason to stop measuring.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let status = self.status.borrow_and_update().clone();
+        let counts = self.ledger.snapshot();
+        let waiting = counts.in_flight + counts.spooled;
+        self.front.notifier.status(&match (&status.trouble, status.draining) {
+            (Some(trouble), _) => format!("waiting, {waiting} readings kept: {trouble}"),
+            (None, true) => format!("draining, {waiting} readings left"),
+            (None, false) => format!("delivering, {} readings so far", counts.delivered),
+        });
+    }
+}
+
+fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &delivery::spool::Recovered) -> anyhow::Result<Lanes> {
+    let producer = ProducerId(rand::random());
+    let kinesis = &settings.kinesis;
+    let limits = Limits {
+        packing: Packing {
+            producer,
+            aggregated: settings.aggregation == Aggregation::Kpl,
+            target_bytes: kinesis.target_bytes.get(),
+            max_record_bytes: MAX_RECORD_BYTES,
+        },
+        lanes: settings.lanes.get(),
+        linger: settings.linger.get(),
+        budget: usize::try_from(settings.budget.as_bytes()).context("budget is more than this machine can address")?,
+        backoff: Backoff::new(kinesis.backoff_base.get(), kinesis.backoff_cap.get()),
+    };
+    let mut lanes = Lanes::new(limits, ledger, ChaCha8Rng::seed_from_u64(rand::random()));
+    lanes.recover(recovered);
+    let recovered = lanes.ledger().snapshot().recovered;
+    info!(%producer, lanes = settings.lanes.get(), recovered, "starting");
+    Ok(lanes)
+}
+
+/// The embedded sink has more to do after its last put.
+type Closing = Option<Arc<Embedded>>;
+
+fn sink(
+    settings: &Settings,
+    state_dir: &Path,
+    traces: &Arc<Traces>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
+    Ok(match settings.sink {
+        sink::Kind::Kinesis => {
+            let lanes = (settings.aggregation == Aggregation::Kpl).then_some(settings.lanes.get());
+            (Arc::new(Kinesis::new(settings.kinesis.target(), lanes)), None)
+        }
+        sink::Kind::Stdout => (Arc::new(Stdout), None),
+        sink::Kind::Embedded => {
+            let teller = Terminal::new(std::io::stdout(), std::io::stdout().is_terminal());
+            let embedded = Arc::new(Embedded::start(
+                state_dir,
+                settings.detect.clone(),
+                teller,
+                traces.clone(),
+                metrics.clone(),
+            )?);
+            (embedded.clone(), Some(embedded))
+        }
+    })
+}
+
+/// Where records go, as a dead letter names it.
+fn sink_name(settings: &Settings) -> String {
+    match settings.sink {
+        sink::Kind::Embedded => "embedded".to_owned(),
+        sink::Kind::Stdout => "stdout".to_owned(),
+        sink::Kind::Kinesis => format!("kinesis {}", settings.kinesis.stream.as_deref().unwrap_or_default()),
+    }
+}
+
+/// What is told of this daemon.
+fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Changes) -> Board {
+    let embedded = settings.sink == sink::Kind::Embedded;
+    let table = |name: &Option<String>| {
+        let name = name.clone().filter(|_| settings.sink == sink::Kind::Kinesis)?;
+        let beside = settings.kinesis.target();
+        Some(Table { name, beside })
+    };
+    let readings = table(&settings.admin.readings_table);
+    Board {
+        sink: settings.sink,
+        stream: settings.kinesis.stream.clone(),
+        state_dir: state_dir.to_owned(),
+        incidents: match table(&settings.admin.incidents_table) {
+            _ if embedded => Keeper::Folder(state_dir.to_owned()),
+            Some(table) => Keeper::Table(table),
+            None => Keeper::Nowhere,
+        },
+        threshold: (embedded || readings.is_some()).then(|| settings.detect.threshold.get()),
+        readings,
+        sources: sources.rows(&settings.source, changes),
+    }
+}
+
+/// Whether readings are accepted now, and what else there is to say; else why not.
+fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<String, String> + Send + Sync> {
+    Arc::new(move || {
+        let status = status.borrow();
+        match (&status.trouble, status.full, status.draining) {
+            (_, _, true) => Err("draining: what came in is being delivered, and nothing more is taken".to_owned()),
+            (Some(trouble), true, _) => Err(format!(
+                "memory and spool are full, and the sink takes nothing: {trouble}"
+            )),
+            (None, true, _) => Err("memory and spool are full: the sink is slower than the sources".to_owned()),
+            (Some(trouble), false, _) => Ok(format!(
+                "readings are accepted and kept, and the sink takes nothing: {trouble}"
+            )),
+            (None, false, _) => Ok("readings are accepted".to_owned()),
+        }
+    })
+}
+
+fn flatten(
+    ended: Result<Result<pipeline::Ended, PipelineError>, tokio::task::JoinError>,
+) -> anyhow::Result<pipeline::Ended> {
+    Ok(ended.context("the pipeline broke")??)
+}
