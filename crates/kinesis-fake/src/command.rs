@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Strategy;
 use crate::fault::{Chances, Improbable, Step};
-use crate::metadata::Metadata;
 use crate::operation::Operation;
 
 /// What changes a running endpoint. As JSON: `{"chances": {"partial": 0.2}}`, `"create_stream"`,
@@ -58,6 +57,19 @@ pub enum Credentials {
     Expire,
     /// Every access key is good again.
     Renew,
+}
+
+/// How the metadata service is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metadata {
+    /// Each answer has credentials of its own, that expire after [`Config::session`](crate::Config::session).
+    #[default]
+    Up,
+    /// Answers 500.
+    Down,
+    /// Gives no token, which has lured clients into version 1.
+    WithoutToken,
 }
 
 /// A command that makes no sense.

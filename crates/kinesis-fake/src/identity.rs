@@ -1,29 +1,12 @@
 //! STS: who the caller is, and AssumeRole. It answers in XML. Every role trusts everybody, unless the operation is denied.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
+use crate::form;
+use crate::ledger::Session;
 use crate::refusal::{ACCOUNT, CALLER, Refusal};
 use crate::state::State;
 
 /// What access keys of an assumed role begin with.
 const KEY: &str = "ASIAROLE";
-
-/// A role that was assumed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Session {
-    /// The role.
-    pub role_arn: String,
-    /// What the session is called.
-    pub name: String,
-    /// What the trust policy could ask for.
-    pub external_id: Option<String>,
-    /// The access key that asked.
-    pub by: String,
-    /// The access key that was given.
-    pub key: String,
-}
 
 pub(crate) fn caller(state: &State, access_key: &str) -> String {
     let session = state
@@ -42,7 +25,7 @@ pub(crate) fn caller(state: &State, access_key: &str) -> String {
 }
 
 pub(crate) fn assume(state: &mut State, access_key: &str, body: &[u8]) -> Result<String, Refusal> {
-    let mut question = question(body);
+    let mut question = form::parse(body);
     let mut wanted = |name: &str| {
         let value = question.remove(name);
         value.ok_or_else(|| Refusal::validation("null", name, "not be null"))
@@ -68,15 +51,6 @@ pub(crate) fn assume(state: &mut State, access_key: &str, body: &[u8]) -> Result
     );
     state.ledger.counters.sessions.push(session);
     Ok(answer)
-}
-
-/// The role that a request asks for, where it does.
-pub(crate) fn role_wanted(body: &[u8]) -> Option<String> {
-    question(body).remove("RoleArn")
-}
-
-fn question(body: &[u8]) -> BTreeMap<String, String> {
-    form_urlencoded::parse(body).into_owned().collect()
 }
 
 fn arn_of(session: &Session) -> String {

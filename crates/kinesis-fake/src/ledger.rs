@@ -11,8 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 use crate::fault::Fault;
-use crate::identity::Session;
-use crate::metadata::Asked;
 use crate::operation::Operation;
 
 /// One accepted record: a line of the ledger file.
@@ -59,7 +57,33 @@ pub struct Counters {
     /// Roles assumed, in order.
     pub sessions: Vec<Session>,
     /// What the metadata service was asked.
-    pub metadata: Asked,
+    pub metadata: MetadataRequests,
+}
+
+/// A role that was assumed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// The role.
+    pub role_arn: String,
+    /// What the session is called.
+    pub name: String,
+    /// What the trust policy could ask for.
+    pub external_id: Option<String>,
+    /// The access key that asked.
+    pub by: String,
+    /// The access key that was given.
+    pub key: String,
+}
+
+/// What the metadata service was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MetadataRequests {
+    /// Times a token was asked for.
+    pub tokens: u64,
+    /// Requests with a token.
+    pub with_token: u64,
+    /// Requests without one: version 1.
+    pub without_token: u64,
 }
 
 /// Of a line of the ledger file that tells the shards, the first and one after each change of them: a shard's slice of the hash space, both ends inside, decimal.

@@ -12,12 +12,8 @@ pub mod command;
 pub mod config;
 /// What can go wrong with a request, by chance or by script.
 pub mod fault;
-/// STS: who the caller is, and roles.
-pub mod identity;
 /// What was accepted, and what was counted.
 pub mod ledger;
-/// The metadata service of an instance.
-pub mod metadata;
 /// The name of an operation.
 pub mod operation;
 /// A running endpoint.
@@ -25,6 +21,9 @@ pub mod server;
 
 mod connection;
 mod description;
+mod form;
+mod identity;
+mod metadata;
 mod put;
 mod read;
 mod refusal;
@@ -36,11 +35,9 @@ mod stream;
 mod throttle;
 
 pub use blind::Blind;
-pub use command::{Command, Credentials};
+pub use command::{Command, Credentials, Metadata};
 pub use config::{Config, Strategy};
 pub use fault::{Chances, Fault, Step};
-pub use identity::Session;
-pub use ledger::{Accepted, Counters};
-pub use metadata::Metadata;
+pub use ledger::{Accepted, Counters, Session};
 pub use operation::Operation;
 pub use server::{Endpoint, StartError};

@@ -2,9 +2,9 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
 
 use hyper::{HeaderMap, Method, StatusCode};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::command::Metadata;
 use crate::state::State;
 
 /// Everything below it is the metadata service.
@@ -12,30 +12,6 @@ pub(crate) const PATH: &str = "/latest/";
 const ROLE: &str = "temp-ingest";
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 const TOKEN: &str = "token";
-
-/// How the metadata service is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metadata {
-    /// Each answer has credentials of its own, that expire after [`Config::session`](crate::Config::session).
-    #[default]
-    Up,
-    /// Answers 500.
-    Down,
-    /// Gives no token, which has lured clients into version 1.
-    WithoutToken,
-}
-
-/// What the metadata service was asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Asked {
-    /// Times a token was asked for.
-    pub tokens: u64,
-    /// Requests with a token.
-    pub with_token: u64,
-    /// Requests without one: version 1.
-    pub without_token: u64,
-}
 
 pub(crate) fn answer(state: &mut State, method: &Method, path: &str, headers: &HeaderMap) -> (StatusCode, String) {
     let asked = &mut state.ledger.counters.metadata;

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-use crate::command::{Command, CommandError, Credentials};
+use crate::command::{Command, CommandError, Credentials, Metadata};
 use crate::config::Config;
 use crate::fault::{Fault, Faults};
-use crate::identity;
+use crate::form;
 use crate::ledger::{Ledger, Slice};
-use crate::metadata::Metadata;
 use crate::operation::Operation;
 use crate::refusal::Refusal;
 use crate::stream::{Condition, Stream};
@@ -160,7 +159,7 @@ impl State {
         }
         if self.denied.contains(&operation) {
             self.count(Fault::AccessDenied);
-            let role = identity::role_wanted(body).filter(|_| operation.is_of_sts());
+            let role = form::role(body).filter(|_| operation.is_of_sts());
             return Err(Refusal::access_denied(
                 operation,
                 role.as_deref().unwrap_or(&self.stream.arn),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::json::{number, string};
+use crate::literal::{number, string};
 
 /// The most bytes an event may take as JSON: with what else its reading says it fits a record's 25 KB.
 pub const MAX_EVENT_BYTES: usize = 16 * 1024;

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod json;
 /// Names and slices of the hash space that readings of one lane share.
 pub mod lane;
+mod literal;
 /// One observation of one sensor at one instant.
 pub mod reading;
 /// Who measures, what, and within which bounds.

@@ -11,6 +11,5 @@ mod sensors;
 pub use batch::{BatchError, BatchLimits, Layout, Misread, Place, TOLD, decode_batch};
 pub use decode::{Decoded, Decoder};
 pub use encode::encode;
-pub(crate) use encode::{number, string};
 pub use error::DecodeError;
 pub use sensors::{Description, MAX_SENSORS_BYTES, Sensors};
