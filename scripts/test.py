@@ -35,7 +35,8 @@ BUILD = {"RUSTC_WORKSPACE_WRAPPER": str(REPOSITORY / "scripts/checked_rustc.py")
 
 # Python tests that run no program of ours, so they need not wait for the build.
 WITHOUT_PROGRAMS = {"chaos.test_judge", "cloud.test_mapping", "test_balance", "test_deploy", "test_ingest",
-                    "test_ledger_check", "test_network", "test_template_rules", "test_templates"}
+                    "test_ledger_check", "test_network", "test_template_rules", "test_templates", "test_tidy",
+                    "tidy.test_rules"}
 # The slowest first, so that none of them is left over at the end.
 SLOW_FIRST = ("test_deploy", "cloud.test_systems", "instance.test_packages", "cloud.test_pipeline",
               "instance.test_instance", "chaos.test_chaos", "cloud.test_roles", "cloud.test_stacks")
