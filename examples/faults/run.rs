@@ -132,7 +132,8 @@ impl Listener {
     pub fn hear(&mut self, reading: &Reading) {
         // Nothing is stored, so nothing has to be replayed.
         let mut journal = Journal::new();
-        self.partition.fold(reading, &self.settings, &mut journal, &mut self.events);
+        self.partition
+            .fold(reading, &self.settings, &mut journal, &mut self.events);
         for event in self.events.drain(..) {
             match event {
                 Event::Anomaly(anomaly) => self.alarms.push(Alarm {

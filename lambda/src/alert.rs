@@ -1,11 +1,11 @@
-//! Behind the pages' table: the events of entries in, anomalies and incidents kept, people told.
+//! Behind the partitions' table: the events of entries in, anomalies and incidents kept, people told.
 
 use aws_config::SdkConfig;
 use detect::Event;
 use processor::StoreError;
 use processor::alert::deliver;
 use processor::dynamodb::{TableOutbox, clock};
-use processor::entry::decode_events;
+use processor::partition::decode_events;
 use tracing::error;
 
 use crate::event::{Answer, TableEvent, TableRecord};
@@ -47,16 +47,20 @@ impl Invoke<TableEvent> for Alert {
                 }
             }
         }
-        // All at once: what fails together comes from several pages, and is told together.
+        // All at once: what fails together comes from several partitions, and is told together.
         let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.topic, &entries, clock::now()).await;
         if let Some(undelivered) = undelivered {
             failed = Some((undelivered.entry, undelivered.error.into()));
         }
         let failed = failed.map(|(place, error)| {
             let change = &event.records[place].dynamodb;
-            let page = change.new_image.page.as_ref().map(|page| page.text.as_str());
+            let partition = change
+                .new_image
+                .partition
+                .as_ref()
+                .map(|partition| partition.text.as_str());
             error!(
-                page,
+                partition,
                 error = format!("{error:#}"),
                 "events of an entry wait to be delivered"
             );

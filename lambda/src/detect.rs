@@ -1,7 +1,7 @@
-//! Behind the stream: records in, pages moved, the first record that failed out.
+//! Behind the stream: records in, partitions moved, the first record that failed out.
 
 use aws_config::SdkConfig;
-use processor::dynamodb::{TablePages, TableReadings};
+use processor::dynamodb::{TablePartitions, TableReadings};
 use processor::handler::{Counts, Handled, Limits};
 use processor::{Handler, KinesisRecord};
 use wire::Timestamp;
@@ -18,7 +18,7 @@ use crate::{Invoke, optional, required, serve};
 const READINGS_DAYS: u32 = 30;
 
 struct Detect {
-    handler: Handler<TablePages, Destinations>,
+    handler: Handler<TablePartitions, Destinations>,
     parameter: Parameter,
     metrics: Metrics,
 }
@@ -26,7 +26,7 @@ struct Detect {
 /// Serves invocations.
 pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     let tables = aws_sdk_dynamodb::Client::new(sdk);
-    let pages = required("PAGES_TABLE", "the name of the table of pages")?;
+    let partitions = required("PARTITIONS_TABLE", "the name of the table of partitions")?;
     let parameter = required(
         "SETTINGS_PARAMETER",
         "the name of the parameter with the [detect] table",
@@ -42,8 +42,8 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
         readings: optional("READINGS_TABLE").map(|table| TableReadings::new(tables.clone(), table, days)),
     };
     let limits = mebibytes()?.map_or_else(Limits::default, Limits::within);
-    let pages = TablePages::new(tables, pages);
-    let handler = Handler::new(pages, detect::Settings::default(), limits);
+    let partitions = TablePartitions::new(tables, partitions);
+    let handler = Handler::new(partitions, detect::Settings::default(), limits);
     serve(Detect {
         handler: handler.with_scores(destinations),
         parameter: Parameter::new(SystemsManager::new(sdk), parameter),
@@ -90,13 +90,13 @@ impl Detect {
             events,
             derived,
             repeated_records,
-            poison,
+            decode_failures,
             anomalies,
             transitions: _,
             entries,
             checkpoints,
             conflicts,
-            failed_pages,
+            failed_partitions,
         } = &handled.counts;
         self.metrics.put(&[
             ("Readings", Unit::Count, *readings),
@@ -105,11 +105,11 @@ impl Detect {
             ("Refused", Unit::Count, *refused),
             ("Events", Unit::Count, *events),
             ("Derived", Unit::Count, *derived),
-            ("Poison", Unit::Count, poison.values().sum()),
+            ("DecodeFailures", Unit::Count, decode_failures.values().sum()),
             ("RepeatedRecords", Unit::Count, *repeated_records),
             ("FoldTime", Unit::Microseconds, handled.folding.as_micros() as u64),
-            ("PageConflicts", Unit::Count, *conflicts),
-            ("FailedPages", Unit::Count, *failed_pages),
+            ("PartitionConflicts", Unit::Count, *conflicts),
+            ("FailedPartitions", Unit::Count, *failed_partitions),
             ("Entries", Unit::Count, *entries),
             ("Checkpoints", Unit::Count, *checkpoints),
             ("SettingsRejected", Unit::Count, rejected.into()),

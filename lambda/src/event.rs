@@ -42,7 +42,7 @@ impl StreamRecord {
     }
 }
 
-/// Changes of items of the pages' table.
+/// Changes of items of the partitions' table.
 #[derive(Debug, Deserialize)]
 pub struct TableEvent {
     #[serde(rename = "Records")]
@@ -68,7 +68,7 @@ pub struct Change {
 #[derive(Debug, Default, Deserialize)]
 pub struct Image {
     #[serde(default)]
-    pub page: Option<Text>,
+    pub partition: Option<Text>,
     #[serde(default)]
     pub events: Option<Binary>,
 }
@@ -136,8 +136,8 @@ mod tests {
             (&b"Hello"[..], "16/03")
         );
         let table = r#"{"Records":[{"eventID":"c4ca","eventName":"MODIFY","eventSource":"aws:dynamodb","dynamodb":{
-            "ApproximateCreationDateTime":1479499740,"Keys":{"page":{"S":"16/03"},"item":{"S":"entry/0001"}},
-            "NewImage":{"page":{"S":"16/03"},"version":{"N":"1"},"events":{"B":"SGVsbG8="}},
+            "ApproximateCreationDateTime":1479499740,"Keys":{"partition":{"S":"16/03"},"item":{"S":"entry/0001"}},
+            "NewImage":{"partition":{"S":"16/03"},"version":{"N":"1"},"events":{"B":"SGVsbG8="}},
             "SequenceNumber":"13021600000000001596893679","SizeBytes":112,"StreamViewType":"NEW_IMAGE"}},
             {"eventID":"1","eventName":"REMOVE","dynamodb":{"SequenceNumber":"2"}}]}"#;
         let event: TableEvent = serde_json::from_str(table).unwrap();

@@ -1,4 +1,4 @@
-//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the pages' table,
+//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the partitions' table,
 //! `score` behind a REST API. The function's property `Handler` says which one it is.
 
 // Futures of the SDK nest deeply.

@@ -7,7 +7,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use processor::StoreError;
 use processor::dynamodb::said;
-use processor::page_name::PageName;
+use processor::partition::PartitionName;
 use processor::scores::Scored;
 use serde_json::{Map, Value};
 
@@ -23,7 +23,7 @@ const REQUEST_BYTES: usize = 5_000_000;
 /// Then the event source mapping delivers all of it again.
 const TRIES: u32 = 6;
 
-/// Puts scores into one stream. Readings of a page stay together, by their partition key.
+/// Puts scores into one stream. Readings of a partition stay together, by their partition key.
 #[derive(Debug)]
 pub struct Output {
     client: Client,
@@ -42,10 +42,10 @@ impl Output {
     }
 
     /// Puts all of them.
-    pub async fn put(&self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+    pub async fn put(&self, partitions: &[(PartitionName, Vec<Scored>)]) -> Result<(), StoreError> {
         let mut request = Vec::new();
         let mut bytes = 0;
-        for (page, scores) in pages {
+        for (partition, scores) in partitions {
             for data in records(scores) {
                 if request.len() == MOST_RECORDS || bytes + data.len() > REQUEST_BYTES {
                     self.put_records(std::mem::take(&mut request)).await?;
@@ -53,7 +53,7 @@ impl Output {
                 }
                 bytes += data.len();
                 request.push(Record {
-                    partition_key: page.as_str().chars().take(256).collect(),
+                    partition_key: partition.as_str().chars().take(256).collect(),
                     data,
                 });
             }

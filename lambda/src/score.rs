@@ -1,8 +1,8 @@
-//! Behind a REST API: what a series or a vector would score. It reads the pages and writes nothing.
+//! Behind a REST API: what a series or a vector would score. It reads the partitions and writes nothing.
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
-use processor::dynamodb::TablePages;
+use processor::dynamodb::TablePartitions;
 use processor::score::{Scorer, Unscored};
 use serde_json::json;
 use tracing::{error, info};
@@ -15,16 +15,16 @@ use crate::{Invoke, optional, parameter, required, serve};
 const LANES: u32 = 16;
 
 struct Score {
-    scorer: Scorer<TablePages>,
+    scorer: Scorer<TablePartitions>,
 }
 
 /// Serves invocations.
 pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
-    let pages = required("PAGES_TABLE", "the name of the table of pages")?;
+    let partitions = required("PARTITIONS_TABLE", "the name of the table of partitions")?;
     let settings = optional("SETTINGS").unwrap_or_default();
     let settings = parameter::parse(&settings).context("the environment variable SETTINGS is not a [detect] table")?;
-    let pages = TablePages::new(aws_sdk_dynamodb::Client::new(sdk), pages);
-    let scorer = Scorer::new(pages, settings, lanes()?, optional("DEFAULT_MODEL"));
+    let partitions = TablePartitions::new(aws_sdk_dynamodb::Client::new(sdk), partitions);
+    let scorer = Scorer::new(partitions, settings, lanes()?, optional("DEFAULT_MODEL"));
     serve(Score { scorer }).await
 }
 

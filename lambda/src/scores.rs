@@ -2,7 +2,7 @@
 
 use processor::StoreError;
 use processor::dynamodb::TableReadings;
-use processor::page_name::PageName;
+use processor::partition::PartitionName;
 use processor::scores::{Scored, Scores};
 
 use crate::output::Output;
@@ -19,12 +19,12 @@ impl Scores for Destinations {
         self.output.is_some() || self.readings.is_some()
     }
 
-    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+    async fn keep(&mut self, partitions: &[(PartitionName, Vec<Scored>)]) -> Result<(), StoreError> {
         if let Some(readings) = &mut self.readings {
-            readings.keep(pages).await?;
+            readings.keep(partitions).await?;
         }
         match &self.output {
-            Some(output) => output.put(pages).await,
+            Some(output) => output.put(partitions).await,
             None => Ok(()),
         }
     }

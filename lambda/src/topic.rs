@@ -8,7 +8,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use processor::Message;
 use processor::dynamodb::said;
 use processor::message::Attribute;
-use processor::outbox::{TellError, Teller};
+use processor::outbox::{Notifier, NotifyError};
 use serde_json::json;
 
 /// Publishes to one topic.
@@ -25,8 +25,8 @@ impl Topic {
     }
 }
 
-impl Teller for Topic {
-    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+impl Notifier for Topic {
+    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
         let forms = json!({"default": message.text, "email": message.text, "sms": message.sms});
         let request = self.client.publish().topic_arn(&self.arn);
         let request = request
@@ -37,8 +37,8 @@ impl Teller for Topic {
         request.send().await.map(drop).map_err(|error| {
             let (subject, source) = (message.subject.clone(), said(&error).into());
             match is_of_the_message(error.code().unwrap_or_default(), error.message().unwrap_or_default()) {
-                true => TellError::Refused { subject, source },
-                false => TellError::Failed { subject, source },
+                true => NotifyError::Refused { subject, source },
+                false => NotifyError::Failed { subject, source },
             }
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use detect::{Event, Journal, Page, Settings};
+use detect::{Event, Journal, Partition, Settings};
 use wire::{Reading, Sensor, Timestamp, Value};
 
 const SECOND: i64 = 1_000_000;
@@ -17,9 +17,9 @@ const DAY: i64 = 1440 * MINUTE;
 const BLOCK: usize = 10_000;
 const START: i64 = 1_704_067_200_000_000;
 
-/// Sensors of a page, each with so many numbers a reading: a daily swing and noise, to two decimals.
+/// Sensors of a partition, each with so many numbers a reading: a daily swing and noise, to two decimals.
 struct Scene {
-    page: Page,
+    partition: Partition,
     settings: Settings,
     journal: Journal,
     events: Vec<Event>,
@@ -33,7 +33,7 @@ impl Scene {
     fn new(sensors: usize, numbers: usize) -> Self {
         let sensor = |number| Arc::new(Sensor::new(&format!("house-{number:04}"), "temperature").with_unit("°C"));
         Self {
-            page: Page::new(),
+            partition: Partition::new(),
             settings: Settings::default(),
             journal: Journal::new(),
             events: Vec::new(),
@@ -73,7 +73,7 @@ impl Scene {
 
     fn fold(&mut self, readings: &[Reading]) {
         for reading in readings {
-            self.page
+            self.partition
                 .fold(reading, &self.settings, &mut self.journal, &mut self.events);
         }
         self.journal = Journal::new();
@@ -88,7 +88,7 @@ impl Scene {
     }
 }
 
-/// Readings are made in blocks beforehand; what is timed is the page only. One iteration is one reading.
+/// Readings are made in blocks beforehand; what is timed is the partition only. One iteration is one reading.
 fn fold(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fold");
     for (name, sensors, numbers) in [
@@ -117,14 +117,14 @@ fn fold(criterion: &mut Criterion) {
     }
 }
 
-/// A page of 1,000 sensors, whole.
+/// A partition of 1,000 sensors, whole.
 fn store(criterion: &mut Criterion) {
     let mut scene = Scene::new(1_000, 1);
     scene.live(MINUTE, DAY);
-    let bytes = scene.page.encode();
-    let mut group = criterion.benchmark_group("a page of 1,000 sensors");
-    group.bench_function("encode", |bench| bench.iter(|| scene.page.encode()));
-    group.bench_function("decode", |bench| bench.iter(|| Page::decode(&bytes, u64::MAX)));
+    let bytes = scene.partition.encode();
+    let mut group = criterion.benchmark_group("a partition of 1,000 sensors");
+    group.bench_function("encode", |bench| bench.iter(|| scene.partition.encode()));
+    group.bench_function("decode", |bench| bench.iter(|| Partition::decode(&bytes, u64::MAX)));
 }
 
 /// What grows must have stopped growing by then.
@@ -136,14 +136,14 @@ fn state(out: &mut impl Write) -> std::io::Result<()> {
     for (name, numbers) in [("one number", 1), ("a vector of 4", 4)] {
         write!(out, "{name:14}")?;
         let mut scene = Scene::new(1, numbers);
-        let empty = scene.page.encode().len();
+        let empty = scene.partition.encode().len();
         for (age, interval, length) in [
             ("an hour", 10 * SECOND, DAY / 24),
             ("a month", MINUTE, 30 * DAY),
             ("three years", 10 * MINUTE, 3 * 365 * DAY),
         ] {
             scene.live(interval, length);
-            write!(out, "  after {age}: {}", scene.page.encode().len() - empty)?;
+            write!(out, "  after {age}: {}", scene.partition.encode().len() - empty)?;
         }
         writeln!(out)?;
     }

@@ -1,4 +1,4 @@
-//! The page's own time: what silence and quiet are measured by. It knows neither an outage of everything nor a wrong clock.
+//! The partition's own time: what silence and quiet are measured by. It knows neither an outage of everything nor a wrong clock.
 //!
 //! It moves with the newest event time, but by no more at once than a few times the longest step it usually makes. So
 //! an outage of all sensors passes in a moment (nobody is silent for it), and one sensor whose clock runs years ahead
@@ -19,7 +19,7 @@ const FALL_BACK: u8 = 64;
 /// A leap that has not fallen back within so many readings was true.
 const PROBATION: u16 = 512;
 
-/// Time that passes while the page is being spoken to, in microseconds from 0.
+/// Time that passes while the partition is being spoken to, in microseconds from 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clock {
     now: i64,
@@ -69,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// The clock of a page made of several: the latest, so that no age has to be shortened.
+    /// The clock of a partition made of several: the latest, so that no age has to be shortened.
     pub fn merge(&self, other: &Self) -> Self {
         Self {
             now: self.now.max(other.now),
@@ -85,7 +85,7 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// A page of ten sensors that speak once a second, one after another, for so many seconds.
+    /// A partition of ten sensors that speak once a second, one after another, for so many seconds.
     fn run(clock: &mut Clock, from: i64, seconds: i64) {
         for tenth in 0..seconds * 10 {
             clock.advance(from + tenth * SECOND / 10);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn it_learns_the_pace_of_a_slow_page() {
+    fn it_learns_the_pace_of_a_slow_partition() {
         let mut clock = Clock::default();
         for hour in 0..20 {
             clock.advance(hour * 3600 * SECOND);

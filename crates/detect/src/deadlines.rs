@@ -1,7 +1,7 @@
 //! When something is due without a reading of the sensor itself: silence, the end of an incident, forgetting.
 //!
 //! A heap that lags behind on purpose: a deadline that moves later, as with every reading, is looked at only once its old
-//! place comes up. What is due comes in the order of (deadline, sensor), whatever the heap went through, so that a page
+//! place comes up. What is due comes in the order of (deadline, sensor), whatever the heap went through, so that a partition
 //! read back from its bytes tells the same events in the same order.
 
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 /// Never due.
 pub(crate) const NEVER: i64 = i64::MAX;
 
-/// One deadline a sensor, by the page's clock.
+/// One deadline a sensor, by the partition's clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadlines {
     heap: BinaryHeap<Reverse<(i64, u32)>>,

@@ -1,4 +1,4 @@
-//! What a page says of each reading it folds.
+//! What a partition says of each reading it folds.
 
 use wire::{Reading, Timestamp};
 
@@ -27,7 +27,7 @@ pub enum Disposition {
     /// Not newer than its sensor's last one: repeated or out of order. It moved nothing. Of an event: a window it belongs
     /// to is closed.
     Late,
-    /// Its sensor is new and the page full, or it is a longer vector than there is room for. It moved nothing.
+    /// Its sensor is new and the partition full, or it is a longer vector than there is room for. It moved nothing.
     Refused,
     /// An event: nothing to judge by itself, but counted wherever settings want it.
     Event,

@@ -19,7 +19,7 @@ pub(crate) struct Alarm<'a> {
     pub lasting: Option<Lasting>,
     /// By the sensor's own time.
     pub time: Timestamp,
-    /// By the page's clock.
+    /// By the partition's clock.
     pub now: i64,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Incident {
     pub worse: f64,
     pub expected: Option<(f64, f64)>,
     pub anomalies: u32,
-    /// When it was held open last, by the sensor's own time and by the page's clock.
+    /// When it was held open last, by the sensor's own time and by the partition's clock.
     #[serde(with = "encoding::timestamp")]
     pub time: Timestamp,
     pub now: i64,
@@ -130,12 +130,12 @@ impl Incident {
         self.time
     }
 
-    /// When it was held open last, by the page's clock.
+    /// When it was held open last, by the partition's clock.
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// The page's clock is another one from here on, ahead by so much.
+    /// The partition's clock is another one from here on, ahead by so much.
     pub fn shift(&mut self, ahead: i64) {
         self.now = self.now.saturating_add(ahead);
     }

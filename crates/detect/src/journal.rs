@@ -1,7 +1,7 @@
-//! What was folded, compactly: replayed onto the page it was folded into, it gives the very same state.
+//! What was folded, compactly: replayed onto the partition it was folded into, it gives the very same state.
 //!
 //! A version byte, then operations. Each begins with a varint: the lowest three bits say which operation, the rest is
-//! the index of the sensor in its page. A reading is its step in time from the sensor's previous one (zigzag varint, µs)
+//! the index of the sensor in its partition. A reading is its step in time from the sensor's previous one (zigzag varint, µs)
 //! and its value in the shortest form that gives back the same bits: 5 to 14 bytes as a rule. Settings are of no sensor:
 //! their index says whether they are settings at all, an event by its digest, or the eviction of a sensor.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wire::{Identity, ProducerId, Sensor, Timestamp, Value};
 
-use crate::state::{self, StateError};
+use crate::stored::{self, StateError};
 use crate::{Settings, encoding};
 
 const WHAT: &str = "journal";
@@ -53,7 +53,7 @@ impl Journal {
         self.bytes.len()
     }
 
-    /// For [`Page::replay`](crate::Page::replay). Empty where nothing was folded, which replays as nothing.
+    /// For [`Partition::replay`](crate::Partition::replay). Empty where nothing was folded, which replays as nothing.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -173,7 +173,7 @@ impl<'a> Operations<'a> {
     pub fn of(bytes: &'a [u8]) -> Result<Self, StateError> {
         let rest = match bytes {
             [] => bytes,
-            _ => state::versioned(WHAT, bytes, VERSION)?,
+            _ => stored::versioned(WHAT, bytes, VERSION)?,
         };
         Ok(Self { rest })
     }

@@ -16,10 +16,10 @@ impl Kinds {
     /// Above the sensor's highest bound.
     pub const ABOVE: Self = Self(2);
     /// Changing far faster than it ever did.
-    pub const RATE: Self = Self(4);
+    pub const JUMP: Self = Self(4);
     /// The same value for far longer than ever.
     pub const STUCK: Self = Self(8);
-    /// Nothing heard for far longer than ever, while others of its page speak.
+    /// Nothing heard for far longer than ever, while others of its partition speak.
     pub const SILENT: Self = Self(16);
     /// Unlike anything seen of it before.
     pub const NOVEL: Self = Self(32);
@@ -32,7 +32,7 @@ impl Kinds {
     const ALL: [(Self, &'static str); 8] = [
         (Self::BELOW, "Below"),
         (Self::ABOVE, "Above"),
-        (Self::RATE, "Rate"),
+        (Self::JUMP, "Jump"),
         (Self::STUCK, "Stuck"),
         (Self::SILENT, "Silent"),
         (Self::NOISE, "Noise"),

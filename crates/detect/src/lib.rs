@@ -1,45 +1,45 @@
-//! Detectors, their state and incidents: readings in, events out. Pure: no clock, no I/O, no AWS type; time comes with
-//! the reading. Read in this order:
+//! Detectors, their state and incidents: readings in, events out.
+//!
+//! Pure: no clock, no I/O, no AWS type. Time comes with the readings, and the same readings give the same state and events
+//! on every machine. It must not know where state is stored or who is notified. Read in this order:
 
-/// Readings that follow from events.
+mod clock;
+mod deadlines;
+/// Readings derived from events.
 pub mod derived;
-/// What a fold tells the world.
+mod detector;
+/// The score a reading would get, without a change of state.
+pub mod dry_run;
+mod encoding;
+/// What a fold causes: anomalies, and transitions of incidents.
 pub mod event;
-/// What a page says of each reading.
+mod flap_damping;
+/// What a partition answers for each reading.
 pub mod folded;
-/// What a reading would come to that nobody has sent.
-pub mod foresight;
+mod incident;
 /// What was folded, to be replayed.
 pub mod journal;
 /// What is wrong with a reading or a sensor.
 pub mod kinds;
 /// The state of all sensors that share a partition key.
-pub mod page;
+pub mod partition;
 /// How far each producer has come.
 pub mod producers;
-/// What people set.
+/// The `[detect]` table.
 pub mod settings;
 /// How stored state begins and ends.
-pub mod state;
-
-mod clock;
-mod deadlines;
-mod detector;
-mod encoding;
-mod incident;
-mod page_state;
-mod relapse;
+pub mod stored;
 mod track;
 
+pub use dry_run::DryRun;
 pub use event::{Anomaly, Change, Event, Lasting, Transition, Worst};
 pub use folded::{Derived, Disposition, Folded};
-pub use foresight::Foresight;
 pub use journal::Journal;
 pub use kinds::Kinds;
-pub use page::{Page, SENSOR_BYTES};
+pub use partition::{Partition, SENSOR_BYTES};
 pub use producers::Advance;
 pub use settings::Settings;
-pub use state::StateError;
+pub use stored::StateError;
 
-/// No score is higher: what is this far out need not be told apart.
+/// The highest score: findings further out than this need not be told apart.
 pub const MAX_SCORE: f64 = 1000.0;

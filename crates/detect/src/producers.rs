@@ -1,4 +1,4 @@
-//! How far each producer has come in this page's lane, so that a record sent again is recognised.
+//! How far each producer has come in this partition's lane, so that a record sent again is recognised.
 
 use std::collections::BTreeMap;
 

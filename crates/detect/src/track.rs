@@ -1,4 +1,4 @@
-//! One sensor of a page: what its detectors learnt, whether it is silent, and its incident.
+//! One sensor of a partition: what its detectors learnt, whether it is silent, and its incident.
 
 use std::sync::Arc;
 
@@ -7,19 +7,16 @@ use wire::{Sensor, Timestamp, Value};
 
 use crate::deadlines::NEVER;
 use crate::derived::Parent;
-use crate::detector::{Context, Detector, Detectors, Finding};
+use crate::detector::{Context, Detector, Detectors, Finding, HOLD};
 use crate::event::Lasting;
+use crate::flap_damping::FlapDamping;
 use crate::incident::{Alarm, Incident};
-use crate::relapse::Relapse;
 use crate::{Anomaly, Change, Event, Kinds, Settings, encoding};
 
 /// A slow sensor's incident stays open for so many of its longest intervals at least: one reading is no quiet.
 const QUIET_INTERVALS: i64 = 3;
 
-/// An incident opens at the threshold; a score of this part of it holds it open.
-pub(crate) const HOLD: f64 = 0.5;
-
-/// The page's clock must have gone on by so much, µs, before a sensor that was not heard makes place for a new one: three
+/// The partition's clock must have gone on by so much, µs, before a sensor that was not heard makes place for a new one: three
 /// days, so that one which is read once a day may miss two of them.
 const EVICTABLE_AFTER: i64 = 3 * 86_400_000_000;
 
@@ -39,12 +36,12 @@ pub(crate) struct Track {
     pub last: Option<Last>,
     pub detectors: Detectors,
     pub incident: Option<Incident>,
-    pub relapse: Relapse,
+    pub flap_damping: FlapDamping,
     /// When its latest incident began: the next begins later, so that the two names differ.
     pub began: Option<i64>,
     /// What is kept of its events, where it sends any.
     pub parent: Option<Box<Parent>>,
-    /// The hash of the sensor it is derived from, where it is: the two share a page.
+    /// The hash of the sensor it is derived from, where it is: the two share a partition.
     pub root: Option<Box<u128>>,
 }
 
@@ -55,7 +52,7 @@ pub(crate) struct Last {
     pub time: Timestamp,
     #[serde(with = "encoding::value")]
     pub value: Value,
-    /// When it came, by the page's clock.
+    /// When it came, by the partition's clock.
     pub now: i64,
     /// Since when the value is this very one.
     #[serde(with = "encoding::timestamp")]
@@ -86,7 +83,7 @@ impl Track {
             last: None,
             detectors: Detectors::default(),
             incident: None,
-            relapse: Relapse::default(),
+            flap_damping: FlapDamping::default(),
             began: None,
             parent: None,
             root: None,
@@ -104,13 +101,13 @@ impl Track {
         parent.max(self.time().map(Timestamp::as_micros))
     }
 
-    /// When it was heard last, by the page's clock, in whatever way.
+    /// When it was heard last, by the partition's clock, in whatever way.
     pub fn heard(&self) -> Option<i64> {
         let parent = self.parent.as_ref().map(|parent| parent.heard());
         parent.max(self.last.as_ref().map(|last| last.now))
     }
 
-    /// When it may be evicted for a new sensor, by the page's clock; never while it has an open incident.
+    /// When it may be evicted for a new sensor, by the partition's clock; never while it has an open incident.
     pub fn evictable(&self) -> i64 {
         match self.heard() {
             Some(heard) if self.incident.is_none() => heard.saturating_add(EVICTABLE_AFTER),
@@ -128,7 +125,7 @@ impl Track {
         self.last.as_ref().map_or(0, |last| weight_of(&last.value))
     }
 
-    /// The place in the hash space that decides on its page.
+    /// The place in the hash space that decides on its partition.
     pub fn hash(&self) -> u128 {
         self.root.as_deref().copied().unwrap_or(self.sensor.hash())
     }
@@ -153,7 +150,7 @@ impl Track {
             settings,
             time: time.as_micros(),
             step,
-            usual: self.detectors.pace.follow(step),
+            usual: self.detectors.interval.follow(step),
             age: self.last.as_ref().map(|last| now.saturating_sub(last.now)),
             wrong: false,
         };
@@ -196,14 +193,14 @@ impl Track {
 
     /// What its next reading would come to with this value, the usual time after the latest one.
     pub fn foretell(&mut self, value: &Value, settings: &Settings) -> Finding {
-        let usual = self.detectors.pace.usual();
+        let usual = self.detectors.interval.usual();
         let (time, now) = self.last.as_ref().map_or((Timestamp::default(), 0), |last| {
             (last.time.saturating_add_micros(usual), last.now.saturating_add(usual))
         });
         self.observe(time, value, now, settings, &mut Vec::new())
     }
 
-    /// When something is due next, by the page's clock. The sensor that speaks now is neither silent nor gone.
+    /// When something is due next, by the partition's clock. The sensor that speaks now is neither silent nor gone.
     pub fn deadline(&self, settings: &Settings, speaking: bool) -> i64 {
         self.due(settings, speaking).map_or(NEVER, |(deadline, _)| deadline)
     }
@@ -219,7 +216,7 @@ impl Track {
         let Some(last) = &self.last else { return derived };
         let silence = &self.detectors.silence;
         let quiet = self.incident.as_ref().filter(|_| !silence.broken).map(|incident| {
-            let quiet = self.relapse.quiet(self.usual_quiet(settings));
+            let quiet = self.flap_damping.quiet(self.usual_quiet(settings));
             (incident.now().saturating_add(quiet), Due::Quiet)
         });
         if speaking {
@@ -232,7 +229,7 @@ impl Track {
         Some([quiet, silent, derived].into_iter().flatten().fold(forget, soonest))
     }
 
-    /// What is due happens, at this moment of the page's clock; true where the sensor is to be forgotten.
+    /// What is due happens, at this moment of the partition's clock; true where the sensor is to be forgotten.
     pub fn happen(&mut self, due: Due, deadline: i64, settings: &Settings, events: &mut Vec<Event>) -> bool {
         if due == Due::ForgetEvents {
             self.parent = None;
@@ -282,7 +279,7 @@ impl Track {
         }
     }
 
-    /// The page's clock is another one from here on, ahead by so much.
+    /// The partition's clock is another one from here on, ahead by so much.
     pub fn shift(&mut self, ahead: i64) {
         if let Some(last) = &mut self.last {
             last.now = last.now.saturating_add(ahead);
@@ -290,7 +287,7 @@ impl Track {
         if let Some(incident) = &mut self.incident {
             incident.shift(ahead);
         }
-        self.relapse.shift(ahead);
+        self.flap_damping.shift(ahead);
         if let Some(parent) = &mut self.parent {
             parent.shift(ahead);
         }
@@ -334,7 +331,8 @@ impl Track {
                 let later = self.began.map_or(i64::MIN, |began| began.saturating_add(1));
                 let since = Timestamp::from_micros(alarm.time.as_micros().max(later)).unwrap_or(Timestamp::MAX);
                 self.began = Some(since.as_micros());
-                self.relapse.open(alarm.kinds, alarm.now, self.usual_quiet(settings));
+                self.flap_damping
+                    .open(alarm.kinds, alarm.now, self.usual_quiet(settings));
                 self.incident = Some(Incident::open(since, alarm));
                 Some(Change::Opened)
             }
@@ -346,7 +344,7 @@ impl Track {
 
     fn resolve(&mut self, value: &Value, time: Timestamp, now: i64, events: &mut Vec<Event>) {
         if let Some(incident) = self.incident.take() {
-            self.relapse.close(incident.kinds(), now);
+            self.flap_damping.close(incident.kinds(), now);
             events.push(Event::Incident(incident.resolved(&self.sensor, value, time)));
         }
     }

@@ -20,8 +20,8 @@ const READINGS: usize = 1_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
-    let (pages, mut outbox) = open(dir.path())?;
-    let mut handler = Handler::new(pages, Settings::default(), Limits::default());
+    let (partitions, mut outbox) = open(dir.path())?;
+    let mut handler = Handler::new(partitions, Settings::default(), Limits::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let sensors: Vec<Arc<Sensor>> = (0..SENSORS)
         .map(|n| Arc::new(Sensor::new(&format!("sensor-{n:04}"), "temperature").with_unit("°C")))
@@ -91,6 +91,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         out,
         "{rate:.0} readings/s; the slowest request took {slowest:?}; {peak}"
     )?;
-    writeln!(out, "{counts:?}; untold entries: {}", outbox.untold(u32::MAX)?.len())?;
+    writeln!(out, "{counts:?}; pending entries: {}", outbox.pending(u32::MAX)?.len())?;
     Ok(())
 }

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use detect::Settings;
 use processor::KinesisRecord;
-use processor::entry::{Checkpoint, Entry, UNIT_BYTES};
 use processor::handler::{Handler, Limits};
-use processor::page_name::PageName;
-use processor::pages::{Append, AppendError, Checkpointed, Pages, Stored};
+use processor::partition::{
+    Append, AppendError, Checkpoint, Checkpointed, Entry, PartitionName, Partitions, Stored, UNIT_BYTES,
+};
 use processor::store_error::StoreError;
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
 const SENSORS: usize = 1_000;
 const READINGS: usize = 2_000_000;
-/// Readings of a page an invocation has.
+/// Readings of a partition an invocation has.
 const BATCH: usize = 100;
 /// Names and keys of an entry's item, and its version.
 const ITEM_BYTES: usize = 60;
@@ -31,20 +31,20 @@ struct Charged {
     encode: bool,
     entry_units: usize,
     checkpoint_units: usize,
-    checkpoint_bytes: HashMap<PageName, usize>,
+    checkpoint_bytes: HashMap<PartitionName, usize>,
 }
 
 fn units(bytes: usize) -> usize {
     bytes.div_ceil(UNIT_BYTES)
 }
 
-impl Pages for &mut Charged {
-    async fn load(&mut self, pages: &[PageName]) -> Vec<Result<Option<Stored>, StoreError>> {
-        pages.iter().map(|_| Ok(None)).collect()
+impl Partitions for &mut Charged {
+    async fn load(&mut self, partitions: &[PartitionName]) -> Vec<Result<Option<Stored>, StoreError>> {
+        partitions.iter().map(|_| Ok(None)).collect()
     }
 
-    async fn since(&mut self, pages: &[(PageName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
-        pages.iter().map(|_| Ok(Vec::new())).collect()
+    async fn since(&mut self, partitions: &[(PartitionName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
+        partitions.iter().map(|_| Ok(Vec::new())).collect()
     }
 
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
@@ -56,10 +56,17 @@ impl Pages for &mut Charged {
         appends.iter().map(|_| Ok(())).collect()
     }
 
-    async fn checkpoint(&mut self, page: &PageName, checkpoint: &Checkpoint) -> Result<Checkpointed, StoreError> {
+    async fn checkpoint(
+        &mut self,
+        partition: &PartitionName,
+        checkpoint: &Checkpoint,
+    ) -> Result<Checkpointed, StoreError> {
         let bytes = checkpoint.encode().len() + ITEM_BYTES;
         // An item that is replaced costs what the larger of the two costs.
-        let before = self.checkpoint_bytes.insert(page.clone(), bytes).unwrap_or_default();
+        let before = self
+            .checkpoint_bytes
+            .insert(partition.clone(), bytes)
+            .unwrap_or_default();
         self.checkpoint_units += units(bytes.max(before));
         Ok(Checkpointed::Written)
     }
@@ -76,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (took, checkpoints) = run(lanes, &mut charged)?;
             writeln!(
                 out,
-                "{SENSORS} sensors on {lanes:>2} pages, {BATCH} readings a page and invocation, entry {}: {:.2} µs a reading{}",
+                "{SENSORS} sensors on {lanes:>2} partitions, {BATCH} readings a partition and invocation, entry {}: {:.2} µs a reading{}",
                 if encode { "encoded" } else { "not encoded" },
                 took.as_secs_f64() * 1e6 / READINGS as f64,
                 if encode {
@@ -96,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Folds all readings, a record of each page in its turn; how long that took, and how many checkpoints.
+/// Folds all readings, a record of each partition in its turn; how long that took, and how many checkpoints.
 fn run(lanes: u32, charged: &mut Charged) -> Result<(Duration, u64), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let mut handler = Handler::new(charged, Settings::default(), Limits::default());

@@ -1,10 +1,11 @@
-//! Delivers the events of entries: anomalies kept first, then incidents moved forward, then people told and that marked.
+//! Delivers the events of entries: anomalies are kept first, then incidents move forward, then people are notified and
+//! that is marked.
 //!
-//! A sensor of a group is told with its group: whoever tells has claimed the group, publishes, keeps what was told, and
-//! marks the incidents. A sensor without one is told by itself, each moment claimed, published and marked.
+//! Sensors of a group are notified together: under the group's lease messages are published, the group is saved, and the
+//! incidents are marked. A sensor without a group is notified by itself, each transition leased, published and marked.
 //!
-//! Whatever stops it between two steps, delivering the same events again finishes the work: only a message published
-//! and not yet kept as told is repeated. A message that is refused for what it holds counts as told.
+//! If it stops between two steps, delivering the same events again finishes the work. Only a message that was published and
+//! not yet saved as notified is repeated. A message that is rejected for its content counts as notified.
 
 use std::collections::HashMap;
 
@@ -12,9 +13,9 @@ use detect::{Anomaly, Event, Transition};
 use tracing::error;
 use wire::Timestamp;
 
-use crate::group::Telling;
+use crate::episodes::Notification;
 use crate::message::Message;
-use crate::outbox::{Claim, Outbox, TellError, Teller};
+use crate::outbox::{NotificationState, Notifier, NotifyError, Outbox};
 use crate::store_error::StoreError;
 
 /// What was delivered.
@@ -24,14 +25,14 @@ pub struct Delivered {
     pub anomalies: u64,
     /// Messages published.
     pub messages: u64,
-    /// Messages that the publisher refused for what they hold: nobody hears of these moments.
+    /// Messages rejected for their content: nobody is notified of these transitions.
     pub refused: u64,
-    /// Moments of incidents that were not told because somebody muted the sensor or the incident.
+    /// Transitions not notified because the sensor or the incident is muted.
     pub muted: u64,
 }
 
 impl Delivered {
-    /// Adds what was delivered elsewhere.
+    /// Adds other counts.
     pub fn add(&mut self, other: &Self) {
         self.anomalies += other.anomalies;
         self.messages += other.messages;
@@ -40,30 +41,30 @@ impl Delivered {
     }
 }
 
-/// Events of an entry that were not delivered to the end: deliver this entry and all after it again.
+/// An entry whose events were not delivered completely: deliver it and all after it again.
 #[derive(Debug)]
 pub struct Undelivered {
-    /// The place of the entry among those that were to be delivered.
+    /// Index of the entry.
     pub entry: usize,
-    /// Why.
+    /// The reason.
     pub error: DeliverError,
 }
 
-/// Why events were not delivered to the end.
+/// Why events were not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// Anomalies or incidents could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// People could not be told.
+    /// People could not be notified.
     #[error(transparent)]
-    Tell(#[from] TellError),
+    Notify(#[from] NotifyError),
 }
 
-/// Delivers the events of entries, in order. All entries before the one that was not delivered are done with.
+/// Delivers the events of entries, in order. All entries before the undelivered one are done.
 pub async fn deliver(
     outbox: &mut impl Outbox,
-    teller: &mut impl Teller,
+    notifier: &mut impl Notifier,
     entries: &[Vec<Event>],
     now: Timestamp,
 ) -> (Delivered, Option<Undelivered>) {
@@ -82,11 +83,11 @@ pub async fn deliver(
         units.add(place, events);
     }
     for unit in units.0 {
-        let told = match unit.group {
-            None => tell(outbox, teller, &unit.transitions, now, &mut delivered).await,
-            Some(group) => tell_group(outbox, teller, group, &unit.transitions, now, &mut delivered).await,
+        let notified = match unit.group {
+            None => notify(outbox, notifier, &unit.transitions, now, &mut delivered).await,
+            Some(group) => notify_group(outbox, notifier, group, &unit.transitions, now, &mut delivered).await,
         };
-        if let Err(error) = told {
+        if let Err(error) = notified {
             let entry = unit.entry;
             return (delivered, Some(Undelivered { entry, error }));
         }
@@ -94,15 +95,15 @@ pub async fn deliver(
     (delivered, undelivered)
 }
 
-/// What is told together: the moments of a group, or one moment of a sensor without.
+/// Transitions notified together: those of a group, or a single one of a sensor without a group.
 struct Unit<'a> {
-    /// The first entry with a part of it.
+    /// The first entry that contributes.
     entry: usize,
     group: Option<&'a str>,
     transitions: Vec<&'a Transition>,
 }
 
-/// In the order of their first entries, so that all before one that fails are done with.
+/// In the order of their first entries, so that all before a failing one are done.
 #[derive(Default)]
 struct Units<'a>(Vec<Unit<'a>>, HashMap<&'a str, usize>);
 
@@ -124,7 +125,7 @@ impl<'a> Units<'a> {
     }
 }
 
-/// Keeps anomalies, moves incidents forward; how many anomalies it were.
+/// Keeps anomalies and moves incidents forward; returns how many anomalies.
 async fn keep(outbox: &mut impl Outbox, events: &[Event]) -> Result<u64, StoreError> {
     let anomalies: Vec<&Anomaly> = events.iter().filter_map(anomaly).collect();
     let transitions: Vec<&Transition> = events.iter().filter_map(transition).collect();
@@ -137,71 +138,75 @@ async fn keep(outbox: &mut impl Outbox, events: &[Event]) -> Result<u64, StoreEr
     Ok(anomalies.len() as u64)
 }
 
-/// One at a time, so that a crash repeats one message and not many.
-async fn tell(
+/// One at a time, so that a crash repeats at most one message.
+async fn notify(
     outbox: &mut impl Outbox,
-    teller: &mut impl Teller,
+    notifier: &mut impl Notifier,
     transitions: &[&Transition],
     now: Timestamp,
     delivered: &mut Delivered,
 ) -> Result<(), DeliverError> {
     for transition in transitions {
-        match outbox.claim(transition, now).await? {
-            Claim::Told => continue,
-            Claim::Muted => delivered.muted += 1,
-            Claim::Tell => {
-                publish(teller, &Message::of(transition, &outbox.command()), delivered).await?;
+        match outbox.lease(transition, now).await? {
+            NotificationState::Notified => continue,
+            NotificationState::Muted => delivered.muted += 1,
+            NotificationState::Pending => {
+                publish(notifier, &Message::of(transition, &outbox.command()), delivered).await?;
             }
         }
-        outbox.told(&[transition]).await?;
+        outbox.mark_notified(&[transition]).await?;
     }
     Ok(())
 }
 
-async fn tell_group(
+async fn notify_group(
     outbox: &mut impl Outbox,
-    teller: &mut impl Teller,
+    notifier: &mut impl Notifier,
     name: &str,
     transitions: &[&Transition],
     now: Timestamp,
     delivered: &mut Delivered,
 ) -> Result<(), DeliverError> {
-    let mut group = outbox.claim_group(name).await?;
-    let standing = outbox.standing(transitions, now).await?;
-    let moments: Vec<(&Transition, bool)> = transitions
+    let mut group = outbox.lease_group(name).await?;
+    let states = outbox.states(transitions, now).await?;
+    let due: Vec<(&Transition, bool)> = transitions
         .iter()
-        .zip(&standing)
-        .filter(|(_, claim)| **claim != Claim::Told)
-        .map(|(transition, claim)| (*transition, *claim == Claim::Muted))
+        .zip(&states)
+        .filter(|(_, state)| **state != NotificationState::Notified)
+        .map(|(transition, state)| (*transition, *state == NotificationState::Muted))
         .collect();
-    if !moments.is_empty() {
+    if !due.is_empty() {
         let command = outbox.command();
-        for telling in group.take(&moments) {
-            let message = match telling {
-                Telling::One(transition) => Message::of(transition, &command),
-                Telling::Several(report) => Message::of_group(name, &report, &command),
+        for notification in group.take(&due) {
+            let message = match notification {
+                Notification::Sensor(transition) => Message::of(transition, &command),
+                Notification::Group(report) => Message::of_group(name, &report, &command),
             };
-            publish(teller, &message, delivered).await?;
+            publish(notifier, &message, delivered).await?;
         }
-        // Before the marks: what they cover is never told again, so the group has to know of it.
-        outbox.keep_group(name, &group).await?;
-        let told: Vec<&Transition> = moments.iter().map(|(transition, _)| *transition).collect();
-        outbox.told(&told).await?;
-        delivered.muted += moments.iter().filter(|(_, muted)| *muted).count() as u64;
+        // Before marking: what is marked is never notified again, so the group has to know of it.
+        outbox.save_group(name, &group).await?;
+        let done: Vec<&Transition> = due.iter().map(|(transition, _)| *transition).collect();
+        outbox.mark_notified(&done).await?;
+        delivered.muted += due.iter().filter(|(_, muted)| *muted).count() as u64;
     }
-    // After the marks: whoever is given the same events waits, and sees that they are told.
-    Ok(outbox.free_group(name).await?)
+    // After marking: another delivery of the same events waits for the lease, and sees that they are notified.
+    Ok(outbox.release_group(name).await?)
 }
 
-/// Publishes a message. One that is refused for what it holds counts as told, or all behind it would wait for nothing.
-async fn publish(teller: &mut impl Teller, message: &Message, delivered: &mut Delivered) -> Result<(), TellError> {
-    match teller.tell(message).await {
+/// Publishes a message. One rejected for its content counts as notified, so that it does not block those behind it.
+async fn publish(
+    notifier: &mut impl Notifier,
+    message: &Message,
+    delivered: &mut Delivered,
+) -> Result<(), NotifyError> {
+    match notifier.notify(message).await {
         Ok(()) => delivered.messages += 1,
-        Err(TellError::Refused { subject, source }) => {
+        Err(NotifyError::Refused { subject, source }) => {
             delivered.refused += 1;
             error!(
                 subject,
-                source, "SNS refuses this message for its content: nobody gets it; the other messages go on"
+                source, "message rejected for its content and not sent; other messages are not affected"
             );
         }
         Err(failed) => return Err(failed),

@@ -104,7 +104,7 @@ pub fn is_packed(data: &[u8]) -> bool {
 pub fn open(
     data: &[u8],
     mut take: impl FnMut(Reading),
-    mut spoilt: impl FnMut(EnvelopeError),
+    mut failures: impl FnMut(EnvelopeError),
 ) -> Result<(), EnvelopeError> {
     let unpacked = unpack(data)?;
     let envelope: Envelope<'_> = serde_json::from_slice(&unpacked).map_err(EnvelopeError::Malformed)?;
@@ -126,7 +126,7 @@ pub fn open(
                 take(reading);
             }
         }
-        Err(error) => spoilt(error),
+        Err(error) => failures(error),
     };
     let mut log_events = serde_json::Deserializer::from_str(envelope.log_events.get());
     log_events

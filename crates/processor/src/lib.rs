@@ -1,42 +1,35 @@
-//! The handler that scores every reading: over DynamoDB and SNS in the cloud, over an embedded store in the daemon.
-//! It names no AWS type and no wall clock. Read in this order:
+//! From records to findings: decodes records, folds their readings into partitions of detector state, stores what follows
+//! and notifies people. The same code runs in the daemon, over SQLite, and in the Lambda functions, over DynamoDB.
+//!
+//! It must not know who delivers records or which transport carries a message. AWS types are named in [`dynamodb`] only,
+//! SQL in [`sqlite`] only, and the wall clock is read in [`dynamodb`] only. Read in this order:
 
 /// Delivers the events of entries.
 pub mod alert;
-/// What moves a page: entries and checkpoints.
-pub mod entry;
-/// What a CloudWatch Logs subscription puts into a stream.
+/// Records that a CloudWatch Logs subscription puts into a stream.
 pub mod envelope;
-/// What fails together is one message.
-pub mod group;
-/// From records to pages: decode, contain poison, fold, append.
+/// Which incidents of a group belong together, and when to notify people.
+pub mod episodes;
+/// From records to partitions: decodes, folds, appends.
 pub mod handler;
 /// A short name of an incident, for people to type.
 pub mod incident_id;
-/// Incidents as people ask for them.
+/// Incidents as people query them.
 pub mod incidents;
-/// How far a page has folded each shard.
-pub mod marks;
 /// What people are told.
 pub mod message;
-/// Where the consequences of a fold go.
+/// Where the consequences of a fold go: the interfaces of stores and notifiers.
 pub mod outbox;
-/// What names a page of detector state.
-pub mod page_name;
-/// Where pages are kept.
-pub mod pages;
-/// What an event source hands over: one record of one shard.
+/// The state of the sensors that share a partition key: named, stored, kept in memory.
+pub mod partition;
+/// One record of one shard, as an event source delivers it.
 pub mod record;
-/// What a series or a vector would score, for whoever asks.
+/// The score of a series or a vector, on request.
 pub mod score;
 /// Where the score of every reading goes.
 pub mod scores;
 /// Why state or events could not be read or written.
 pub mod store_error;
-/// Times, numbers and names as people read them.
-pub mod text;
-/// What is wrong, in words a person can act on.
-pub mod words;
 
 /// The tables in DynamoDB.
 #[cfg(feature = "dynamodb")]
@@ -45,12 +38,7 @@ pub mod dynamodb;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-mod batch;
 mod encoding;
-mod fold;
-mod group_message;
-mod seed;
-mod warm;
 
 pub use handler::{Counts, Handled, Handler};
 pub use message::Message;

@@ -1,4 +1,5 @@
-//! Where the consequences of a fold go: anomalies kept, incidents moved forward, people told. It knows no AWS type.
+//! Where the consequences of a fold go: anomalies are kept, incidents move forward, people are notified. It knows no AWS
+//! type.
 
 use std::error::Error;
 use std::future::Future;
@@ -6,85 +7,85 @@ use std::future::Future;
 use detect::{Anomaly, Transition};
 use wire::Timestamp;
 
-use crate::group::Group;
+use crate::episodes::Group;
 use crate::message::Message;
 use crate::store_error::StoreError;
 
-/// What is to be done about a transition.
+/// Whether people have to be notified of a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// Tell people: neither this transition nor a later one of its incident was told yet, and nobody else tells it now.
-    Tell,
-    /// Somebody muted the sensor or the incident: the transition counts as told, but nothing is published.
+pub enum NotificationState {
+    /// Neither this transition nor a later one of its incident was notified.
+    Pending,
+    /// The sensor or the incident is muted: the transition counts as notified, but nothing is published.
     Muted,
-    /// People were told of this transition or a later one.
-    Told,
+    /// People were notified of this transition or a later one.
+    Notified,
 }
 
-/// Keeps anomalies and incidents. Everything may be asked for any number of times.
+/// Keeps anomalies and incidents. Every call may be repeated.
 pub trait Outbox: Send {
-    /// Keeps anomalies: one item a sensor and time, replaced by itself.
+    /// Keeps anomalies: one item per sensor and time; a second one replaces it.
     fn keep(&mut self, anomalies: &[&Anomaly]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Moves each incident forward where the transition is later than its last one, else leaves it.
+    /// Moves each incident forward if the transition is later than its last one.
     fn advance(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Asks whether to tell people of a transition that [`advance`](Self::advance) has seen. Where somebody else is about
-    /// to, it waits until that is marked as told, or until whoever it was can only have been stopped. `now` decides
-    /// whether a mute has ended.
-    fn claim(
+    /// Takes the lease of an incident that [`advance`](Self::advance) has seen, and answers whether to notify people of the
+    /// transition. While another holder has the lease, it waits until the transition is notified or the lease expires.
+    /// `now` decides whether a mute has ended.
+    fn lease(
         &mut self,
         transition: &Transition,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Claim, StoreError>> + Send;
+    ) -> impl Future<Output = Result<NotificationState, StoreError>> + Send;
 
-    /// What is to be done about each of these transitions that [`advance`](Self::advance) has seen, claiming none: whoever
-    /// tells of a group has claimed that.
-    fn standing(
+    /// The state of each of these transitions, which [`advance`](Self::advance) has seen. Takes no lease: the caller holds
+    /// that of the group.
+    fn states(
         &mut self,
         transitions: &[&Transition],
         now: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<NotificationState>, StoreError>> + Send;
 
-    /// Marks transitions as told, and ends their claims.
-    fn told(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Marks transitions as notified, and ends their leases.
+    fn mark_notified(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Claims a group of sensors, waiting as [`claim`](Self::claim) does, and answers what is kept of it.
-    fn claim_group(&mut self, group: &str) -> impl Future<Output = Result<Group, StoreError>> + Send;
+    /// Takes the lease of a group of sensors, waiting as [`lease`](Self::lease) does, and reads the group.
+    fn lease_group(&mut self, group: &str) -> impl Future<Output = Result<Group, StoreError>> + Send;
 
-    /// Keeps a group that is claimed. It is an error where somebody else has claimed it meanwhile.
-    fn keep_group(&mut self, group: &str, kept: &Group) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Saves a leased group. Fails if another holder has taken the lease meanwhile.
+    fn save_group(&mut self, group: &str, saved: &Group) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Ends the claim of a group, where nobody else has claimed it meanwhile.
-    fn free_group(&mut self, group: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Ends the lease of a group, unless another holder has taken it.
+    fn release_group(&mut self, group: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// How a person begins a command about these incidents, such as `temp-ingest incidents`.
+    /// The start of commands about these incidents, such as `temp-ingest incidents`.
     fn command(&self) -> String;
 }
 
-/// Tells people.
-pub trait Teller: Send {
+/// Sends messages to people.
+pub trait Notifier: Send {
     /// Publishes one message.
-    fn tell(&mut self, message: &Message) -> impl Future<Output = Result<(), TellError>> + Send;
+    fn notify(&mut self, message: &Message) -> impl Future<Output = Result<(), NotifyError>> + Send;
 }
 
 /// A message could not be published.
 #[derive(Debug, thiserror::Error)]
-pub enum TellError {
-    /// Nor could another one now: all wait for a later try.
+pub enum NotifyError {
+    /// The notifier does not work now: all messages wait for a later attempt.
     #[error("publishing {subject:?} failed")]
     Failed {
         /// The message's subject.
         subject: String,
-        /// What the publisher said.
+        /// The notifier's error.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// This message never will be, while others are.
-    #[error("publishing {subject:?} is refused for what the message holds")]
+    /// The notifier rejects this message for its content; other messages are not affected.
+    #[error("publishing {subject:?} was rejected for the message's content")]
     Refused {
         /// The message's subject.
         subject: String,
-        /// What the publisher said.
+        /// The notifier's error.
         source: Box<dyn Error + Send + Sync>,
     },
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use detect::{Disposition, Folded, Kinds};
 use wire::Reading;
 
-use crate::page_name::PageName;
+use crate::partition::PartitionName;
 use crate::store_error::StoreError;
 
 /// What one reading came to.
@@ -32,14 +32,17 @@ impl Scored {
     }
 }
 
-/// Takes what every reading came to, before its page moves: so nothing is missed, but what is folded again (after a
-/// crash, or because another invocation moved the page) is handed over again. Sensor and time together name a reading.
+/// Takes what every reading came to, before its partition moves: so nothing is missed, but what is folded again (after a
+/// crash, or because another invocation moved the partition) is handed over again. Sensor and time together name a reading.
 pub trait Scores: Send {
     /// False where nobody wants them: then none are collected.
     fn wanted(&self) -> bool;
 
-    /// Keeps the readings of some pages, in the order they were folded.
-    fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Keeps the readings of some partitions, in the order they were folded.
+    fn keep(
+        &mut self,
+        partitions: &[(PartitionName, Vec<Scored>)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// Nobody wants them.
@@ -51,7 +54,7 @@ impl Scores for Unwanted {
         false
     }
 
-    async fn keep(&mut self, _: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+    async fn keep(&mut self, _: &[(PartitionName, Vec<Scored>)]) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -12,17 +12,13 @@ use crate::Settings;
 /// Features of log lines.
 pub mod lines;
 
-mod pattern;
-mod rate;
 mod windows;
 
 use self::lines::{Lines, LogLines};
-pub use self::pattern::Pattern;
-pub use self::rate::{MAX_RATES, MAX_WAITING, Rate, RateError, Rates};
 use self::windows::Windows;
 
 /// Makes readings of a derived sensor of the events of one sensor. Times are event times in µs; `now` is the time of the
-/// sensor: that of its newest event, going on with the page's clock.
+/// sensor: that of its newest event, going on with the partition's clock.
 pub(crate) trait Derivation {
     /// What is kept of a sensor before its first event.
     fn fresh(&self) -> Kept;
@@ -90,7 +86,7 @@ pub(crate) struct Concern {
 /// A sensor that sends events, and what is kept of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parent {
-    /// Its own time at its latest event, and the page's clock then, µs.
+    /// Its own time at its latest event, and the partition's clock then, µs.
     time: i64,
     now: i64,
     /// When its latest event happened, µs.
@@ -195,7 +191,7 @@ impl Parent {
         self.kept.iter().map(Kept::weight).sum()
     }
 
-    /// Before its first event, which has this time and comes now by the page's clock.
+    /// Before its first event, which has this time and comes now by the partition's clock.
     pub fn new(settings: &Settings, time: i64, now: i64) -> Self {
         let kept = derivations(settings).map(|(_, derivation)| derivation.fresh());
         Self {
@@ -239,7 +235,7 @@ impl Parent {
         }
     }
 
-    /// When something is due next without another event, by the page's clock.
+    /// When something is due next without another event, by the partition's clock.
     pub fn due(&self, settings: &Settings) -> Option<i64> {
         let due = derivations(settings)
             .zip(&self.kept)
@@ -248,7 +244,7 @@ impl Parent {
             .map(|due| self.now.saturating_add(due.saturating_sub(self.time)))
     }
 
-    /// When its latest event came, by the page's clock.
+    /// When its latest event came, by the partition's clock.
     pub fn heard(&self) -> i64 {
         self.now
     }
@@ -269,7 +265,7 @@ impl Parent {
         self.kept = kept.collect();
     }
 
-    /// The page's clock is another one from here on, ahead by so much.
+    /// The partition's clock is another one from here on, ahead by so much.
     pub fn shift(&mut self, ahead: i64) {
         self.now = self.now.saturating_add(ahead);
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use wire::{Fields, Sensor, Value};
 
-use super::rate::Written;
-use super::{Derivation, Kept, Rate, Yields};
+use super::{Derivation, Kept, Yields};
+use crate::settings::{Rate, Written};
 
 /// An event is one of those that are counted,
 const COUNTED: u64 = 1;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chance::Chance;
+use super::peaks_over_threshold::PeaksOverThreshold;
 use super::season::Season;
 
 /// The level of now is that of about so many readings.
@@ -40,7 +40,7 @@ pub(super) struct Drift {
     season: Season,
     /// Set once the season is taken out.
     seasonal: bool,
-    chance: Chance,
+    peaks: PeaksOverThreshold,
     /// For so many readings away from its course.
     away: u16,
 }
@@ -60,18 +60,18 @@ impl Drift {
         }
         self.now += (rest - self.now) / NOW;
         let distance = (self.now - self.usual).abs();
-        self.chance.count();
-        let ripe = self.chance.knows(WARM_UP) && time.saturating_sub(self.since) >= DAY;
+        self.peaks.count();
+        let ripe = self.peaks.knows(WARM_UP) && time.saturating_sub(self.since) >= DAY;
         let memory = if self.seasonal { SEASONAL } else { USUAL };
         // What has been seen for a few memories only does not yet show how far levels go.
         let young = 1.0 + 0.5 * memory / f64::from(self.seen.max(1));
         let least = self.apart * LEAST;
-        let limit = self.chance.limit(usual, HEAVIEST).max(least) * young * factor;
+        let limit = self.peaks.limit(usual, HEAVIEST).max(least) * young * factor;
         let was = self.away;
         if ripe && (distance > limit || was > 0 && distance > limit * BACK) {
             self.away = was.saturating_add(1);
             if self.away < ACCEPTED {
-                let tell = was == 0 && self.chance.odd(distance, usual);
+                let tell = was == 0 && self.peaks.odd(distance, usual);
                 return Some((distance / limit, tell, self.usual + season));
             }
             self.usual = self.now;
@@ -83,7 +83,7 @@ impl Drift {
         self.seen = self.seen.saturating_add(1);
         self.usual += (rest - self.usual) / f64::from(self.seen).min(memory);
         if f64::from(self.seen) > NOW {
-            self.chance.learn(distance);
+            self.peaks.learn(distance);
             if self.apart == 0.0 {
                 self.apart = distance;
             }

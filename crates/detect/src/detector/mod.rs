@@ -3,16 +3,15 @@
 use serde::{Deserialize, Serialize};
 use wire::Sensor;
 
-use crate::track::HOLD;
 use crate::{Kinds, Settings};
 
 mod bounds;
-mod chance;
-mod course;
 mod drift;
+mod jump;
+mod median_interval;
 mod noise;
-mod pace;
-mod rate;
+mod peaks_over_threshold;
+mod predictor;
 mod score;
 mod season;
 mod signal;
@@ -20,8 +19,11 @@ mod silence;
 mod stuck;
 mod zero;
 
-pub(crate) use self::pace::Pace;
+pub(crate) use self::median_interval::MedianInterval;
 pub(crate) use self::silence::Silence;
+
+/// An incident opens at the threshold; a score of this fraction of it keeps it open.
+pub(crate) const HOLD: f64 = 0.5;
 
 /// What a detector is told besides the value.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Context<'a> {
     pub step: Option<i64>,
     /// The usual time between its readings, µs; `None` at the first.
     pub usual: Option<i64>,
-    /// Since the previous reading by the page's clock, µs; `None` at the first.
+    /// Since the previous reading by the partition's clock, µs; `None` at the first.
     pub age: Option<i64>,
     /// Something is wrong with the signal: what it shows is not usual.
     pub wrong: bool,
@@ -60,7 +62,7 @@ pub(crate) trait Detector {
 /// All detectors of one sensor, with what they have learnt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Detectors {
-    pub pace: Pace,
+    pub interval: MedianInterval,
     bounds: bounds::Bounds,
     signal: signal::Signal,
     stuck: stuck::Stuck,

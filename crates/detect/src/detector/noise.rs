@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chance::Chance;
+use super::peaks_over_threshold::PeaksOverThreshold;
 
 /// The noise of now is that of about so many readings, the usual one of so many.
 const NOW: f64 = 32.0;
@@ -20,7 +20,7 @@ pub(super) struct Noise {
     now: f64,
     usual: f64,
     seen: u32,
-    chance: Chance,
+    peaks: PeaksOverThreshold,
     strong: bool,
 }
 
@@ -32,14 +32,14 @@ impl Noise {
         }
         self.now += (distance - self.now) / NOW;
         let ratio = self.ratio();
-        self.chance.count();
-        if !self.chance.high(ratio) || ratio < LEAST || !self.chance.knows(WARM_UP) {
+        self.peaks.count();
+        if !self.peaks.high(ratio) || ratio < LEAST || !self.peaks.knows(WARM_UP) {
             self.strong = false;
             return None;
         }
-        let limit = self.chance.limit(usual, HEAVIEST).max(LEAST) * factor;
+        let limit = self.peaks.limit(usual, HEAVIEST).max(LEAST) * factor;
         let tell = ratio > limit && !self.strong;
-        if tell && !self.chance.odd(ratio, usual) {
+        if tell && !self.peaks.odd(ratio, usual) {
             return None;
         }
         self.strong |= tell;
@@ -51,7 +51,7 @@ impl Noise {
         self.seen = self.seen.saturating_add(1);
         self.usual += (distance - self.usual) / f64::from(self.seen).min(USUAL);
         if f64::from(self.seen) > NOW {
-            self.chance.learn(self.ratio());
+            self.peaks.learn(self.ratio());
         }
     }
 

@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::course::Course;
 use super::drift::Drift;
+use super::jump::{Jump, Verdict};
 use super::noise::Noise;
-use super::rate::{Rate, Step};
+use super::predictor::Ar1Predictor;
 use super::{Context, Detector, Finding};
 use crate::Kinds;
 
@@ -24,8 +24,8 @@ const EDGE: u16 = 256;
 /// One course and what judges its values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Signal {
-    course: Course,
-    rate: Rate,
+    predictor: Ar1Predictor,
+    jump: Jump,
     noise: Noise,
     drift: Drift,
     /// Readings since something was wrong, and since it was told.
@@ -40,8 +40,8 @@ pub(super) struct Signal {
 impl Default for Signal {
     fn default() -> Self {
         Self {
-            course: Course::default(),
-            rate: Rate::default(),
+            predictor: Ar1Predictor::default(),
+            jump: Jump::default(),
             noise: Noise::default(),
             drift: Drift::default(),
             calm: u16::MAX,
@@ -59,29 +59,29 @@ impl Detector for Signal {
         };
         let number = number.clamp(-LARGEST, LARGEST);
         let (Some(step), Some(usual)) = (context.step, context.usual) else {
-            self.course.begin(number);
+            self.predictor.begin(number);
             return Finding::default();
         };
         if step > usual.saturating_mul(GAP) {
-            self.course.begin(number);
+            self.predictor.begin(number);
             return self.drift(context, number, usual, false);
         }
-        let foretold = self.course.foretold();
+        let foretold = self.predictor.foretold();
         let distance = (number - foretold).abs();
         let mut finding = Finding::default();
         let settings = context.settings;
-        let judged = self.rate.judge(number, foretold, usual, settings.rate.get());
-        if judged != Step::Usual {
+        let judged = self.jump.judge(number, foretold, usual, settings.jump.get());
+        if judged != Verdict::Expected {
             self.calm = 0;
         }
-        if judged == Step::Far(true) {
-            let limit = self.rate.limit(usual);
+        if judged == Verdict::Outlier(true) {
+            let limit = self.jump.limit(usual);
             let expected = Some((foretold - limit, foretold + limit));
-            finding = Finding::certain(Kinds::RATE, context.settings, expected);
+            finding = Finding::certain(Kinds::JUMP, context.settings, expected);
         }
         let bounded = match judged {
-            Step::Usual => distance,
-            _ => distance.min(self.rate.limit(usual)),
+            Verdict::Expected => distance,
+            _ => distance.min(self.jump.limit(usual)),
         };
         if let Some(tell) = self.noise.judge(bounded, usual, settings.noise.get()) {
             self.calm = 0;
@@ -92,15 +92,15 @@ impl Detector for Signal {
         }
         let wrong = self.wrong();
         match judged {
-            Step::Far(..) if wrong => self.course.pass(),
-            Step::Jumped => self.course.jump(number),
-            _ => self.course.follow(number),
+            Verdict::Outlier(..) if wrong => self.predictor.pass(),
+            Verdict::Shifted => self.predictor.jump(number),
+            _ => self.predictor.follow(number),
         }
         if wrong {
             self.missed = self.missed.saturating_add(1);
         } else {
             self.missed = self.missed.saturating_sub(1);
-            self.rate.learn(distance);
+            self.jump.learn(distance);
             self.noise.learn(bounded);
         }
         finding.join(self.drift(context, number, usual, wrong));
@@ -125,7 +125,7 @@ impl Signal {
         let drift = self.drift.judge(context.time, number, usual, factor, wrong);
         if self.away != drift.is_some() {
             self.away = drift.is_some();
-            self.course.loosen();
+            self.predictor.loosen();
         }
         let Some((part, tell, level)) = drift else {
             return Finding::default();

@@ -1,5 +1,5 @@
 //! How long a sensor may say nothing, learnt from how long it said nothing before. It is asked when time passes, not
-//! when a reading comes; the page keeps the deadline.
+//! when a reading comes; the partition keeps the deadline.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ const WARM_UP: u16 = 16;
 /// The longest interval fades by one part in so many with every reading.
 const FADE: i64 = 256;
 
-/// The longest interval between readings, by the page's clock.
+/// The longest interval between readings, by the partition's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Silence {
     longest: i64,
@@ -21,7 +21,7 @@ pub(crate) struct Silence {
 }
 
 impl Silence {
-    /// After so long the sensor is silent, µs of the page's clock; `None` while too little is known.
+    /// After so long the sensor is silent, µs of the partition's clock; `None` while too little is known.
     pub fn allowed(&self, settings: &Settings) -> Option<i64> {
         (self.intervals >= WARM_UP && !self.broken).then(|| {
             // A float too large for i64 becomes the largest one.
@@ -30,7 +30,7 @@ impl Silence {
         })
     }
 
-    /// The longest usual interval, µs of the page's clock.
+    /// The longest usual interval, µs of the partition's clock.
     pub fn longest(&self) -> i64 {
         self.longest
     }

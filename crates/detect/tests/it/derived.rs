@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use detect::{Derived, Disposition, Event, Folded, Journal, Page, Settings};
+use detect::{Derived, Disposition, Event, Folded, Journal, Partition, Settings};
 use proptest::prelude::*;
 use wire::{Fields, LaneName, Reading, Sensor, Timestamp, Value};
 
@@ -47,7 +47,7 @@ fn number(id: &str, micros: i64, value: f64) -> Reading {
     Reading::new(sensor, time, Value::Scalar(value)).unwrap()
 }
 
-/// What a page told of some readings.
+/// What a partition told of some readings.
 #[derive(Debug, Default, PartialEq)]
 struct Told {
     folded: Vec<Folded>,
@@ -55,17 +55,17 @@ struct Told {
     events: Vec<Event>,
 }
 
-fn fold(page: &mut Page, readings: &[Reading], settings: &Settings, journal: &mut Journal, told: &mut Told) {
+fn fold(partition: &mut Partition, readings: &[Reading], settings: &Settings, journal: &mut Journal, told: &mut Told) {
     for reading in readings {
         told.folded
-            .push(page.fold(reading, settings, journal, &mut told.events));
-        told.derived.extend_from_slice(page.derived());
+            .push(partition.fold(reading, settings, journal, &mut told.events));
+        told.derived.extend_from_slice(partition.derived());
     }
 }
 
-fn folded(page: &mut Page, readings: &[Reading]) -> Told {
+fn folded(partition: &mut Partition, readings: &[Reading]) -> Told {
     let mut told = Told::default();
-    fold(page, readings, &settings(SETTINGS), &mut Journal::new(), &mut told);
+    fold(partition, readings, &settings(SETTINGS), &mut Journal::new(), &mut told);
     told
 }
 
@@ -114,13 +114,13 @@ proptest! {
     #[test]
     fn batches_checkpoints_and_replays_change_nothing(readings in readings(), size in 1usize..80) {
         let settings = settings(SETTINGS);
-        let mut whole = Page::new();
+        let mut whole = Partition::new();
         let told = folded(&mut whole, &readings);
-        let (mut stored, mut replayed, mut again) = (Page::new(), Page::new(), Told::default());
+        let (mut stored, mut replayed, mut again) = (Partition::new(), Partition::new(), Told::default());
         for batch in readings.chunks(size) {
             let mut journal = Journal::new();
             fold(&mut stored, batch, &settings, &mut journal, &mut again);
-            stored = Page::decode(&stored.encode(), u64::MAX).unwrap();
+            stored = Partition::decode(&stored.encode(), u64::MAX).unwrap();
             replayed.replay(&journal.into_bytes()).unwrap();
         }
         prop_assert_eq!(&again, &told);
@@ -134,7 +134,7 @@ proptest! {
         readings.extend((0..3).map(|index| event(&site(index), 86_400 * SECOND, "Other")));
         let (rate, _) = SETTINGS.split_once("[rates.hits]").unwrap();
         let mut told = Told::default();
-        fold(&mut Page::new(), &readings, &settings(rate), &mut Journal::new(), &mut told);
+        fold(&mut Partition::new(), &readings, &settings(rate), &mut Journal::new(), &mut told);
         let mut windows = BTreeMap::<(String, i64), (f64, f64)>::new();
         for (reading, folded) in readings.iter().zip(&told.folded) {
             if folded.disposition == Disposition::Event {
@@ -165,7 +165,7 @@ proptest! {
         readings.extend((0..3).map(|index| event(&site(index), 86_400 * SECOND, "Other")));
         let text = "[rates.hits]\ncount = {}\nwindow = \"3s\"\nlateness = \"2s\"";
         let mut told = Told::default();
-        fold(&mut Page::new(), &readings, &settings(text), &mut Journal::new(), &mut told);
+        fold(&mut Partition::new(), &readings, &settings(text), &mut Journal::new(), &mut told);
         let counted: f64 = told.derived.iter().map(|derived| derived.reading.value().numbers()[0]).sum();
         let taken = readings.iter().zip(&told.folded).filter(|(_, folded)| folded.disposition == Disposition::Event);
         // The last three close the others' windows; their own stay open.
@@ -175,31 +175,31 @@ proptest! {
     #[test]
     fn a_damaged_journal_never_panics(readings in readings(), at: prop::sample::Index, bit in 0u8..8) {
         let mut journal = Journal::new();
-        fold(&mut Page::new(), &readings, &settings(SETTINGS), &mut journal, &mut Told::default());
+        fold(&mut Partition::new(), &readings, &settings(SETTINGS), &mut journal, &mut Told::default());
         let mut bytes = journal.into_bytes();
         if !bytes.is_empty() {
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
         }
-        let _ = Page::new().replay(&bytes);
+        let _ = Partition::new().replay(&bytes);
     }
 
     #[test]
-    fn a_page_that_is_split_keeps_what_is_derived_beside_its_sensor(readings in readings()) {
-        let mut page = Page::new();
-        folded(&mut page, &readings);
+    fn a_partition_that_is_split_keeps_what_is_derived_beside_its_sensor(readings in readings()) {
+        let mut partition = Partition::new();
+        folded(&mut partition, &readings);
         let next: Vec<_> = (0..3).map(|index| event(&site(index), 86_400 * SECOND, "Impression")).collect();
-        let whole = folded(&mut page.clone(), &next);
+        let whole = folded(&mut partition.clone(), &next);
         let halves = [0u128, u128::MAX].map(|hash| LaneName::of(hash, 2).slice());
         let mut split = Told::default();
         for slice in &halves {
-            let mut half = page.clone();
+            let mut half = partition.clone();
             half.restrict(slice);
             let mine: Vec<_> = next.iter().filter(|reading| slice.contains(&reading.sensor().hash())).cloned().collect();
             fold(&mut half, &mine, &settings(SETTINGS), &mut Journal::new(), &mut split);
         }
-        let merged = Page::merge(halves.map(|slice| {
-            let mut half = page.clone();
+        let merged = Partition::merge(halves.map(|slice| {
+            let mut half = partition.clone();
             half.restrict(&slice);
             half
         }));
@@ -220,7 +220,7 @@ fn events_of_one_instant_all_count_and_a_window_without_impressions_says_nothing
     let at = |second: i64, action| event(&site, second * SECOND, action);
     let mut readings = vec![at(1, "Impression"); 8];
     readings.extend([at(1, "Click"), at(9, "Click"), at(11, "Click"), at(24, "Impression")]);
-    let told = folded(&mut Page::new(), &readings);
+    let told = folded(&mut Partition::new(), &readings);
     assert!(
         told.derived
             .iter()
@@ -228,7 +228,7 @@ fn events_of_one_instant_all_count_and_a_window_without_impressions_says_nothing
     );
     assert_eq!(of(&told, "site-1/click_through_rate"), [(10, 25.0)]);
     readings.push(at(40, "Other"));
-    let told = folded(&mut Page::new(), &readings);
+    let told = folded(&mut Partition::new(), &readings);
     // The one from 10 to 20 saw a click and no impression.
     assert_eq!(of(&told, "site-1/click_through_rate"), [(10, 25.0), (30, 0.0)]);
     assert_eq!(of(&told, "site-1/hits"), [(3, 9.0), (12, 2.0), (27, 1.0)]);
@@ -244,30 +244,30 @@ fn events_of_one_instant_all_count_and_a_window_without_impressions_says_nothing
 fn an_event_behind_a_closed_window_is_late_and_moves_nothing() {
     let site = site(1);
     let text = "[rates.r]\ncount = {}\nwindow = \"10s\"\nlateness = \"5s\"";
-    let (mut page, mut journal, mut told) = (Page::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
     let readings = [0, 14, 9, 15].map(|second| event(&site, second * SECOND, "Click"));
-    fold(&mut page, &readings, &settings(text), &mut journal, &mut told);
+    fold(&mut partition, &readings, &settings(text), &mut journal, &mut told);
     assert_eq!(of(&told, "site-1/r"), [(10, 2.0)]);
-    let (bytes, len) = (page.encode(), journal.len());
+    let (bytes, len) = (partition.encode(), journal.len());
     fold(
-        &mut page,
+        &mut partition,
         &[event(&site, 9 * SECOND, "Click")],
         &settings(text),
         &mut journal,
         &mut told,
     );
     assert_eq!(told.folded.last().unwrap().disposition, Disposition::Late);
-    assert_eq!((page.encode(), journal.len()), (bytes, len));
+    assert_eq!((partition.encode(), journal.len()), (bytes, len));
 }
 
 #[test]
 fn a_window_of_a_site_that_says_no_more_is_closed_by_the_time_of_others() {
     let mut readings = vec![event(&site(1), SECOND, "Impression"), event(&site(1), SECOND, "Click")];
     readings.extend((2..=20).map(|second| number("room", second * SECOND, 20.0)));
-    let mut page = Page::new();
-    let before = folded(&mut page, &readings[..15]);
+    let mut partition = Partition::new();
+    let before = folded(&mut partition, &readings[..15]);
     assert_eq!(of(&before, "site-1/click_through_rate"), []);
-    let after = folded(&mut page, &readings[15..]);
+    let after = folded(&mut partition, &readings[15..]);
     assert_eq!(of(&after, "site-1/click_through_rate"), [(10, 100.0)]);
 }
 
@@ -275,17 +275,17 @@ fn a_window_of_a_site_that_says_no_more_is_closed_by_the_time_of_others() {
 fn a_rate_that_is_changed_begins_anew_and_others_go_on() {
     let before = settings(SETTINGS);
     let after = settings(&SETTINGS.replace("window = \"3s\"", "window = \"4s\""));
-    let (mut page, mut journal, mut told) = (Page::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
     let at = |second: i64, action| event(&site(1), second * SECOND, action);
     fold(
-        &mut page,
+        &mut partition,
         &[at(1, "Impression"), at(1, "Click")],
         &before,
         &mut journal,
         &mut told,
     );
     fold(
-        &mut page,
+        &mut partition,
         &[at(2, "Impression"), at(30, "Other")],
         &after,
         &mut journal,
@@ -294,9 +294,9 @@ fn a_rate_that_is_changed_begins_anew_and_others_go_on() {
     assert_eq!(of(&told, "site-1/click_through_rate"), [(10, 50.0)]);
     // What the old windows held is given up.
     assert_eq!(of(&told, "site-1/hits"), [(4, 1.0)]);
-    let mut replayed = Page::new();
+    let mut replayed = Partition::new();
     replayed.replay(&journal.into_bytes()).unwrap();
-    assert_eq!(replayed.encode(), page.encode());
+    assert_eq!(replayed.encode(), partition.encode());
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn a_change_of_the_rate_is_an_incident_of_the_derived_sensor() {
             ));
         }
     }
-    let told = folded(&mut Page::new(), &readings);
+    let told = folded(&mut Partition::new(), &readings);
     let opened = told.events.iter().find_map(|event| match event {
         Event::Incident(transition) if transition.sensor.kind() == "click_through_rate" => Some(transition),
         _ => None,
@@ -329,11 +329,11 @@ fn a_change_of_the_rate_is_an_incident_of_the_derived_sensor() {
 fn a_sensor_with_the_longest_id_has_derived_ones() {
     let long = "é".repeat(128);
     let text = "[rates.r]\ncount = {}\nwindow = \"1s\"";
-    let (mut page, mut journal, mut told) = (Page::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
     for end in ["é", "è"] {
         let sensor = Arc::new(Sensor::new(&format!("{}{end}", &long[2..]), "k"));
         let readings = [0, 2].map(|second| event(&sensor, second * SECOND, "Click"));
-        fold(&mut page, &readings, &settings(text), &mut journal, &mut told);
+        fold(&mut partition, &readings, &settings(text), &mut journal, &mut told);
     }
     let ids: Vec<&str> = told
         .derived
@@ -341,16 +341,16 @@ fn a_sensor_with_the_longest_id_has_derived_ones() {
         .map(|derived| derived.reading.sensor().id())
         .collect();
     assert!(ids.len() == 2 && ids[0] != ids[1] && ids[0].ends_with("/r"), "{ids:?}");
-    assert_eq!(Page::decode(&page.encode(), u64::MAX).unwrap(), page);
+    assert_eq!(Partition::decode(&partition.encode(), u64::MAX).unwrap(), partition);
 }
 
 #[test]
 fn an_event_takes_few_bytes_of_the_journal() {
     let site = site(1);
     let readings: Vec<_> = (0..1_000).map(|at| event(&site, at * 1_234, "Impression")).collect();
-    let (mut page, mut journal) = (Page::new(), Journal::new());
+    let (mut partition, mut journal) = (Partition::new(), Journal::new());
     fold(
-        &mut page,
+        &mut partition,
         &readings[..1],
         &settings(SETTINGS),
         &mut journal,
@@ -358,7 +358,7 @@ fn an_event_takes_few_bytes_of_the_journal() {
     );
     let first = journal.len();
     fold(
-        &mut page,
+        &mut partition,
         &readings[1..],
         &settings(SETTINGS),
         &mut journal,

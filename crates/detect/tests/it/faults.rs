@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use detect::{Change, Event, Journal, Kinds, Page, Settings};
+use detect::{Change, Event, Journal, Kinds, Partition, Settings};
 use wire::{Reading, Sensor, Timestamp, Value};
 
 const MINUTE: i64 = 60_000_000;
@@ -70,7 +70,7 @@ impl Fault {
     }
 }
 
-/// A page of simulated sensors; each has the same fault so many times, at another hour of the day, after so many days of
+/// A partition of simulated sensors; each has the same fault so many times, at another hour of the day, after so many days of
 /// peace and so many minutes apart.
 struct Run {
     sensors: u64,
@@ -81,7 +81,7 @@ struct Run {
     apart: i64,
 }
 
-/// A moment at which a page told of a sensor.
+/// A moment at which a partition told of a sensor.
 struct Alarm {
     sensor: u64,
     minute: i64,
@@ -119,7 +119,7 @@ impl Run {
             .collect();
         let mut series: Vec<_> = (0..self.sensors).map(|seed| Series::new(seed, self.weather)).collect();
         let mut held = vec![0.0; sensors.len()];
-        let (mut page, settings) = (Page::new(), Settings::default());
+        let (mut partition, settings) = (Partition::new(), Settings::default());
         let mut alarms = Vec::new();
         for minute in 0..self.start(self.sensors) + self.times * self.apart {
             let (mut journal, mut events) = (Journal::new(), Vec::new());
@@ -139,7 +139,7 @@ impl Run {
                 let time = Timestamp::from_micros(minute * MINUTE + id as i64 * 1000).unwrap();
                 let value = Value::Scalar((value * 100.0).round() / 100.0);
                 let reading = Reading::new(sensors[index].clone(), time, value).unwrap();
-                page.fold(&reading, &settings, &mut journal, &mut events);
+                partition.fold(&reading, &settings, &mut journal, &mut events);
             }
             alarms.extend(events.iter().filter_map(|event| match event {
                 Event::Anomaly(anomaly) => Some(Alarm {
@@ -199,7 +199,7 @@ fn a_first_swing_in_coarse_steps_is_not_novel() {
     let sensors: Vec<_> = (0..20)
         .map(|id| Arc::new(Sensor::new(&id.to_string(), "temperature")))
         .collect();
-    let (mut page, settings, mut events) = (Page::new(), Settings::default(), Vec::new());
+    let (mut partition, settings, mut events) = (Partition::new(), Settings::default(), Vec::new());
     let mut random = Series::new(1, false);
     for second in 0..20_000 {
         let swing = 20.0 + 5.0 * (second as f64 / 3000.0).sin();
@@ -207,7 +207,7 @@ fn a_first_swing_in_coarse_steps_is_not_novel() {
             let value = Value::Scalar(((swing + 1.7 * random.uniform()) * 10.0).round() / 10.0);
             let time = Timestamp::from_micros(second * 1_000_000).unwrap();
             let reading = Reading::new(sensor.clone(), time, value).unwrap();
-            page.fold(&reading, &settings, &mut Journal::new(), &mut events);
+            partition.fold(&reading, &settings, &mut Journal::new(), &mut events);
         }
     }
     assert!(events.len() <= 3, "{events:?}");
@@ -216,8 +216,8 @@ fn a_first_swing_in_coarse_steps_is_not_novel() {
 #[test]
 fn faults_of_six_deviations_are_found_and_named() {
     for (fault, kinds) in [
-        (Fault::Spike(6.0), Kinds::RATE),
-        (Fault::Shift(6.0, 180), Kinds::RATE),
+        (Fault::Spike(6.0), Kinds::JUMP),
+        (Fault::Shift(6.0, 180), Kinds::JUMP),
         (Fault::Drift(6.0, 240), Kinds::DRIFT),
         (Fault::Drift(6.0, 720), Kinds::DRIFT),
         (Fault::Burst(6.0, 30), Kinds::NOISE),
@@ -246,8 +246,8 @@ fn weather_hides_drift_and_nothing_else() {
 #[test]
 fn a_fault_does_not_hide_the_next() {
     for (fault, kinds) in [
-        (Fault::Spike(8.0), Kinds::RATE),
-        (Fault::Shift(8.0, 60), Kinds::RATE),
+        (Fault::Spike(8.0), Kinds::JUMP),
+        (Fault::Shift(8.0, 60), Kinds::JUMP),
         (Fault::Burst(8.0, 60), Kinds::NOISE),
         (Fault::Stuck(60), Kinds::STUCK),
     ] {

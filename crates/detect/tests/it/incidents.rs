@@ -1,16 +1,16 @@
-//! The life of incidents: they open once, may worsen, resolve once, by the page's own time.
+//! The life of incidents: they open once, may worsen, resolve once, by the partition's own time.
 
 use std::sync::Arc;
 
-use detect::{Change, Event, Journal, Kinds, Page, Settings, Transition};
+use detect::{Change, Event, Journal, Kinds, Partition, Settings, Transition};
 use wire::{Bounds, Reading, Sensor, Timestamp, Value};
 
 const QUIET: i64 = 900;
 
-/// A page, and all it told.
+/// A partition, and all it told.
 #[derive(Default)]
 struct Scene {
-    page: Page,
+    partition: Partition,
     settings: Settings,
     journal: Journal,
     events: Vec<Event>,
@@ -19,7 +19,7 @@ struct Scene {
 impl Scene {
     fn see(&mut self, sensor: &Arc<Sensor>, second: i64, value: f64) {
         let reading = Reading::new(sensor.clone(), at(second), Value::Scalar(value)).unwrap();
-        self.page
+        self.partition
             .fold(&reading, &self.settings, &mut self.journal, &mut self.events);
     }
 
@@ -227,7 +227,7 @@ fn a_sensor_that_is_gone_is_forgotten_and_its_incident_resolved() {
         scene.see(&gone, second, 25.0);
         scene.see(&stays, second, wave(second));
     }
-    let known = scene.page.encode().len();
+    let known = scene.partition.encode().len();
     for second in 100..4000 {
         scene.see(&stays, second, wave(second));
     }
@@ -237,7 +237,7 @@ fn a_sensor_that_is_gone_is_forgotten_and_its_incident_resolved() {
         (first, last.2, last.3),
         (("gone", 1, Change::Opened, 0), Change::Resolved, 99 + 3600)
     );
-    assert!(scene.page.encode().len() < known + 200, "its state is gone");
+    assert!(scene.partition.encode().len() < known + 200, "its state is gone");
     // Its place is taken by the next one.
     scene.see(&bounded("new"), 4000, 25.0);
     assert_eq!(scene.story().last().unwrap(), &("new", 1, Change::Opened, 4000));
@@ -294,7 +294,7 @@ fn two_incidents_never_share_a_name() {
         if !(100..140).contains(&second) {
             clock += 1;
             let time = Timestamp::from_micros(99_000_000 + clock).unwrap();
-            scene.page.fold(
+            scene.partition.fold(
                 &Reading::new(slow.clone(), time, Value::Scalar(15.0)).unwrap(),
                 &scene.settings,
                 &mut scene.journal,
@@ -307,7 +307,7 @@ fn two_incidents_never_share_a_name() {
     assert_eq!(scene.transitions()[1].change, Change::Resolved);
     let reading = Reading::new(slow, first, Value::Scalar(99.0)).unwrap();
     scene
-        .page
+        .partition
         .fold(&reading, &scene.settings, &mut scene.journal, &mut scene.events);
     let opened = scene
         .transitions()
@@ -321,7 +321,7 @@ fn two_incidents_never_share_a_name() {
 }
 
 #[test]
-fn merged_pages_keep_their_incidents_and_ages() {
+fn merged_partitions_keep_their_incidents_and_ages() {
     let (old, young) = (sensor("old"), bounded("young"));
     let (mut first, mut second) = (Scene::default(), Scene::default());
     for at in 0..=10_000 {
@@ -332,7 +332,7 @@ fn merged_pages_keep_their_incidents_and_ages() {
     }
     second.see(&young, 10_000, 25.0);
     let mut merged = Scene {
-        page: Page::merge([first.page, second.page]),
+        partition: Partition::merge([first.partition, second.partition]),
         ..Scene::default()
     };
     for at in 10_001..12_000 {
@@ -369,7 +369,7 @@ fn a_change_far_too_fast_is_an_anomaly_even_in_range() {
         scene.see(&sensor, second, 15.0 + 5.0 * (second as f64 / 100.0).sin());
     }
     scene.see(&sensor, 2000, 12.0);
-    assert!(scene.transitions()[0].kinds.contains(Kinds::RATE), "{:?}", scene.events);
+    assert!(scene.transitions()[0].kinds.contains(Kinds::JUMP), "{:?}", scene.events);
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_vector_that_is_unlike_all_others_is_novel() {
     let mut see = |second: i64, numbers: [f64; 4]| {
         let reading = Reading::new(sensor.clone(), at(second), Value::Vector(numbers.into())).unwrap();
         scene
-            .page
+            .partition
             .fold(&reading, &scene.settings, &mut scene.journal, &mut scene.events)
     };
     for second in 0..2000 {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use detect::derived::lines;
-use detect::{Change, Derived, Disposition, Event, Journal, Page, Settings};
+use detect::{Change, Derived, Disposition, Event, Journal, Partition, Settings};
 use proptest::prelude::*;
 use wire::fields::FieldsWriter;
 use wire::{Reading, Sensor, Timestamp, Value};
@@ -53,12 +53,16 @@ fn some() -> impl Strategy<Value = Vec<Reading>> {
     })
 }
 
-fn fold(page: &mut Page, readings: &[Reading], journal: &mut Journal) -> (Vec<Derived>, Vec<Event>, Vec<Disposition>) {
+fn fold(
+    partition: &mut Partition,
+    readings: &[Reading],
+    journal: &mut Journal,
+) -> (Vec<Derived>, Vec<Event>, Vec<Disposition>) {
     let settings = Settings::default();
     let (mut derived, mut events, mut dispositions) = (Vec::new(), Vec::new(), Vec::new());
     for reading in readings {
-        dispositions.push(page.fold(reading, &settings, journal, &mut events).disposition);
-        derived.extend_from_slice(page.derived());
+        dispositions.push(partition.fold(reading, &settings, journal, &mut events).disposition);
+        derived.extend_from_slice(partition.derived());
     }
     (derived, events, dispositions)
 }
@@ -68,19 +72,19 @@ proptest! {
 
     #[test]
     fn every_line_is_a_vector_however_they_are_cut(readings in some(), size in 1usize..60) {
-        let mut whole = Page::new();
+        let mut whole = Partition::new();
         let (derived, events, dispositions) = fold(&mut whole, &readings, &mut Journal::new());
         prop_assert_eq!(derived.len(), readings.len().saturating_sub(LEARNT));
         prop_assert!(dispositions.iter().all(|disposition| *disposition == Disposition::Event));
         prop_assert!(derived.iter().all(|one| one.folded.disposition == Disposition::Fresh));
-        let (mut stored, mut replayed, mut again) = (Page::new(), Page::new(), (Vec::new(), Vec::new()));
+        let (mut stored, mut replayed, mut again) = (Partition::new(), Partition::new(), (Vec::new(), Vec::new()));
         for part in readings.chunks(size) {
             let mut journal = Journal::new();
             let (derived, events, _) = fold(&mut stored, part, &mut journal);
             again.0.extend(derived);
             again.1.extend(events);
             replayed.replay(&journal.into_bytes()).unwrap();
-            stored = Page::decode(&stored.encode(), u64::MAX).unwrap();
+            stored = Partition::decode(&stored.encode(), u64::MAX).unwrap();
         }
         prop_assert_eq!(&stored, &whole);
         prop_assert_eq!(&replayed, &whole);
@@ -89,24 +93,24 @@ proptest! {
 
     #[test]
     fn what_is_delivered_again_is_late_and_moves_nothing(readings in some(), from in 0usize..400) {
-        let mut page = Page::new();
-        fold(&mut page, &readings, &mut Journal::new());
-        let before = page.clone();
+        let mut partition = Partition::new();
+        fold(&mut partition, &readings, &mut Journal::new());
+        let before = partition.clone();
         let mut journal = Journal::new();
-        let (derived, _, dispositions) = fold(&mut page, &readings[from.min(readings.len() - 1)..], &mut journal);
+        let (derived, _, dispositions) = fold(&mut partition, &readings[from.min(readings.len() - 1)..], &mut journal);
         prop_assert!(derived.is_empty() && dispositions.iter().all(|one| *one == Disposition::Late));
         prop_assert!(journal.is_empty());
-        prop_assert_eq!(page, before);
+        prop_assert_eq!(partition, before);
     }
 }
 
 #[test]
 fn a_vector_says_how_long_after_which_how_long_from_where_and_how_rare() {
-    let (mut page, group) = (Page::new(), group());
+    let (mut partition, group) = (Partition::new(), group());
     let mut lines: Vec<Reading> = (0..LEARNT as u64).map(|id| line(&group, 0, 0, id, "started")).collect();
     lines.push(line(&group, 999 * MS, 0, 1_000, "GET /rooms/1"));
     lines.push(line(&group, 999 * MS, 1, 1_001, "GET /rooms/22"));
-    let (derived, ..) = fold(&mut page, &lines, &mut Journal::new());
+    let (derived, ..) = fold(&mut partition, &lines, &mut Journal::new());
     assert_eq!(derived[1].reading.sensor().id(), "/app/house/lines");
     assert_eq!(derived[1].reading.sensor().kind(), lines::NAME);
     let features: Vec<&[f64]> = derived.iter().map(|one| one.reading.value().numbers()).collect();
@@ -165,7 +169,7 @@ fn a_line_never_seen_is_found_and_ordinary_ones_seldom() {
             u64::MAX,
             "panicked at src/main.rs: index out of bounds",
         ));
-        let (derived, events, _) = fold(&mut Page::new(), &lines, &mut Journal::new());
+        let (derived, events, _) = fold(&mut Partition::new(), &lines, &mut Journal::new());
         let new = derived.last().unwrap();
         assert!(new.folded.score >= 2.0, "seed {seed}: {new:?}");
         let opened = events.iter().filter_map(|event| match event {

@@ -3,8 +3,8 @@
 
 mod derived;
 mod faults;
+mod flap_damping;
 mod incidents;
 mod lines;
-mod page;
-mod relapses;
+mod partition;
 mod score;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use detect::settings::Memory;
-use detect::{Folded, Journal, Kinds, MAX_SCORE, Page, Settings};
+use detect::{Folded, Journal, Kinds, MAX_SCORE, Partition, Settings};
 use proptest::prelude::*;
 use wire::{Reading, Sensor, Timestamp, Value};
 
@@ -12,7 +12,7 @@ const START: i64 = 1_700_000_000 * SECOND;
 
 /// One sensor, and all it was told.
 struct History {
-    page: Page,
+    partition: Partition,
     sensor: Arc<Sensor>,
     settings: Settings,
 }
@@ -20,7 +20,7 @@ struct History {
 impl History {
     fn new(memory: Memory) -> Self {
         Self {
-            page: Page::new(),
+            partition: Partition::new(),
             sensor: Arc::new(Sensor::new("one", "load")),
             settings: Settings {
                 memory,
@@ -32,7 +32,7 @@ impl History {
     fn fold(&mut self, micros: i64, value: Value) -> Folded {
         let time = Timestamp::from_micros(micros).unwrap();
         let reading = Reading::new(self.sensor.clone(), time, value).unwrap();
-        self.page
+        self.partition
             .fold(&reading, &self.settings, &mut Journal::new(), &mut Vec::new())
     }
 
@@ -108,7 +108,7 @@ proptest! {
         }
         let highest = values.iter().copied().fold(f64::MIN, f64::max);
         let score = |spike: f64| {
-            let mut history = History { page: history.page.clone(), sensor: history.sensor.clone(), settings: Settings::default() };
+            let mut history = History { partition: history.partition.clone(), sensor: history.sensor.clone(), settings: Settings::default() };
             history.fold(START + 2592 * 300 * SECOND, Value::Scalar(highest + spike)).score
         };
         prop_assert!(score(near * times) >= score(near), "{near} {times}");
@@ -161,8 +161,8 @@ fn a_sensor_keeps_little_for_ever() {
                 };
                 history.fold(START + at * step, value);
             }
-            // Beside the page itself and the sensor's last reading.
-            let bytes = history.page.encode().len() - Page::new().encode().len() - 8 * length;
+            // Beside the partition itself and the sensor's last reading.
+            let bytes = history.partition.encode().len() - Partition::new().encode().len() - 8 * length;
             assert!(bytes <= most, "{memory:?}, {length} numbers: {bytes} bytes");
         }
     }

@@ -40,12 +40,12 @@ impl TableIncidents {
         self.client.query().table_name(&self.table)
     }
 
-    /// All items that fit, at most `limit`, over as many pages as they take.
+    /// All matching items, at most `limit`, over as many answers as they take.
     async fn all(&self, query: QueryFluentBuilder, limit: usize) -> Result<Vec<Item>, StoreError> {
-        let mut pages = query.into_paginator().items().send();
+        let mut answers = query.into_paginator().items().send();
         let mut items = Vec::new();
         while items.len() < limit
-            && let Some(item) = pages.next().await
+            && let Some(item) = answers.next().await
         {
             items.push(item.map_err(|error| unavailable(self.doing("reading incidents"), &error))?);
         }

@@ -1,4 +1,4 @@
-//! The tables in DynamoDB: pages, anomalies, incidents, and every reading where that is wanted. `cfn/data.yaml` makes
+//! The tables in DynamoDB: partitions, anomalies, incidents, and every reading where that is wanted. `cfn/data.yaml` makes
 //! them. With the functions' own binary, the only part of this crate that names an AWS type.
 
 /// The wall clock.
@@ -7,8 +7,8 @@ pub mod clock;
 pub mod incidents;
 /// Anomalies and incidents.
 pub mod outbox;
-/// Pages: a checkpoint, and a ring of entries.
-pub mod pages;
+/// Partitions: a checkpoint, and a ring of entries.
+pub mod partitions;
 /// Every reading, many to an item.
 pub mod readings;
 
@@ -20,7 +20,7 @@ use std::error::Error;
 
 pub use incidents::TableIncidents;
 pub use outbox::TableOutbox;
-pub use pages::TablePages;
+pub use partitions::TablePartitions;
 pub use readings::TableReadings;
 
 use crate::store_error::StoreError;

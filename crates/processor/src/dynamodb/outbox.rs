@@ -16,30 +16,30 @@ use super::attribute::{Item, Reader, bytes, integer, number, text, utc, value};
 use super::batch::{self, Key};
 use super::{CONCURRENCY, clock, unavailable};
 use crate::encoding;
-use crate::group::Group;
+use crate::episodes::Group;
 use crate::incident_id::IncidentId;
-use crate::outbox::{Claim, Outbox};
+use crate::message::description;
+use crate::outbox::{NotificationState, Outbox};
 use crate::store_error::StoreError;
-use crate::words;
 
-/// What a mute of a sensor has for the beginning of an incident.
+/// The range key of a sensor's mute, in place of the start of an incident.
 pub(super) const MUTE: &str = "mute";
 
-/// What a group of sensors has for the beginning of an incident; its name is where a sensor's id is.
+/// The range key of a group of sensors; its name is the hash key, in place of a sensor's id.
 const GROUP: &str = "group";
 
-/// How many digits of an id choose its place in the index by id.
+/// Digits of an id that are the hash key of the index by id.
 pub(super) const ID_HEAD: usize = 2;
 
-/// How long whoever has claimed an incident or a group has to tell people. Longer than all tries of a call together, shorter than an
-/// invocation: what comes again after a crash waits for the end of the claim within one.
-const CLAIM: Duration = Duration::from_secs(25);
+/// How long a lease of an incident or a group lasts. Longer than all attempts of a call together, shorter than an invocation:
+/// what is delivered again after a crash waits within one for the lease to expire.
+const LEASE: Duration = Duration::from_secs(25);
 
-/// Nobody else holds the claim.
-const FREE: &str = "attribute_not_exists(claimed_by) OR claimed_by = :me OR claimed_until_ms < :now";
+/// No other holder has the lease.
+const FREE: &str = "attribute_not_exists(leased_by) OR leased_by = :me OR leased_until_ms < :now";
 
-/// How often a claim that somebody else holds is asked for again.
-const CLAIM_AGAIN: Duration = Duration::from_millis(200);
+/// Interval between attempts to take a lease that another holder has.
+const LEASE_RETRY: Duration = Duration::from_millis(200);
 
 /// Anomalies and incidents in two tables.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct TableOutbox {
     client: Client,
     anomalies: String,
     incidents: String,
-    /// Who claims: this process, whose own claims are not in its way.
+    /// The holder of leases: this process, which may take its own leases again.
     me: String,
 }
 
@@ -66,16 +66,16 @@ impl TableOutbox {
         let request = self.client.put_item().table_name(&self.incidents);
         let request = request
             .item("sensor", text(transition.sensor.id()))
-            .item("since", text(moment(transition)))
+            .item("since", text(transition_key(transition)))
             .item("transition", bytes(encoding::encode(transition)));
         let put = request.send().await;
         put.map(drop)
             .map_err(|error| unavailable(format!("keeping a transition in table {}", self.incidents), &error))
     }
 
-    /// Leaves an incident that is there already, or has moved on.
+    /// Does nothing if the incident has this transition or a later one.
     async fn move_forward(&self, transition: &Transition) -> Result<(), StoreError> {
-        let mut sets = vec!["told = if_not_exists(told, :nought)".to_owned()];
+        let mut sets = vec!["notified = if_not_exists(notified, :nought)".to_owned()];
         let mut request = self
             .update(transition)
             .condition_expression("attribute_not_exists(#number) OR #number < :number")
@@ -105,13 +105,13 @@ impl TableOutbox {
         request.key("sensor", text(group)).key("since", text(GROUP))
     }
 
-    /// Of an update that takes a claim where nobody holds it.
-    fn claiming(&self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+    /// An update that takes a lease.
+    fn leasing(&self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let now = clock::now().as_micros() / 1_000;
         request
-            .update_expression("SET claimed_by = :me, claimed_until_ms = :until")
+            .update_expression("SET leased_by = :me, leased_until_ms = :until")
             .expression_attribute_values(":me", text(&self.me))
-            .expression_attribute_values(":until", integer(now + CLAIM.as_millis() as i64))
+            .expression_attribute_values(":until", integer(now + LEASE.as_millis() as i64))
             .expression_attribute_values(":now", integer(now))
             .return_values(ReturnValue::AllNew)
     }
@@ -120,11 +120,11 @@ impl TableOutbox {
         unavailable(format!("{doing} in table {}", self.incidents), error)
     }
 
-    /// Takes an incident's claim where nobody holds it; then, or where people were told already, answers its item.
-    async fn try_claim(&self, transition: &Transition) -> Result<Option<Item>, StoreError> {
-        let request = self.claiming(self.update(transition));
+    /// Takes an incident's lease if it is free. Returns the item if that worked or people were notified already.
+    async fn try_lease(&self, transition: &Transition) -> Result<Option<Item>, StoreError> {
+        let request = self.leasing(self.update(transition));
         let request = request
-            .condition_expression(format!("told < :number AND ({FREE})"))
+            .condition_expression(format!("notified < :number AND ({FREE})"))
             .expression_attribute_values(":number", integer(transition.number))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
@@ -132,19 +132,19 @@ impl TableOutbox {
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     let item = refused.item().cloned().unwrap_or_default();
-                    let told: u32 = Reader {
+                    let notified: u32 = Reader {
                         item: &item,
                         what: "an incident",
                     }
-                    .number("told")?;
-                    Ok((told >= transition.number).then_some(item))
+                    .number("notified")?;
+                    Ok((notified >= transition.number).then_some(item))
                 }
-                _ => Err(self.failed("claiming an incident", &error)),
+                _ => Err(self.failed("leasing an incident", &error)),
             },
         }
     }
 
-    /// The attributes of an incident: what people look at, and the last transition whole.
+    /// The attributes of an incident: what people read, and the whole last transition.
     fn shown(&self, transition: &Transition) -> Vec<(&'static str, aws_sdk_dynamodb::types::AttributeValue)> {
         let sensor = &transition.sensor;
         let id = IncidentId::of(sensor, transition.since).to_string();
@@ -160,7 +160,7 @@ impl TableOutbox {
             ("id", text(id)),
             ("kind", text(sensor.kind())),
             ("what", text(transition.kinds.joined(sensor.kind(), ","))),
-            ("words", text(words::of(transition).join("; "))),
+            ("words", text(description::of(transition).join("; "))),
             ("value", value(&transition.value)),
             ("peak", number(transition.peak)),
             ("anomalies", integer(transition.anomalies)),
@@ -177,9 +177,9 @@ impl TableOutbox {
         shown
     }
 
-    /// Takes a group's claim where nobody holds it; then answers what is kept of it.
-    async fn try_claim_group(&self, group: &str) -> Result<Option<Group>, StoreError> {
-        let request = self.claiming(self.update_group(group)).condition_expression(FREE);
+    /// Takes a group's lease if it is free, and reads the group.
+    async fn try_lease_group(&self, group: &str) -> Result<Option<Group>, StoreError> {
+        let request = self.leasing(self.update_group(group)).condition_expression(FREE);
         match request.send().await {
             Ok(answer) => {
                 let item = answer.attributes.unwrap_or_default();
@@ -195,24 +195,24 @@ impl TableOutbox {
                 }))
             }
             Err(error) if is_refused(&error) => Ok(None),
-            Err(error) => Err(self.failed("claiming a group", &error)),
+            Err(error) => Err(self.failed("leasing a group", &error)),
         }
     }
 
-    async fn mark_told(&self, transition: &Transition) -> Result<(), StoreError> {
+    async fn mark_one(&self, transition: &Transition) -> Result<(), StoreError> {
         let request = self.update(transition);
         let request = request
-            .update_expression("SET told = :told REMOVE claimed_by, claimed_until_ms")
-            .condition_expression("told < :told")
-            .expression_attribute_values(":told", integer(transition.number));
+            .update_expression("SET notified = :number REMOVE leased_by, leased_until_ms")
+            .condition_expression("notified < :number")
+            .expression_attribute_values(":number", integer(transition.number));
         match request.send().await {
-            // Refused: a later one was told meanwhile.
-            Err(error) if !is_refused(&error) => Err(self.failed("marking an incident as told", &error)),
+            // Refused: people were notified of a later one meanwhile.
+            Err(error) if !is_refused(&error) => Err(self.failed("marking an incident as notified", &error)),
             _ => Ok(()),
         }
     }
 
-    /// The items of the incidents table with these keys, those that are there.
+    /// The items of the incidents table with these keys, as far as they exist.
     async fn items(&self, keys: Vec<Key>) -> Result<HashMap<Key, Item>, StoreError> {
         batch::get(&self.client, &self.incidents, keys, "incidents and mutes").await
     }
@@ -242,85 +242,97 @@ impl Outbox for TableOutbox {
         all(sensors.into_values().map(advance).collect()).await
     }
 
-    async fn claim(&mut self, transition: &Transition, now: Timestamp) -> Result<Claim, StoreError> {
+    async fn lease(&mut self, transition: &Transition, now: Timestamp) -> Result<NotificationState, StoreError> {
         let item = loop {
-            match self.try_claim(transition).await? {
+            match self.try_lease(transition).await? {
                 Some(item) => break item,
-                None => tokio::time::sleep(CLAIM_AGAIN).await,
+                None => tokio::time::sleep(LEASE_RETRY).await,
             }
         };
         let reader = Reader {
             item: &item,
             what: "an incident",
         };
-        if reader.number::<u32>("told")? >= transition.number {
-            return Ok(Claim::Told);
+        if reader.number::<u32>("notified")? >= transition.number {
+            return Ok(NotificationState::Notified);
         }
         let sensor = mute_key(transition);
         let mutes = self.items(vec![sensor.clone()]).await?;
         let is_muted =
             muted(&item, "muted_until_us", now) || mutes.get(&sensor).is_some_and(|mute| muted(mute, "until_us", now));
-        Ok(if is_muted { Claim::Muted } else { Claim::Tell })
+        Ok(if is_muted {
+            NotificationState::Muted
+        } else {
+            NotificationState::Pending
+        })
     }
 
-    async fn standing(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Claim>, StoreError> {
+    async fn states(
+        &mut self,
+        transitions: &[&Transition],
+        now: Timestamp,
+    ) -> Result<Vec<NotificationState>, StoreError> {
         let keys = transitions.iter().flat_map(|one| [key(one), mute_key(one)]);
         let items = self.items(keys.collect()).await?;
-        let standing = transitions.iter().map(|transition| {
+        let states = transitions.iter().map(|transition| {
             let item = items.get(&key(transition)).cloned().unwrap_or_default();
             let reader = Reader {
                 item: &item,
                 what: "an incident",
             };
-            if reader.number::<u32>("told")? >= transition.number {
-                return Ok(Claim::Told);
+            if reader.number::<u32>("notified")? >= transition.number {
+                return Ok(NotificationState::Notified);
             }
             let sensor_muted = items
                 .get(&mute_key(transition))
                 .is_some_and(|mute| muted(mute, "until_us", now));
             let is_muted = sensor_muted || muted(&item, "muted_until_us", now);
-            Ok(if is_muted { Claim::Muted } else { Claim::Tell })
+            Ok(if is_muted {
+                NotificationState::Muted
+            } else {
+                NotificationState::Pending
+            })
         });
-        standing.collect()
+        states.collect()
     }
 
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+    async fn mark_notified(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
         let outbox = &*self;
         all(transitions
             .iter()
-            .map(|transition| outbox.mark_told(transition))
+            .map(|transition| outbox.mark_one(transition))
             .collect())
         .await
     }
 
-    async fn claim_group(&mut self, group: &str) -> Result<Group, StoreError> {
+    async fn lease_group(&mut self, group: &str) -> Result<Group, StoreError> {
         loop {
-            match self.try_claim_group(group).await? {
+            match self.try_lease_group(group).await? {
                 Some(kept) => return Ok(kept),
-                None => tokio::time::sleep(CLAIM_AGAIN).await,
+                None => tokio::time::sleep(LEASE_RETRY).await,
             }
         }
     }
 
-    async fn keep_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
+    async fn save_group(&mut self, group: &str, saved: &Group) -> Result<(), StoreError> {
         let request = self.update_group(group);
         let request = request
             .update_expression("SET episodes = :episodes")
-            .condition_expression("claimed_by = :me")
+            .condition_expression("leased_by = :me")
             .expression_attribute_values(":me", text(&self.me))
-            .expression_attribute_values(":episodes", bytes(kept.encode()));
+            .expression_attribute_values(":episodes", bytes(saved.encode()));
         let put = request.send().await.map(drop);
-        put.map_err(|error| self.failed(&format!("keeping what was told of group {group}"), &error))
+        put.map_err(|error| self.failed(&format!("saving group {group}"), &error))
     }
 
-    async fn free_group(&mut self, group: &str) -> Result<(), StoreError> {
+    async fn release_group(&mut self, group: &str) -> Result<(), StoreError> {
         let request = self.update_group(group);
         let request = request
-            .update_expression("REMOVE claimed_by, claimed_until_ms")
-            .condition_expression("claimed_by = :me")
+            .update_expression("REMOVE leased_by, leased_until_ms")
+            .condition_expression("leased_by = :me")
             .expression_attribute_values(":me", text(&self.me));
         match request.send().await {
-            Err(error) if !is_refused(&error) => Err(self.failed("ending the claim of a group", &error)),
+            Err(error) if !is_refused(&error) => Err(self.failed("ending the lease of a group", &error)),
             _ => Ok(()),
         }
     }
@@ -341,18 +353,18 @@ fn key(transition: &Transition) -> Key {
     (transition.sensor.id().to_owned(), (*since).to_owned())
 }
 
-/// Of the mute of a transition's sensor.
+/// The key of the mute of a transition's sensor.
 fn mute_key(transition: &Transition) -> Key {
     (transition.sensor.id().to_owned(), MUTE.to_owned())
 }
 
-/// True where this attribute says that a mute has not ended yet.
+/// True if this attribute is the end of a mute that has not ended yet.
 fn muted(item: &Item, until: &str, now: Timestamp) -> bool {
     let reader = Reader { item, what: "a mute" };
     reader.optional_number(until) > Some(now.as_micros())
 }
 
-/// Some at once, all of them to their end or to the first error.
+/// Runs some at once, all of them to the end or the first error.
 async fn all<F: Future<Output = Result<(), StoreError>>>(work: Vec<F>) -> Result<(), StoreError> {
     stream::iter(work).buffer_unordered(CONCURRENCY).try_collect().await
 }
@@ -383,7 +395,7 @@ fn item(anomaly: &Anomaly) -> Item {
     item
 }
 
-/// Where a transition is kept: behind its incident, in order.
-fn moment(transition: &Transition) -> String {
+/// The range key of a transition: sorted after its incident, in order.
+fn transition_key(transition: &Transition) -> String {
     format!("{}#{:06}", &*transition.since.zoneless(), transition.number)
 }

@@ -13,7 +13,7 @@ use wire::{Reading, Sensor, Timestamp, Value};
 
 use super::attribute::{Item, Reader, integer, number, text, utc, value};
 use super::{batch, clock, unavailable};
-use crate::page_name::PageName;
+use crate::partition::PartitionName;
 use crate::scores::{Scored, Scores};
 use crate::store_error::StoreError;
 
@@ -199,9 +199,9 @@ impl Scores for TableReadings {
         true
     }
 
-    async fn keep(&mut self, pages: &[(PageName, Vec<Scored>)]) -> Result<(), StoreError> {
+    async fn keep(&mut self, partitions: &[(PartitionName, Vec<Scored>)]) -> Result<(), StoreError> {
         let expires = clock::now().as_micros() / 1_000_000 + i64::from(self.days) * 86_400;
-        let items = items(pages.iter().flat_map(|(_, scores)| scores), expires);
+        let items = items(partitions.iter().flat_map(|(_, scores)| scores), expires);
         batch::put(&self.client, &self.table, items, "readings").await
     }
 }

@@ -1,7 +1,7 @@
 //! What a series or a vector would score, for whoever asks: nothing that is stored moves. It knows neither HTTP's
 //! transport nor an AWS type. Read in this order:
 
-/// The score of a vector, by what a stored page has learnt.
+/// The score of a vector, by what a stored partition has learnt.
 pub mod model;
 /// Why it is not answered.
 pub mod refusal;
@@ -18,13 +18,13 @@ use self::model::Answer;
 use self::refusal::Refusal;
 use self::request::Request;
 use self::series::Scores;
-use crate::pages::Pages;
+use crate::partition::Partitions;
 use crate::store_error::StoreError;
 
-/// Answers requests over stored pages, which it only reads.
+/// Answers requests over stored partitions, which it only reads.
 #[derive(Debug)]
 pub struct Scorer<P> {
-    pages: P,
+    partitions: P,
     settings: Settings,
     lanes: u32,
     default_model: Option<String>,
@@ -51,13 +51,13 @@ pub enum Unscored {
     Store(#[from] StoreError),
 }
 
-impl<P: Pages> Scorer<P> {
-    /// Judges series by `settings`, and finds the pages of a daemon that has so many lanes, a power of two. A vector
+impl<P: Partitions> Scorer<P> {
+    /// Judges series by `settings`, and finds the partitions of a daemon that has so many lanes, a power of two. A vector
     /// without a model is for `default_model`.
-    pub fn new(pages: P, settings: Settings, lanes: u32, default_model: Option<String>) -> Self {
+    pub fn new(partitions: P, settings: Settings, lanes: u32, default_model: Option<String>) -> Self {
         debug_assert!(lanes.is_power_of_two() && lanes <= wire::lane::MAX_LANES);
         Self {
-            pages,
+            partitions,
             settings,
             lanes,
             default_model,
@@ -72,7 +72,7 @@ impl<P: Pages> Scorer<P> {
                 let named = vector.model.as_deref().or(model).or(self.default_model.as_deref());
                 let named = named.ok_or_else(Refusal::no_model)?;
                 let lane = |hash| LaneName::of(hash, self.lanes);
-                let answer = model::score(&mut self.pages, named, &vector.numbers, lane).await?;
+                let answer = model::score(&mut self.partitions, named, &vector.numbers, lane).await?;
                 Ok(Scored::Vector(answer))
             }
         }

@@ -1,4 +1,4 @@
-//! The score of a vector, by what a stored page has learnt of the sensor it would come from.
+//! The score of a vector, by what a stored partition has learnt of the sensor it would come from.
 
 use detect::derived::lines;
 use detect::settings::SensorLimit;
@@ -7,9 +7,7 @@ use wire::{LaneName, Sensor};
 
 use super::Unscored;
 use super::refusal::Refusal;
-use crate::page_name::PageName;
-use crate::pages::Pages;
-use crate::warm::WarmPage;
+use crate::partition::{PartitionName, Partitions, WarmPartition};
 
 /// The largest partition that is loaded, independent of its settings.
 const MOST_WEIGHT: u64 = 2 * SensorLimit::HIGHEST.get() as u64;
@@ -29,40 +27,40 @@ pub struct Answer {
 
 /// Scores numbers as the next reading of a sensor; `lane` tells the lane of a hash.
 pub async fn score(
-    pages: &mut impl Pages,
+    partitions: &mut impl Partitions,
     model: &str,
     numbers: &[f64],
     lane: impl Fn(u128) -> LaneName,
 ) -> Result<Answer, Unscored> {
-    // Where a sensor's page is depends on who put its readings: others than the daemon, the daemon, or it in plain mode.
+    // Where a sensor's partition is depends on who put its readings: others than the daemon, the daemon, or it in plain mode.
     let hash = Sensor::new(model, "").hash();
     let names = [
-        PageName::of_series(model),
-        PageName::of_lane(lane(hash)),
-        PageName::of_key(model),
+        PartitionName::of_series(model),
+        PartitionName::of_lane(lane(hash)),
+        PartitionName::of_key(model),
     ];
     let mut known = Vec::new();
-    for (name, stored) in names.iter().zip(pages.load(&names).await) {
+    for (name, stored) in names.iter().zip(partitions.load(&names).await) {
         if let Some(stored) = stored? {
-            known.push(WarmPage::restore(name, &stored, MOST_WEIGHT)?.page);
+            known.push(WarmPartition::restore(name, &stored, MOST_WEIGHT)?.state);
         }
     }
     // What a log group says is scored as the readings that follow from its lines.
     let lines = format!("{model}/{}", lines::NAME);
-    let foresights = known
+    let dry_runs = known
         .iter()
-        .filter_map(|page| page.foresight(model).or_else(|| page.foresight(&lines)));
-    let foresight = foresights
-        .max_by_key(|foresight| foresight.time())
+        .filter_map(|partition| partition.dry_run(model).or_else(|| partition.dry_run(&lines)));
+    let dry_run = dry_runs
+        .max_by_key(|dry_run| dry_run.time())
         .ok_or_else(|| Refusal::unknown_model(model))?;
-    if numbers.len() != foresight.length() {
-        return Err(Refusal::wrong_length(model, numbers.len(), foresight.length()).into());
+    if numbers.len() != dry_run.length() {
+        return Err(Refusal::wrong_length(model, numbers.len(), dry_run.length()).into());
     }
-    let folded = foresight.judge(numbers);
+    let folded = dry_run.judge(numbers);
     Ok(Answer {
         score: folded.score,
         anomaly: !folded.kinds.is_empty(),
-        kinds: folded.kinds.names(foresight.kind()).collect(),
+        kinds: folded.kinds.names(dry_run.kind()).collect(),
         model: model.to_owned(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use detect::{Journal, Page, Settings};
+use detect::{Journal, Partition, Settings};
 use serde::Serialize;
 use wire::{Reading, Sensor, Value};
 
@@ -35,14 +35,14 @@ const KIND: &str = "value";
 /// Scores each value by those before it.
 pub fn scores(series: &Series, settings: &Settings) -> Result<Scores, Refusal> {
     let sensor = Arc::new(Sensor::new("series", KIND));
-    let mut page = Page::new();
+    let mut partition = Partition::new();
     let mut scores = Vec::with_capacity(series.values.len());
     let mut anomalies = Vec::new();
     let mut told = Vec::new();
     for (index, (value, time)) in series.values.iter().zip(&series.times).enumerate() {
         let reading = Reading::new(sensor.clone(), *time, Value::Scalar(*value));
         let reading = reading.map_err(|error| Refusal::fields(format!("values[{index}]: {error}")))?;
-        let folded = page.fold(&reading, settings, &mut Journal::new(), &mut told);
+        let folded = partition.fold(&reading, settings, &mut Journal::new(), &mut told);
         told.clear();
         scores.push(folded.score);
         if !folded.kinds.is_empty() {

@@ -1,4 +1,4 @@
-//! Anomalies and incidents in the embedded store, and the events that wait to be delivered.
+//! Anomalies and incidents in the embedded store, and the events pending delivery.
 
 use detect::{Anomaly, Change, Event, Transition};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -6,21 +6,21 @@ use wire::{Timestamp, Value};
 
 use super::unavailable;
 use crate::encoding;
-use crate::entry::decode_events;
-use crate::group::Group;
+use crate::episodes::Group;
 use crate::incident_id::IncidentId;
-use crate::outbox::{Claim, Outbox};
+use crate::outbox::{NotificationState, Outbox};
+use crate::partition::decode_events;
 use crate::store_error::StoreError;
 
 /// Anomalies and incidents in the embedded store.
 #[derive(Debug)]
 pub struct EmbeddedOutbox(Connection);
 
-/// The events of one entry that wait to be delivered.
+/// The events of one entry, pending delivery.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Untold {
+pub struct PendingEvents {
     id: i64,
-    /// In order.
+    /// The events, in order.
     pub events: Vec<Event>,
 }
 
@@ -29,9 +29,9 @@ impl EmbeddedOutbox {
         Self(connection)
     }
 
-    /// The events that have waited longest, of at most `limit` entries.
-    pub fn untold(&mut self, limit: u32) -> Result<Vec<Untold>, StoreError> {
-        let doing = |error| unavailable("reading the events that are not told", error);
+    /// The oldest pending events, of at most `limit` entries.
+    pub fn pending(&mut self, limit: u32) -> Result<Vec<PendingEvents>, StoreError> {
+        let doing = |error| unavailable("reading pending events", error);
         let mut query = self
             .0
             .prepare_cached("SELECT id, events FROM outbox ORDER BY id LIMIT ?1")
@@ -42,28 +42,28 @@ impl EmbeddedOutbox {
         rows.map(|row| {
             let (id, bytes) = row.map_err(doing)?;
             let events = decode_events(&bytes)?;
-            Ok(Untold { id, events })
+            Ok(PendingEvents { id, events })
         })
         .collect()
     }
 
-    /// Forgets events that were delivered.
-    pub fn delivered(&mut self, told: &[Untold]) -> Result<(), StoreError> {
-        let doing = |error| unavailable("forgetting events that were told", error);
+    /// Deletes events that were delivered.
+    pub fn delivered(&mut self, delivered: &[PendingEvents]) -> Result<(), StoreError> {
+        let doing = |error| unavailable("deleting delivered events", error);
         let transaction = self
             .0
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(doing)?;
-        for told in told {
+        for events in delivered {
             transaction
                 .prepare_cached("DELETE FROM outbox WHERE id = ?1")
-                .and_then(|mut delete| delete.execute([told.id]))
+                .and_then(|mut delete| delete.execute([events.id]))
                 .map_err(doing)?;
         }
         transaction.commit().map_err(doing)
     }
 
-    /// Several statements in one transaction.
+    /// Runs several statements in one transaction.
     fn write<T>(
         &mut self,
         doing: &str,
@@ -95,44 +95,48 @@ impl Outbox for EmbeddedOutbox {
         })
     }
 
-    // One process tells, one after the other: nobody else can be about to.
-    async fn claim(&mut self, transition: &Transition, now: Timestamp) -> Result<Claim, StoreError> {
-        claim(&self.0, transition, now).map_err(|error| unavailable("reading whether people were told", error))
+    // A single process notifies, one transition after the other: there is no other holder.
+    async fn lease(&mut self, transition: &Transition, now: Timestamp) -> Result<NotificationState, StoreError> {
+        state_of(&self.0, transition, now).map_err(|error| unavailable("reading whether people were notified", error))
     }
 
-    async fn standing(&mut self, transitions: &[&Transition], now: Timestamp) -> Result<Vec<Claim>, StoreError> {
-        let claims = transitions.iter().map(|transition| claim(&self.0, transition, now));
-        claims
+    async fn states(
+        &mut self,
+        transitions: &[&Transition],
+        now: Timestamp,
+    ) -> Result<Vec<NotificationState>, StoreError> {
+        let states = transitions.iter().map(|transition| state_of(&self.0, transition, now));
+        states
             .collect::<rusqlite::Result<_>>()
-            .map_err(|error| unavailable("reading whether people were told", error))
+            .map_err(|error| unavailable("reading whether people were notified", error))
     }
 
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
-        self.write("marking incidents as told", |transaction| {
+    async fn mark_notified(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+        self.write("marking incidents as notified", |transaction| {
             transitions
                 .iter()
-                .try_for_each(|transition| told(transaction, transition))
+                .try_for_each(|transition| mark_notified(transaction, transition))
         })
     }
 
-    async fn claim_group(&mut self, group: &str) -> Result<Group, StoreError> {
-        let kept: Option<Vec<u8>> = self
+    async fn lease_group(&mut self, group: &str) -> Result<Group, StoreError> {
+        let saved: Option<Vec<u8>> = self
             .0
             .prepare_cached("SELECT episodes FROM groups WHERE name = ?1")
             .and_then(|mut query| query.query_row([group], |row| row.get(0)).optional())
             .map_err(|error| unavailable(format!("reading group {group}"), error))?;
-        kept.map_or_else(|| Ok(Group::default()), |bytes| Group::decode(group, &bytes))
+        saved.map_or_else(|| Ok(Group::default()), |bytes| Group::decode(group, &bytes))
     }
 
-    async fn keep_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
+    async fn save_group(&mut self, group: &str, saved: &Group) -> Result<(), StoreError> {
         self.0
             .prepare_cached("INSERT OR REPLACE INTO groups VALUES (?1, ?2)")
-            .and_then(|mut put| put.execute((group, kept.encode())))
+            .and_then(|mut put| put.execute((group, saved.encode())))
             .map(drop)
-            .map_err(|error| unavailable(format!("keeping group {group}"), error))
+            .map_err(|error| unavailable(format!("saving group {group}"), error))
     }
 
-    async fn free_group(&mut self, _group: &str) -> Result<(), StoreError> {
+    async fn release_group(&mut self, _group: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -169,7 +173,7 @@ fn advance(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::
         .execute((key.0, key.1, transition.number, &bytes))?;
     transaction
         .prepare_cached(
-            "INSERT INTO incidents (sensor, start_us, id, number, told, open, latest) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)
+            "INSERT INTO incidents (sensor, start_us, id, number, notified, open, latest) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)
              ON CONFLICT (sensor, start_us) DO UPDATE SET number = ?4, open = ?5, latest = ?6 WHERE number < ?4",
         )?
         .execute((
@@ -183,25 +187,29 @@ fn advance(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::
         .map(drop)
 }
 
-fn told(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::Result<()> {
+fn mark_notified(transaction: &Transaction<'_>, transition: &Transition) -> rusqlite::Result<()> {
     transaction
-        .prepare_cached("UPDATE incidents SET told = ?3 WHERE sensor = ?1 AND start_us = ?2 AND told < ?3")?
+        .prepare_cached("UPDATE incidents SET notified = ?3 WHERE sensor = ?1 AND start_us = ?2 AND notified < ?3")?
         .execute((transition.sensor.id(), transition.since.as_micros(), transition.number))
         .map(drop)
 }
 
-fn claim(connection: &Connection, transition: &Transition, now: Timestamp) -> rusqlite::Result<Claim> {
+fn state_of(connection: &Connection, transition: &Transition, now: Timestamp) -> rusqlite::Result<NotificationState> {
     let key = (transition.sensor.id(), transition.since.as_micros());
-    let (told, muted_until): (u32, Option<i64>) = connection
-        .prepare_cached("SELECT told, muted_until_us FROM incidents WHERE sensor = ?1 AND start_us = ?2")?
+    let (notified, muted_until): (u32, Option<i64>) = connection
+        .prepare_cached("SELECT notified, muted_until_us FROM incidents WHERE sensor = ?1 AND start_us = ?2")?
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if told >= transition.number {
-        return Ok(Claim::Told);
+    if notified >= transition.number {
+        return Ok(NotificationState::Notified);
     }
     let sensor_muted_until: Option<i64> = connection
         .prepare_cached("SELECT until_us FROM mutes WHERE sensor = ?1")?
         .query_row([key.0], |row| row.get(0))
         .optional()?;
     let muted = muted_until.max(sensor_muted_until) > Some(now.as_micros());
-    Ok(if muted { Claim::Muted } else { Claim::Tell })
+    Ok(if muted {
+        NotificationState::Muted
+    } else {
+        NotificationState::Pending
+    })
 }

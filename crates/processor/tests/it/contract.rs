@@ -9,13 +9,12 @@
 use std::sync::Arc;
 
 use detect::{Anomaly, Change, Event, Kinds, Transition, Worst};
-use processor::entry::{Checkpoint, Entry};
-use processor::group::Group;
+use processor::episodes::Group;
 use processor::incidents::{Found, Incidents};
-use processor::marks::Marks;
-use processor::outbox::{Claim, Outbox};
-use processor::page_name::PageName;
-use processor::pages::{Append, AppendError, Checkpointed, Pages, Stored};
+use processor::outbox::{NotificationState, Outbox};
+use processor::partition::{
+    Append, AppendError, Checkpoint, Checkpointed, Entry, HighWaterMarks, PartitionName, Partitions, Stored,
+};
 use wire::{Sensor, Timestamp, Value};
 
 pub fn at(second: i64) -> Timestamp {
@@ -52,7 +51,7 @@ pub fn anomaly() -> Anomaly {
         sensor: transition(1, Change::Opened).sensor,
         time: at(0),
         value: Value::Scalar(104.2),
-        kinds: Kinds::ABOVE | Kinds::RATE,
+        kinds: Kinds::ABOVE | Kinds::JUMP,
         score: 3.5,
         expected: Some((96.0, 101.0)),
         incident: at(0),
@@ -60,7 +59,7 @@ pub fn anomaly() -> Anomaly {
 }
 
 pub fn entry(version: u64) -> Entry {
-    let mut marks = Marks::default();
+    let mut marks = HighWaterMarks::default();
     marks.set("shard", &u128::from(version).into());
     Entry {
         version,
@@ -76,74 +75,79 @@ pub fn entry(version: u64) -> Entry {
 pub fn checkpoint(version: u64) -> Checkpoint {
     Checkpoint {
         version,
-        marks: Marks::default(),
-        page: vec![7; 9],
+        marks: HighWaterMarks::default(),
+        state: vec![7; 9],
     }
 }
 
-pub async fn append(pages: &mut impl Pages, name: &str, versions: &[u64]) -> Result<(), AppendError> {
+pub async fn append(partitions: &mut impl Partitions, name: &str, versions: &[u64]) -> Result<(), AppendError> {
     let append = Append {
-        page: PageName::of_key(name),
+        partition: PartitionName::of_key(name),
         entries: versions.iter().copied().map(entry).collect(),
     };
-    pages.append(&[append]).await.pop().unwrap()
+    partitions.append(&[append]).await.pop().unwrap()
 }
 
-pub async fn load(pages: &mut impl Pages, name: &str) -> Option<Stored> {
-    pages.load(&[PageName::of_key(name)]).await.pop().unwrap().unwrap()
+pub async fn load(partitions: &mut impl Partitions, name: &str) -> Option<Stored> {
+    partitions
+        .load(&[PartitionName::of_key(name)])
+        .await
+        .pop()
+        .unwrap()
+        .unwrap()
 }
 
 pub fn versions(stored: &Stored) -> Vec<u64> {
     stored.entries.iter().map(|entry| entry.version).collect()
 }
 
-/// An entry is appended once, after those before it, and one page's conflict is not another's.
-pub async fn entries_are_appended_once(pages: &mut impl Pages) {
-    append(pages, "b", &[1, 2]).await.unwrap();
+/// An entry is appended once, after those before it, and one partition's conflict is not another's.
+pub async fn entries_are_appended_once(partitions: &mut impl Partitions) {
+    append(partitions, "b", &[1, 2]).await.unwrap();
     let both = [("b", 2), ("c", 1)].map(|(name, version)| Append {
-        page: PageName::of_key(name),
+        partition: PartitionName::of_key(name),
         entries: vec![entry(version)],
     });
-    let answers = pages.append(&both).await;
+    let answers = partitions.append(&both).await;
     assert!(
         matches!(answers[..], [Err(AppendError::Conflict), Ok(())]),
         "{answers:?}"
     );
-    assert_eq!(versions(&load(pages, "b").await.unwrap()), [1, 2]);
-    assert_eq!(versions(&load(pages, "c").await.unwrap()), [1]);
-    assert_eq!(load(pages, "d").await, None);
+    assert_eq!(versions(&load(partitions, "b").await.unwrap()), [1, 2]);
+    assert_eq!(versions(&load(partitions, "c").await.unwrap()), [1]);
+    assert_eq!(load(partitions, "d").await, None);
 }
 
 /// What others appended is read from where one left off.
-pub async fn what_follows_is_read(pages: &mut impl Pages) {
-    append(pages, "followed", &[1, 2, 3]).await.unwrap();
+pub async fn what_follows_is_read(partitions: &mut impl Partitions) {
+    append(partitions, "followed", &[1, 2, 3]).await.unwrap();
     for (known, expected) in [(0, vec![1, 2, 3]), (2, vec![3]), (3, vec![])] {
-        let asked = [(PageName::of_key("followed"), known)];
-        let entries = pages.since(&asked).await.pop().unwrap().unwrap();
+        let asked = [(PartitionName::of_key("followed"), known)];
+        let entries = partitions.since(&asked).await.pop().unwrap().unwrap();
         let versions: Vec<u64> = entries.iter().map(|entry| entry.version).collect();
         assert_eq!(versions, expected, "after {known}");
     }
-    let unknown = [(PageName::of_key("never"), 4)];
-    assert!(pages.since(&unknown).await.pop().unwrap().unwrap().is_empty());
+    let unknown = [(PartitionName::of_key("never"), 4)];
+    assert!(partitions.since(&unknown).await.pop().unwrap().unwrap().is_empty());
 }
 
 /// A checkpoint replaces entries, and their versions stay taken.
-pub async fn a_checkpoint_replaces_entries(pages: &mut impl Pages) {
-    let page = PageName::of_key("a");
-    append(pages, "a", &[1, 2, 3]).await.unwrap();
+pub async fn a_checkpoint_replaces_entries(partitions: &mut impl Partitions) {
+    let partition = PartitionName::of_key("a");
+    append(partitions, "a", &[1, 2, 3]).await.unwrap();
     assert_eq!(
-        pages.checkpoint(&page, &checkpoint(2)).await.unwrap(),
+        partitions.checkpoint(&partition, &checkpoint(2)).await.unwrap(),
         Checkpointed::Written
     );
     for version in [0, 2] {
-        let answer = pages.checkpoint(&page, &checkpoint(version)).await.unwrap();
+        let answer = partitions.checkpoint(&partition, &checkpoint(version)).await.unwrap();
         assert_eq!(answer, Checkpointed::Superseded);
     }
     for version in [1, 2, 3] {
-        let answer = append(pages, "a", &[version]).await;
+        let answer = append(partitions, "a", &[version]).await;
         assert!(matches!(answer, Err(AppendError::Conflict)), "version {version}");
     }
-    let stored = load(pages, "a").await.unwrap();
+    let stored = load(partitions, "a").await.unwrap();
     assert_eq!(stored.checkpoint, Some(checkpoint(2)));
     assert_eq!(versions(&stored), [3]);
     assert_eq!(
@@ -157,16 +161,16 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
     let (first, second) = (transition(1, Change::Opened), transition(2, Change::Resolved));
     outbox.keep(&[&anomaly(), &anomaly()]).await.unwrap();
     outbox.advance(&[&first, &second]).await.unwrap();
-    assert_eq!(outbox.claim(&first, at(9)).await.unwrap(), Claim::Tell);
+    assert_eq!(outbox.lease(&first, at(9)).await.unwrap(), NotificationState::Pending);
     assert_eq!(
-        outbox.claim(&first, at(9)).await.unwrap(),
-        Claim::Tell,
+        outbox.lease(&first, at(9)).await.unwrap(),
+        NotificationState::Pending,
         "again, after an answer that was lost"
     );
-    outbox.told(&[&first]).await.unwrap();
+    outbox.mark_notified(&[&first]).await.unwrap();
     outbox.advance(&[&first]).await.unwrap();
-    assert_eq!(outbox.claim(&first, at(9)).await.unwrap(), Claim::Told);
-    assert_eq!(outbox.claim(&second, at(9)).await.unwrap(), Claim::Tell);
+    assert_eq!(outbox.lease(&first, at(9)).await.unwrap(), NotificationState::Notified);
+    assert_eq!(outbox.lease(&second, at(9)).await.unwrap(), NotificationState::Pending);
     let Found::One(incident) = incidents
         .find(&incidents.list(None, 9).await.unwrap()[0].id[..4])
         .await
@@ -184,20 +188,20 @@ pub async fn an_incident_moves_forward_only(outbox: &mut impl Outbox, incidents:
         [first.clone(), second.clone()]
     );
     assert_eq!(incidents.anomalies(&incident, 9).await.unwrap().len(), 1, "stored once");
-    outbox.told(&[&second]).await.unwrap();
-    outbox.told(&[&first]).await.unwrap();
+    outbox.mark_notified(&[&second]).await.unwrap();
+    outbox.mark_notified(&[&first]).await.unwrap();
     outbox.advance(&[&first, &second]).await.unwrap();
     for transition in [&first, &second] {
-        let claim = outbox.claim(transition, at(9)).await.unwrap();
-        assert_eq!(claim, Claim::Told, "what was told stays told");
+        let claim = outbox.lease(transition, at(9)).await.unwrap();
+        assert_eq!(claim, NotificationState::Notified, "what was told stays told");
     }
     let third = transition(3, Change::Worsened);
     outbox.advance(&[&third]).await.unwrap();
     incidents.mute_sensor("DHT_001", at(20)).await.unwrap();
-    assert_eq!(outbox.claim(&third, at(19)).await.unwrap(), Claim::Muted);
-    assert_eq!(outbox.claim(&third, at(20)).await.unwrap(), Claim::Tell);
+    assert_eq!(outbox.lease(&third, at(19)).await.unwrap(), NotificationState::Muted);
+    assert_eq!(outbox.lease(&third, at(20)).await.unwrap(), NotificationState::Pending);
     incidents.mute(&incident, at(30)).await.unwrap();
-    assert_eq!(outbox.claim(&third, at(29)).await.unwrap(), Claim::Muted);
+    assert_eq!(outbox.lease(&third, at(29)).await.unwrap(), NotificationState::Muted);
     let by = incidents.acknowledge(&incident, "Ada", at(3)).await.unwrap();
     assert_eq!(
         incidents.acknowledge(&incident, "Bob", at(4)).await.unwrap(),
@@ -217,28 +221,34 @@ pub async fn a_group_is_kept(outbox: &mut impl Outbox, incidents: &impl Incident
     elsewhere.sensor = Arc::new(Sensor::new("DHT_003", "Temperature").with_group("cellar"));
     outbox.advance(&[&one, &other, &elsewhere]).await.unwrap();
     let both = [&one, &other];
-    assert_eq!(outbox.standing(&both, at(9)).await.unwrap(), [Claim::Tell; 2]);
+    assert_eq!(
+        outbox.states(&both, at(9)).await.unwrap(),
+        [NotificationState::Pending; 2]
+    );
     incidents.mute_sensor("DHT_002", at(20)).await.unwrap();
     assert_eq!(
-        outbox.standing(&both, at(19)).await.unwrap(),
-        [Claim::Tell, Claim::Muted]
+        outbox.states(&both, at(19)).await.unwrap(),
+        [NotificationState::Pending, NotificationState::Muted]
     );
-    let mut group = outbox.claim_group("hall").await.unwrap();
+    let mut group = outbox.lease_group("hall").await.unwrap();
     assert_eq!(group, Group::default());
     let tellings = group.take(&[(&one, false), (&other, false)]).len();
     assert_eq!(tellings, 1);
-    outbox.keep_group("hall", &group).await.unwrap();
-    outbox.told(&both).await.unwrap();
-    outbox.free_group("hall").await.unwrap();
-    assert_eq!(outbox.standing(&both, at(19)).await.unwrap(), [Claim::Told; 2]);
-    assert_eq!(outbox.claim_group("hall").await.unwrap(), group);
-    outbox.free_group("hall").await.unwrap();
+    outbox.save_group("hall", &group).await.unwrap();
+    outbox.mark_notified(&both).await.unwrap();
+    outbox.release_group("hall").await.unwrap();
     assert_eq!(
-        outbox.claim_group("DHT_002").await.unwrap(),
+        outbox.states(&both, at(19)).await.unwrap(),
+        [NotificationState::Notified; 2]
+    );
+    assert_eq!(outbox.lease_group("hall").await.unwrap(), group);
+    outbox.release_group("hall").await.unwrap();
+    assert_eq!(
+        outbox.lease_group("DHT_002").await.unwrap(),
         Group::default(),
         "a sensor is no group"
     );
-    outbox.free_group("DHT_002").await.unwrap();
+    outbox.release_group("DHT_002").await.unwrap();
     let listed = incidents.list(Some("cellar"), 9).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].latest, elsewhere);

@@ -1,4 +1,4 @@
-//! The embedded store: its contract, its file, other processes, its first format.
+//! The embedded store: its contract, its file, other processes, its format.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +8,9 @@ use processor::alert::deliver;
 use processor::handler::{Handler, Limits};
 use processor::incidents::Incidents;
 use processor::message::Message;
-use processor::outbox::{Outbox, TellError, Teller};
-use processor::page_name::PageName;
-use processor::pages::Pages;
-use processor::sqlite::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPages, FILE, open};
+use processor::outbox::{Notifier, NotifyError, Outbox};
+use processor::partition::{PartitionName, Partitions};
+use processor::sqlite::{EmbeddedIncidents, EmbeddedOutbox, EmbeddedPartitions, FILE, open};
 use processor::{KinesisRecord, StoreError};
 use rusqlite::Connection;
 use wire::aggregate::Aggregate;
@@ -19,27 +18,27 @@ use wire::{Bounds, Identity, ProducerId, Reading, Sensor, Value, json};
 
 use crate::contract::{self, append, at, transition};
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_1.db");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/store_v2.db");
 
 #[tokio::test]
 async fn events_wait_with_their_entry_and_a_conflict_leaves_none() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut pages, mut outbox) = open(dir.path()).unwrap();
-    append(&mut pages, "a", &[1, 2]).await.unwrap();
-    append(&mut pages, "a", &[2]).await.unwrap_err();
-    let untold = outbox.untold(10).unwrap();
-    assert_eq!(untold.len(), 2);
-    outbox.delivered(&untold[..1]).unwrap();
-    assert_eq!(outbox.untold(10).unwrap(), untold[1..]);
+    let (mut partitions, mut outbox) = open(dir.path()).unwrap();
+    append(&mut partitions, "a", &[1, 2]).await.unwrap();
+    append(&mut partitions, "a", &[2]).await.unwrap_err();
+    let pending = outbox.pending(10).unwrap();
+    assert_eq!(pending.len(), 2);
+    outbox.delivered(&pending[..1]).unwrap();
+    assert_eq!(outbox.pending(10).unwrap(), pending[1..]);
 }
 
 #[tokio::test]
 async fn it_holds_to_what_every_store_must() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut pages, mut outbox) = open(dir.path()).unwrap();
-    contract::entries_are_appended_once(&mut pages).await;
-    contract::a_checkpoint_replaces_entries(&mut pages).await;
-    contract::what_follows_is_read(&mut pages).await;
+    let (mut partitions, mut outbox) = open(dir.path()).unwrap();
+    contract::entries_are_appended_once(&mut partitions).await;
+    contract::a_checkpoint_replaces_entries(&mut partitions).await;
+    contract::what_follows_is_read(&mut partitions).await;
     let incidents = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
     contract::a_group_is_kept(&mut outbox, &incidents).await;
@@ -52,12 +51,12 @@ struct Picky {
     published: Vec<String>,
 }
 
-impl Teller for Picky {
-    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+impl Notifier for Picky {
+    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
         let (subject, source) = (message.subject.clone(), "Invalid parameter: no".into());
         match &message.subject {
-            of if of.contains(self.refuses) => Err(TellError::Refused { subject, source }),
-            of if of.contains(self.fails) => Err(TellError::Failed { subject, source }),
+            of if of.contains(self.refuses) => Err(NotifyError::Refused { subject, source }),
+            of if of.contains(self.fails) => Err(NotifyError::Failed { subject, source }),
             _ => {
                 self.published.push(subject);
                 Ok(())
@@ -85,30 +84,30 @@ async fn a_message_that_is_refused_holds_up_nobody() {
         of(named("away")),
         of(named("behind")),
     ];
-    let mut teller = Picky {
+    let mut notifier = Picky {
         refuses: "poison",
         fails: "away",
         published: Vec::new(),
     };
-    let (delivered, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+    let (delivered, undelivered) = deliver(&mut outbox, &mut notifier, &entries, at(0)).await;
     assert_eq!((delivered.refused, delivered.messages), (2, 1));
     assert_eq!(undelivered.unwrap().entry, 3);
-    teller.fails = "nothing of this";
-    let (delivered, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+    notifier.fails = "nothing of this";
+    let (delivered, undelivered) = deliver(&mut outbox, &mut notifier, &entries, at(0)).await;
     assert!(undelivered.is_none());
     assert_eq!(
         (delivered.refused, delivered.messages),
         (0, 2),
         "the refused ones are done with"
     );
-    assert_eq!(teller.published.len(), 3);
+    assert_eq!(notifier.published.len(), 3);
 }
 
 #[tokio::test]
 async fn others_read_while_the_store_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut pages, mut outbox) = open(dir.path()).unwrap();
-    append(&mut pages, "a", &[1]).await.unwrap();
+    let (mut partitions, mut outbox) = open(dir.path()).unwrap();
+    append(&mut partitions, "a", &[1]).await.unwrap();
     outbox.advance(&[&transition(1, Change::Opened)]).await.unwrap();
     let writer = Connection::open(dir.path().join(FILE)).unwrap();
     writer
@@ -117,7 +116,7 @@ async fn others_read_while_the_store_is_written() {
     let reader = EmbeddedIncidents::open(dir.path()).unwrap().unwrap();
     assert_eq!(reader.list(None, 9).await.unwrap().len(), 1, "sees what was committed");
     assert!(
-        pages.load(&[PageName::of_key("a")]).await[0]
+        partitions.load(&[PartitionName::of_key("a")]).await[0]
             .as_ref()
             .unwrap()
             .is_some()
@@ -134,13 +133,16 @@ fn each_start_has_a_number_of_its_own() {
 }
 
 #[test]
-fn a_newer_store_is_refused_by_name() {
+fn another_version_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
     let file = Connection::open(dir.path().join(FILE)).unwrap();
-    file.pragma_update(None, "user_version", 2).unwrap();
+    file.pragma_update(None, "user_version", 1).unwrap();
     let error = open(dir.path()).map(drop).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }));
+    assert!(matches!(error, StoreError::Older { found: 1, known: 2, .. }));
+    file.pragma_update(None, "user_version", 3).unwrap();
+    let error = open(dir.path()).map(drop).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }));
     assert!(
         error.to_string().contains(FILE) && error.to_string().contains("newer"),
         "{error}"
@@ -151,8 +153,8 @@ fn a_newer_store_is_refused_by_name() {
 #[tokio::test]
 async fn damage_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut pages, outbox) = open(dir.path()).unwrap();
-    append(&mut pages, "a", &[1]).await.unwrap();
+    let (mut partitions, outbox) = open(dir.path()).unwrap();
+    append(&mut partitions, "a", &[1]).await.unwrap();
     let file = Connection::open(dir.path().join(FILE)).unwrap();
     for (bytes, newer) in [
         (vec![], false),
@@ -161,30 +163,30 @@ async fn damage_is_an_error() {
         (vec![9, 0], true),
     ] {
         file.execute("UPDATE entries SET entry = ?1", [bytes]).unwrap();
-        match pages.load(&[PageName::of_key("a")]).await.pop().unwrap() {
+        match partitions.load(&[PartitionName::of_key("a")]).await.pop().unwrap() {
             Err(StoreError::Newer { .. }) => assert!(newer),
             Err(StoreError::Damaged { .. }) => assert!(!newer),
             other => panic!("{other:?}"),
         }
     }
-    drop((pages, outbox, file));
+    drop((partitions, outbox, file));
     std::fs::write(dir.path().join(FILE), vec![b'x'; 8192]).unwrap();
     assert!(matches!(open(dir.path()), Err(StoreError::Unavailable { .. })));
 }
 
 #[tokio::test]
-async fn a_failed_write_fails_its_pages_and_leaves_nothing_behind() {
+async fn a_failed_write_fails_its_partitions_and_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let (pages, mut outbox) = open(dir.path()).unwrap();
+    let (partitions, mut outbox) = open(dir.path()).unwrap();
     let file = Connection::open(dir.path().join(FILE)).unwrap();
     // As a full disk would: the events cannot be written, so neither may the entry.
     file.execute_batch("CREATE TRIGGER full BEFORE INSERT ON outbox BEGIN SELECT raise(ABORT, 'disk is full'); END")
         .unwrap();
-    let mut handler = Handler::new(pages, Settings::default(), Limits::default());
+    let mut handler = Handler::new(partitions, Settings::default(), Limits::default());
     let (first, second) = (aggregate(1, 0..20, 20.0), aggregate(2, 20..21, 99.0));
     assert_eq!(handler.handle(&[record(1, &first)]).await.failed, None);
     assert_eq!(handler.handle(&[record(2, &second)]).await.failed, Some(2.into()));
-    assert_eq!(outbox.untold(9).unwrap(), []);
+    assert_eq!(outbox.pending(9).unwrap(), []);
     file.execute_batch("DROP TRIGGER full").unwrap();
     let handled = handler.handle(&[record(3, &second)]).await;
     assert_eq!(
@@ -192,7 +194,7 @@ async fn a_failed_write_fails_its_pages_and_leaves_nothing_behind() {
         (None, 1),
         "folded once, when it could be kept"
     );
-    assert_eq!(outbox.untold(9).unwrap().len(), 1);
+    assert_eq!(outbox.pending(9).unwrap().len(), 1);
 }
 
 fn aggregate(number: u64, seconds: std::ops::Range<i64>, value: f64) -> Vec<u8> {
@@ -226,22 +228,21 @@ fn record(sequence: u128, data: &[u8]) -> KinesisRecord<'_> {
     }
 }
 
-/// How the fixture was made, by running these tests with WRITE_FIXTURE set. Once released it must stay as it is, and be
-/// read for as long as version 1 is the previous one.
+/// The contents of the fixture. Running these tests with WRITE_FIXTURE set writes it anew, which only a new version may do.
 async fn fill(dir: &Path) {
-    let (pages, mut outbox): (EmbeddedPages, EmbeddedOutbox) = open(dir).unwrap();
+    let (partitions, mut outbox): (EmbeddedPartitions, EmbeddedOutbox) = open(dir).unwrap();
     let limits = Limits {
         checkpoint_entries: 2,
         ..Limits::default()
     };
-    let mut handler = Handler::new(pages, Settings::default(), limits);
+    let mut handler = Handler::new(partitions, Settings::default(), limits);
     for (number, value) in [(1, 20.0), (2, 20.0), (3, 99.0)] {
         let seconds = number as i64 * 10..number as i64 * 10 + 5;
         let data = aggregate(number, seconds, value);
         assert_eq!(handler.handle(&[record(u128::from(number), &data)]).await.failed, None);
     }
-    let untold = outbox.untold(9).unwrap();
-    for event in &untold[0].events {
+    let pending = outbox.pending(9).unwrap();
+    for event in &pending[0].events {
         match event {
             Event::Anomaly(anomaly) => outbox.keep(&[anomaly]).await.unwrap(),
             Event::Incident(transition) => outbox.advance(&[transition]).await.unwrap(),
@@ -250,8 +251,8 @@ async fn fill(dir: &Path) {
 }
 
 #[tokio::test]
-async fn the_store_of_version_1_is_read() {
-    // What is written today is read alike.
+async fn a_store_of_this_version_is_read() {
+    // A store written today reads the same.
     let today = tempfile::tempdir().unwrap();
     fill(today.path()).await;
     if std::env::var_os("WRITE_FIXTURE").is_some() {
@@ -267,9 +268,9 @@ async fn the_store_of_version_1_is_read() {
 }
 
 async fn check(dir: &Path) {
-    let (mut pages, mut outbox) = open(dir).unwrap();
-    let stored = pages
-        .load(&[PageName::of_key("1/0")])
+    let (mut partitions, mut outbox) = open(dir).unwrap();
+    let stored = partitions
+        .load(&[PartitionName::of_key("1/0")])
         .await
         .pop()
         .unwrap()
@@ -281,9 +282,9 @@ async fn check(dir: &Path) {
         [3]
     );
     assert!(stored.entries[0].marks.covers("embedded", &3.into()));
-    let untold = outbox.untold(9).unwrap();
-    assert_eq!(untold.len(), 1);
-    assert_eq!(untold[0].events, stored.entries[0].events);
+    let pending = outbox.pending(9).unwrap();
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].events, stored.entries[0].events);
     let incidents = EmbeddedIncidents::open(dir)
         .unwrap()
         .unwrap()
@@ -291,7 +292,7 @@ async fn check(dir: &Path) {
         .await
         .unwrap();
     assert!(incidents[0].open && incidents[0].latest.kinds.contains(Kinds::ABOVE));
-    let mut handler = Handler::new(pages, Settings::default(), Limits::default());
+    let mut handler = Handler::new(partitions, Settings::default(), Limits::default());
     let again = aggregate(3, 30..35, 99.0);
     let next = aggregate(4, 40..41, 99.0);
     let handled = handler.handle(&[record(4, &again), record(5, &next)]).await;

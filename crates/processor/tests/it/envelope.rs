@@ -1,4 +1,4 @@
-//! Envelopes of CloudWatch Logs through the handler: a page for a log group, what is delivered again, poison, an incident,
+//! Envelopes of CloudWatch Logs through the handler: a partition for a log group, what is delivered again, decode failures, an incident,
 //! and the score of the next line.
 
 use std::io::Write;
@@ -72,12 +72,12 @@ async fn a_line_never_seen_is_an_incident_of_its_log_group() {
         let counts = handle(dir.path(), sequence, &[lines]).await.counts;
         let derived = if from < 100 { 0 } else { 50 };
         assert_eq!(
-            (counts.events, counts.derived, counts.late, counts.poison.len()),
+            (counts.events, counts.derived, counts.late, counts.decode_failures.len()),
             (50, derived, 0, 0)
         );
     }
     let (_, mut outbox) = open(dir.path()).unwrap();
-    let told = outbox.untold(1_000).unwrap();
+    let told = outbox.pending(1_000).unwrap();
     outbox.delivered(&told).unwrap();
     // The log group is a model: usual numbers score little, others do not.
     for (numbers, anomaly) in [([5.3, 3.2, 0.0, 1.8], false), ([5.3, 3.8, 0.0, 2_000.0], true)] {
@@ -94,7 +94,7 @@ async fn a_line_never_seen_is_an_incident_of_its_log_group() {
     );
     let counts = handle(dir.path(), 1_000, &[panicked]).await.counts;
     assert_eq!((counts.anomalies, counts.transitions), (1, 1));
-    let told = open(dir.path()).unwrap().1.untold(1_000).unwrap();
+    let told = open(dir.path()).unwrap().1.pending(1_000).unwrap();
     let opened = told
         .iter()
         .flat_map(|entry| &entry.events)
@@ -117,11 +117,14 @@ async fn what_is_delivered_again_counts_as_late_and_poison_is_contained() {
         envelope("DATA_MESSAGE", &[json!({"id": "1"}), ordinary(20, 1).remove(0)]),
     ];
     let Counts {
-        events, late, poison, ..
+        events,
+        late,
+        decode_failures,
+        ..
     } = handle(dir.path(), 1, &mixed).await.counts;
-    let poison: Vec<(&str, u64)> = poison.into_iter().collect();
+    let decode_failures: Vec<(&str, u64)> = decode_failures.into_iter().collect();
     assert_eq!((events, late), (21, 0));
-    assert_eq!(poison, [("malformed_envelope", 1), ("malformed_log_event", 1)]);
+    assert_eq!(decode_failures, [("malformed_envelope", 1), ("malformed_log_event", 1)]);
     // By Kinesis, and by whoever put it in under a new number.
     for sequence in [1, 100] {
         let counts = handle(dir.path(), sequence, &mixed[..2]).await.counts;

@@ -1,15 +1,14 @@
-//! What a stored page is asked: the very score that the reading then gets, wherever its page is, and no change.
+//! What a stored partition is asked: the very score that the reading then gets, wherever its partition is, and no change.
 
 use std::sync::{Arc, Mutex};
 
 use detect::Settings;
 use processor::handler::{Handler, Limits};
-use processor::page_name::PageName;
-use processor::pages::Pages;
+use processor::partition::{PartitionName, Partitions};
 use processor::score::refusal::Mistake;
 use processor::score::{Scored, Scorer, Unscored};
 use processor::scores::{Scored as Kept, Scores};
-use processor::sqlite::{EmbeddedPages, open};
+use processor::sqlite::{EmbeddedPartitions, open};
 use processor::{KinesisRecord, StoreError};
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
@@ -25,7 +24,7 @@ impl Scores for Last {
         true
     }
 
-    async fn keep(&mut self, scores: &[(PageName, Vec<Kept>)]) -> Result<(), StoreError> {
+    async fn keep(&mut self, scores: &[(PartitionName, Vec<Kept>)]) -> Result<(), StoreError> {
         *self.0.lock().unwrap() = scores.last().and_then(|(_, scores)| scores.last()?.score);
         Ok(())
     }
@@ -55,9 +54,9 @@ fn usual(at: i64) -> [f64; 4] {
     ]
 }
 
-async fn fold(pages: EmbeddedPages, way: Way, readings: &[Reading], first: u64) -> Option<f64> {
+async fn fold(partitions: EmbeddedPartitions, way: Way, readings: &[Reading], first: u64) -> Option<f64> {
     let last = Arc::new(Mutex::new(None));
-    let handler = Handler::new(pages, Settings::default(), Limits::default());
+    let handler = Handler::new(partitions, Settings::default(), Limits::default());
     let mut handler = handler.with_scores(Last(last.clone()));
     for (number, reading) in (first..).zip(readings) {
         let sensor = reading.sensor();
@@ -101,12 +100,12 @@ async fn the_score_is_the_one_that_the_next_reading_gets_and_nothing_moves() {
         let stored = async || {
             let lane = LaneName::of(sensor.hash(), LANES);
             let names = [
-                PageName::of_series("app"),
-                PageName::of_lane(lane),
-                PageName::of_key("app"),
+                PartitionName::of_series("app"),
+                PartitionName::of_lane(lane),
+                PartitionName::of_key("app"),
             ];
-            let (mut pages, _) = open(dir.path()).unwrap();
-            pages
+            let (mut partitions, _) = open(dir.path()).unwrap();
+            partitions
                 .load(&names)
                 .await
                 .into_iter()
@@ -144,8 +143,8 @@ async fn what_does_not_fit_the_model_is_refused() {
     let history: Vec<Reading> = (1..4).map(|at| reading(&sensor, at, usual(at))).collect();
     fold(open(dir.path()).unwrap().0, Way::Foreign, &history, 1).await;
     let ask = async |body: &str, default: Option<&str>| {
-        let pages = open(dir.path()).unwrap().0;
-        let mut scorer = Scorer::new(pages, Settings::default(), LANES, default.map(str::to_owned));
+        let partitions = open(dir.path()).unwrap().0;
+        let mut scorer = Scorer::new(partitions, Settings::default(), LANES, default.map(str::to_owned));
         match scorer.score(body.as_bytes(), None).await {
             Ok(_) => Ok(()),
             Err(Unscored::Refused(refusal)) => Err((refusal.error, refusal.error.status(), refusal.detail)),

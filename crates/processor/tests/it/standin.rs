@@ -126,21 +126,21 @@ fn schema(hash: &str, range: &str) -> Vec<KeySchemaElement> {
     vec![element(hash, KeyType::Hash), element(range, KeyType::Range)]
 }
 
-/// All items of a page.
-pub async fn items(client: &Client, table: &str, page: &str) -> Vec<HashMap<String, AttributeValue>> {
-    partition(client, table, "page", page).await
+/// All items of a partition.
+pub async fn items(client: &Client, table: &str, partition: &str) -> Vec<HashMap<String, AttributeValue>> {
+    items_of(client, table, "partition", partition).await
 }
 
 /// All items with this hash key, in order.
-pub async fn partition(client: &Client, table: &str, hash: &str, key: &str) -> Vec<HashMap<String, AttributeValue>> {
+pub async fn items_of(client: &Client, table: &str, hash: &str, key: &str) -> Vec<HashMap<String, AttributeValue>> {
     let query = client.query().table_name(table).consistent_read(true);
     let query = query
         .key_condition_expression("#hash = :key")
         .expression_attribute_names("#hash", hash)
         .expression_attribute_values(":key", AttributeValue::S(key.to_owned()));
-    let mut pages = query.into_paginator().items().send();
+    let mut answers = query.into_paginator().items().send();
     let mut items = Vec::new();
-    while let Some(item) = pages.next().await {
+    while let Some(item) = answers.next().await {
         items.push(item.unwrap());
     }
     items

@@ -6,12 +6,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use detect::{Anomaly, Change, Event, Kinds};
-use processor::dynamodb::{TableIncidents, TableOutbox, TablePages, TableReadings};
-use processor::entry::{Checkpoint, Entry, decode_events};
+use processor::dynamodb::{TableIncidents, TableOutbox, TablePartitions, TableReadings};
 use processor::incidents::Incidents;
-use processor::outbox::{Claim, Outbox};
-use processor::page_name::PageName;
-use processor::pages::{Append, AppendError, Checkpointed, MAX_ENTRIES, Pages};
+use processor::outbox::{NotificationState, Outbox};
+use processor::partition::{
+    Append, AppendError, Checkpoint, Checkpointed, Entry, MAX_ENTRIES, PartitionName, Partitions, decode_events,
+};
 use processor::scores::{Scored, Scores};
 use wire::{Reading, Sensor, Value};
 
@@ -25,28 +25,28 @@ const RING: u64 = MAX_ENTRIES as u64;
 async fn the_tables_hold_to_what_every_store_must() {
     let standin = Standin::start().await;
     let client = standin.client();
-    for table in ["pages", "contract"] {
-        standin::table(client, table, "page", "item", &[]).await;
+    for table in ["partitions", "contract"] {
+        standin::table(client, table, "partition", "item", &[]).await;
     }
     standin::table(client, "anomalies", "deviceid", "timestamp", &[]).await;
     let indexes = [("by_state", "state", "since"), ("by_id", "id_head", "id")];
     standin::table(client, "incidents", "sensor", "since", &indexes).await;
     standin::table(client, "readings", "sensor", "time", &[]).await;
 
-    let mut pages = TablePages::new(client.clone(), "contract");
-    contract::entries_are_appended_once(&mut pages).await;
-    contract::a_checkpoint_replaces_entries(&mut pages).await;
-    contract::what_follows_is_read(&mut pages).await;
+    let mut partitions = TablePartitions::new(client.clone(), "contract");
+    contract::entries_are_appended_once(&mut partitions).await;
+    contract::a_checkpoint_replaces_entries(&mut partitions).await;
+    contract::what_follows_is_read(&mut partitions).await;
     let mut outbox = TableOutbox::new(client.clone(), "anomalies", "incidents");
     let incidents = TableIncidents::new(client.clone(), "incidents");
     contract::an_incident_moves_forward_only(&mut outbox, &incidents).await;
 
-    let mut pages = TablePages::new(client.clone(), "pages");
-    the_ring_comes_round(&mut pages).await;
-    an_entry_of_any_size_is_kept(client, &mut pages).await;
-    a_checkpoint_of_any_size_is_kept(client, &mut pages).await;
-    one_of_two_wins(&pages).await;
-    more_than_one_answer_is_read(&mut pages).await;
+    let mut partitions = TablePartitions::new(client.clone(), "partitions");
+    the_ring_comes_round(&mut partitions).await;
+    an_entry_of_any_size_is_kept(client, &mut partitions).await;
+    a_checkpoint_of_any_size_is_kept(client, &mut partitions).await;
+    one_of_two_wins(&partitions).await;
+    more_than_one_answer_is_read(&mut partitions).await;
     open_incidents_come_first(&mut outbox, &incidents).await;
     contract::a_group_is_kept(&mut outbox, &incidents).await;
     one_of_two_tells(client).await;
@@ -56,58 +56,58 @@ async fn the_tables_hold_to_what_every_store_must() {
     readings_are_kept_by_sensor_and_hour(client).await;
 }
 
-async fn the_ring_comes_round(pages: &mut TablePages) {
-    let page = PageName::of_key("round");
+async fn the_ring_comes_round(partitions: &mut TablePartitions) {
+    let partition = PartitionName::of_key("round");
     // A first round's entries are where the next ones go.
-    append(pages, "round", &[1, 2, 3]).await.unwrap();
-    let answer = pages.checkpoint(&page, &checkpoint(RING - 3)).await.unwrap();
+    append(partitions, "round", &[1, 2, 3]).await.unwrap();
+    let answer = partitions.checkpoint(&partition, &checkpoint(RING - 3)).await.unwrap();
     assert_eq!(answer, Checkpointed::Written);
-    assert_eq!(versions(&load(pages, "round").await.unwrap()), [0; 0]);
-    append(pages, "round", &[RING - 2, RING - 1, RING, RING + 1])
+    assert_eq!(versions(&load(partitions, "round").await.unwrap()), [0; 0]);
+    append(partitions, "round", &[RING - 2, RING - 1, RING, RING + 1])
         .await
         .unwrap();
-    let stored = load(pages, "round").await.unwrap();
+    let stored = load(partitions, "round").await.unwrap();
     assert_eq!(
         versions(&stored),
         [RING - 2, RING - 1, RING, RING + 1],
         "over the end of the ring"
     );
     for taken in [1, RING - 2, RING, RING + 1] {
-        let answer = append(pages, "round", &[taken]).await;
+        let answer = append(partitions, "round", &[taken]).await;
         assert!(matches!(answer, Err(AppendError::Conflict)), "version {taken}");
     }
     // Where the ring ends exactly at its end, nothing follows.
-    let answer = pages.checkpoint(&page, &checkpoint(RING - 1)).await.unwrap();
+    let answer = partitions.checkpoint(&partition, &checkpoint(RING - 1)).await.unwrap();
     assert_eq!(answer, Checkpointed::Written);
-    assert_eq!(versions(&load(pages, "round").await.unwrap()), [RING, RING + 1]);
+    assert_eq!(versions(&load(partitions, "round").await.unwrap()), [RING, RING + 1]);
 }
 
-async fn an_entry_of_any_size_is_kept(client: &Client, pages: &mut TablePages) {
+async fn an_entry_of_any_size_is_kept(client: &Client, partitions: &mut TablePartitions) {
     let large = |version, journal: usize, events: usize| Entry {
         journal: vec![7; journal],
         events: vec![Event::Anomaly(anomaly()); events],
         ..entry(version)
     };
-    let page = PageName::of_key("large");
+    let partition = PartitionName::of_key("large");
     let entries = [large(1, 900_000, 9), large(2, 10, 9_000), large(3, 10, 1)];
     for entry in &entries {
         let append = Append {
-            page: page.clone(),
+            partition: partition.clone(),
             entries: vec![entry.clone()],
         };
-        pages
+        partitions
             .append(std::slice::from_ref(&append))
             .await
             .pop()
             .unwrap()
             .unwrap();
-        let again = pages.append(&[append]).await.pop().unwrap();
+        let again = partitions.append(&[append]).await.pop().unwrap();
         assert!(matches!(again, Err(AppendError::Conflict)), "{again:?}");
     }
-    let stored = load(pages, "large").await.unwrap();
+    let stored = load(partitions, "large").await.unwrap();
     let journals: Vec<usize> = stored.entries.iter().map(|entry| entry.journal.len()).collect();
     assert_eq!(journals, [900_000, 10, 10]);
-    let told: Vec<Event> = standin::items(client, "pages", "large")
+    let told: Vec<Event> = standin::items(client, "partitions", "large")
         .await
         .iter()
         .filter_map(|item| item.get("events"))
@@ -115,29 +115,35 @@ async fn an_entry_of_any_size_is_kept(client: &Client, pages: &mut TablePages) {
         .collect();
     assert_eq!(told.len(), 9 + 9_000 + 1, "each item's events are whole");
     // A small entry takes the place of a large one, whose parts are left over.
-    pages.checkpoint(&page, &checkpoint(RING)).await.unwrap();
-    append(pages, "large", &[RING + 1, RING + 2]).await.unwrap();
-    assert_eq!(versions(&load(pages, "large").await.unwrap()), [RING + 1, RING + 2]);
+    partitions.checkpoint(&partition, &checkpoint(RING)).await.unwrap();
+    append(partitions, "large", &[RING + 1, RING + 2]).await.unwrap();
+    assert_eq!(
+        versions(&load(partitions, "large").await.unwrap()),
+        [RING + 1, RING + 2]
+    );
 }
 
-async fn a_checkpoint_of_any_size_is_kept(client: &Client, pages: &mut TablePages) {
-    let page = PageName::of_key("grown");
+async fn a_checkpoint_of_any_size_is_kept(client: &Client, partitions: &mut TablePartitions) {
+    let partition = PartitionName::of_key("grown");
     for (version, bytes, parts) in [(1, 1_000_000, 3), (2, 500_000, 2), (3, 9, 0)] {
         let large = Checkpoint {
-            page: vec![version as u8; bytes],
+            state: vec![version as u8; bytes],
             ..checkpoint(version)
         };
-        assert_eq!(pages.checkpoint(&page, &large).await.unwrap(), Checkpointed::Written);
-        assert_eq!(load(pages, "grown").await.unwrap().checkpoint, Some(large.clone()));
-        let superseded = pages.checkpoint(&page, &large).await.unwrap();
+        assert_eq!(
+            partitions.checkpoint(&partition, &large).await.unwrap(),
+            Checkpointed::Written
+        );
+        assert_eq!(load(partitions, "grown").await.unwrap().checkpoint, Some(large.clone()));
+        let superseded = partitions.checkpoint(&partition, &large).await.unwrap();
         assert_eq!(superseded, Checkpointed::Superseded);
-        let items = standin::items(client, "pages", "grown").await.len();
+        let items = standin::items(client, "partitions", "grown").await.len();
         assert_eq!(items, 1 + parts, "nothing is left of checkpoints replaced or refused");
     }
 }
 
-async fn one_of_two_wins(pages: &TablePages) {
-    let (mut one, mut other) = (pages.clone(), pages.clone());
+async fn one_of_two_wins(partitions: &TablePartitions) {
+    let (mut one, mut other) = (partitions.clone(), partitions.clone());
     for version in 1..=20 {
         let versions = [version];
         let answers = tokio::join!(
@@ -150,7 +156,7 @@ async fn one_of_two_wins(pages: &TablePages) {
 }
 
 /// A query answers 1 MB at most.
-async fn more_than_one_answer_is_read(pages: &mut TablePages) {
+async fn more_than_one_answer_is_read(partitions: &mut TablePartitions) {
     let entries: Vec<Entry> = (1..=40)
         .map(|version| Entry {
             journal: vec![version as u8; 100_000],
@@ -158,11 +164,11 @@ async fn more_than_one_answer_is_read(pages: &mut TablePages) {
         })
         .collect();
     let append = Append {
-        page: PageName::of_key("long"),
+        partition: PartitionName::of_key("long"),
         entries,
     };
-    pages.append(&[append]).await.pop().unwrap().unwrap();
-    assert_eq!(load(pages, "long").await.unwrap().entries.len(), 40);
+    partitions.append(&[append]).await.pop().unwrap().unwrap();
+    assert_eq!(load(partitions, "long").await.unwrap().entries.len(), 40);
 }
 
 async fn open_incidents_come_first(outbox: &mut TableOutbox, incidents: &TableIncidents) {
@@ -187,49 +193,61 @@ async fn one_of_two_tells(client: &Client) {
     let mut transition = transition(1, Change::Opened);
     transition.since = at(900);
     one.advance(&[&transition]).await.unwrap();
-    assert_eq!(one.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
-    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim(&transition, at(99))).await;
+    assert_eq!(
+        one.lease(&transition, at(99)).await.unwrap(),
+        NotificationState::Pending
+    );
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.lease(&transition, at(99))).await;
     assert!(waits.is_err(), "no answer while another has it");
-    one.told(&[&transition]).await.unwrap();
-    assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Told);
+    one.mark_notified(&[&transition]).await.unwrap();
+    assert_eq!(
+        other.lease(&transition, at(99)).await.unwrap(),
+        NotificationState::Notified
+    );
     // Who claimed it was stopped: when its time is over, another tells.
     transition.number = 2;
     one.advance(&[&transition]).await.unwrap();
-    assert_eq!(one.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
+    assert_eq!(
+        one.lease(&transition, at(99)).await.unwrap(),
+        NotificationState::Pending
+    );
     let update = client.update_item().table_name("incidents");
     let update = update
         .key("sensor", AttributeValue::S("DHT_001".to_owned()))
         .key("since", AttributeValue::S("2024-05-01 10:15:00.000000".to_owned()))
-        .update_expression("SET claimed_until_ms = :past")
+        .update_expression("SET leased_until_ms = :past")
         .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
     update.send().await.unwrap();
-    assert_eq!(other.claim(&transition, at(99)).await.unwrap(), Claim::Tell);
+    assert_eq!(
+        other.lease(&transition, at(99)).await.unwrap(),
+        NotificationState::Pending
+    );
 }
 
 async fn one_of_two_tells_a_group(client: &Client) {
     let outbox = || TableOutbox::new(client.clone(), "anomalies", "incidents");
     let (mut one, mut other) = (outbox(), outbox());
-    let group = one.claim_group("attic").await.unwrap();
-    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim_group("attic")).await;
+    let group = one.lease_group("attic").await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.lease_group("attic")).await;
     assert!(waits.is_err(), "no answer while another has it");
-    one.keep_group("attic", &group).await.unwrap();
-    let waits = tokio::time::timeout(Duration::from_secs(1), other.claim_group("attic")).await;
+    one.save_group("attic", &group).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_secs(1), other.lease_group("attic")).await;
     assert!(waits.is_err(), "nor before it has marked what it told");
-    one.free_group("attic").await.unwrap();
-    other.claim_group("attic").await.unwrap();
+    one.release_group("attic").await.unwrap();
+    other.lease_group("attic").await.unwrap();
     // Who claimed it was stopped: when its time is over, another tells, and what the first keeps is refused.
     let update = client.update_item().table_name("incidents");
     let update = update
         .key("sensor", AttributeValue::S("attic".to_owned()))
         .key("since", AttributeValue::S("group".to_owned()))
-        .update_expression("SET claimed_until_ms = :past")
+        .update_expression("SET leased_until_ms = :past")
         .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
     update.send().await.unwrap();
-    one.claim_group("attic").await.unwrap();
-    assert!(other.keep_group("attic", &group).await.is_err());
-    other.free_group("attic").await.unwrap();
-    one.keep_group("attic", &group).await.unwrap();
-    one.free_group("attic").await.unwrap();
+    one.lease_group("attic").await.unwrap();
+    assert!(other.save_group("attic", &group).await.is_err());
+    other.release_group("attic").await.unwrap();
+    one.save_group("attic", &group).await.unwrap();
+    one.release_group("attic").await.unwrap();
 }
 
 /// More than one request may name.
@@ -245,11 +263,20 @@ async fn many_are_read_and_marked_at_once(outbox: &mut TableOutbox, incidents: &
     let all: Vec<_> = all.iter().collect();
     outbox.advance(&all).await.unwrap();
     incidents.mute_sensor("MANY_129", at(20)).await.unwrap();
-    let standing = outbox.standing(&all, at(9)).await.unwrap();
-    assert_eq!(standing.iter().filter(|claim| **claim == Claim::Tell).count(), 129);
-    assert_eq!(standing[129], Claim::Muted);
-    outbox.told(&all).await.unwrap();
-    assert_eq!(outbox.standing(&all, at(9)).await.unwrap(), [Claim::Told; 130]);
+    let standing = outbox.states(&all, at(9)).await.unwrap();
+    assert_eq!(
+        standing
+            .iter()
+            .filter(|claim| **claim == NotificationState::Pending)
+            .count(),
+        129
+    );
+    assert_eq!(standing[129], NotificationState::Muted);
+    outbox.mark_notified(&all).await.unwrap();
+    assert_eq!(
+        outbox.states(&all, at(9)).await.unwrap(),
+        [NotificationState::Notified; 130]
+    );
     let listed = incidents.list(Some("roof"), 200).await.unwrap();
     assert_eq!(listed.len(), 130);
     assert_eq!(listed.iter().filter(|one| one.muted_until == Some(at(20))).count(), 1);
@@ -278,7 +305,7 @@ async fn anomalies_are_kept_field_for_field(client: &Client, outbox: &mut TableO
     let mut all: Vec<&Anomaly> = many.iter().collect();
     all.extend([&older, &hot, &huge]);
     outbox.keep(&all).await.unwrap();
-    let items = standin::partition(client, "anomalies", "deviceid", "DHT_001").await;
+    let items = standin::items_of(client, "anomalies", "deviceid", "DHT_001").await;
     assert_eq!(items.len(), 30);
     let first = &items[0];
     assert_eq!(first["timestamp"], text("2024-05-01 10:00:00.000000"));
@@ -311,8 +338,8 @@ async fn readings_are_kept_by_sensor_and_hour(client: &Client) {
         scored(3_600, None),
     ];
     let mut readings = TableReadings::new(client.clone(), "readings", 30);
-    readings.keep(&[(PageName::of_key("a"), scores)]).await.unwrap();
-    let items = standin::partition(client, "readings", "sensor", "DHT_001").await;
+    readings.keep(&[(PartitionName::of_key("a"), scores)]).await.unwrap();
+    let items = standin::items_of(client, "readings", "sensor", "DHT_001").await;
     assert_eq!(items.len(), 2);
     let list = |name: &str| items[0][name].as_l().unwrap().clone();
     let numbers = |digits: [&str; 2]| digits.map(|digits| AttributeValue::N(digits.to_owned())).to_vec();
@@ -327,7 +354,7 @@ async fn readings_are_kept_by_sensor_and_hour(client: &Client) {
         scored(2, Some(0.5)),
         scored(3, Some(f64::from(1e-3f32))),
     ];
-    readings.keep(&[(PageName::of_key("a"), again)]).await.unwrap();
+    readings.keep(&[(PartitionName::of_key("a"), again)]).await.unwrap();
     let read = |from, to| {
         let mut hours = readings.of("DHT_001", from, to);
         async move {

@@ -13,7 +13,7 @@ mod template;
 pub const KIND: &str = "log";
 
 /// The kind of the derived sensor, and what its id ends with.
-pub const NAME: &str = "lines";
+pub const NAME: &str = crate::settings::LINES;
 
 /// So many lines of a group only teach what is usual: among the first every one is rare.
 const LEARNT: u32 = 100;

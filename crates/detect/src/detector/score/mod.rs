@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use self::band::Band;
-use self::novelty::Novelty;
+use self::nearest_neighbour::NearestNeighbour;
 use self::ratio::Ratio;
 use self::recent::Recent;
 use self::vector::Vector;
@@ -18,7 +18,7 @@ use crate::settings::Memory;
 use crate::{Kinds, MAX_SCORE};
 
 mod band;
-mod novelty;
+mod nearest_neighbour;
 mod ratio;
 mod recent;
 mod sketch;
@@ -89,8 +89,8 @@ pub(crate) struct Score {
     /// The first number. All others are counted from it, so that they fit in 32 bits.
     origin: Option<f64>,
     previous: f64,
-    value: Novelty,
-    change: Novelty,
+    value: NearestNeighbour,
+    change: NearestNeighbour,
     /// The other views, where there is room for them.
     more: Option<Box<More>>,
     band: Band,
@@ -103,13 +103,13 @@ pub(crate) struct Score {
 struct More {
     hours: Season,
     residual: Recent,
-    level: Novelty,
+    level: NearestNeighbour,
     ratio: Ratio,
     ratios: Recent,
     ratio_hours: Season,
     ratio_residual: Recent,
-    ratio_level: Novelty,
-    ratio_spread: Novelty,
+    ratio_level: NearestNeighbour,
+    ratio_spread: NearestNeighbour,
 }
 
 impl Detector for Score {

@@ -1,4 +1,4 @@
-//! What fails together, through faults, crashes, deliveries at once and pages out of step: few messages, nothing untold.
+//! What fails together, through faults, crashes, deliveries at once and partitions out of step: few messages, nothing pending.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -21,7 +21,7 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const SEEDS: u64 = 400;
 
-/// Entries of the pages of one shard of the table's stream, and how many of them are done with.
+/// Entries of the partitions of one shard of the table's stream, and how many of them are done with.
 struct Shard {
     entries: Vec<Vec<Event>>,
     done: usize,
@@ -103,15 +103,15 @@ impl World {
         let until = entries.len().min(done + 1 + self.random.below(8));
         let (from, batch) = (*done, entries[*done..until].to_vec());
         let (mut outbox, crashed) = Sandbox::new(&self.shared, self.random.fork(), self.faults);
-        let (mut teller, _) = Sandbox::new(&self.shared, self.random.fork(), self.faults);
-        teller.dies_with(&crashed);
-        let mut teller = Publisher(teller);
+        let (mut notifier, _) = Sandbox::new(&self.shared, self.random.fork(), self.faults);
+        notifier.dies_with(&crashed);
+        let mut notifier = Publisher(notifier);
         self.running.push(Delivery {
             crashed,
             shard,
             counts,
             run: Box::pin(async move {
-                let (_, undelivered) = deliver(&mut outbox, &mut teller, &batch, at(0)).await;
+                let (_, undelivered) = deliver(&mut outbox, &mut notifier, &batch, at(0)).await;
                 undelivered.map_or(until, |undelivered| from + undelivered.entry)
             }),
         });
@@ -184,7 +184,7 @@ fn check_all_told(seed: u64, world: &World) {
         let (_, told) = shared.incidents[&key];
         assert!(
             told >= transition.number,
-            "seed {seed}: untold: {key:?} {}",
+            "seed {seed}: pending: {key:?} {}",
             transition.number
         );
     }
@@ -251,7 +251,7 @@ fn an_episode_is_told_a_few_times_and_its_end_once() {
     assert!(messages > 1_000 && repeated > 20, "{messages} {repeated}");
 }
 
-/// Whatever happens to whom and when, pages hours behind others included. Without faults no message comes twice, and
+/// Whatever happens to whom and when, partitions hours behind others included. Without faults no message comes twice, and
 /// what is told as failing is told as well, once.
 #[test]
 fn nothing_is_untold_and_every_beginning_has_an_end() {

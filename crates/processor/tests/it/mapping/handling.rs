@@ -1,4 +1,4 @@
-//! What the handler promises by itself: cancellation, poison, names of pages, seeding after a change of lanes.
+//! What the handler promises by itself: cancellation, decode failures, names of partitions, seeding after a change of lanes.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use detect::Settings;
 use processor::handler::{Counts, Handled, Handler, Limits};
-use processor::page_name::PageName;
+use processor::partition::PartitionName;
 use processor::{KinesisRecord, SequenceNumber};
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Value, json};
@@ -87,12 +87,12 @@ fn may_be_given_up_at_any_moment_and_called_again() {
         let ended = give_up_after(polls, handler.handle(&events(second)));
         assert_eq!(finish(handler.handle(&events(second))).failed, None);
         let shared = shared.lock().unwrap();
-        for (name, page) in &oracle.pages {
-            let stored = shared.stored(&PageName::of_key(name)).unwrap();
+        for (name, partition) in &oracle.partitions {
+            let stored = shared.stored(&PartitionName::of_key(name)).unwrap();
             assert_eq!(
                 restore(&stored).encode(),
-                page.encode(),
-                "page {name}, given up after {polls}"
+                partition.encode(),
+                "partition {name}, given up after {polls}"
             );
         }
         if ended {
@@ -112,9 +112,9 @@ fn poison_is_counted_with_its_reason_and_skipped_inside_its_aggregate() {
     let handled = finish(handler.handle(&[one(1, "4/0", &mixed), one(2, "k", b"nonsense")]));
     assert_eq!(handled.failed, None);
     assert_eq!(handled.counts.readings, 2);
-    let poison = BTreeMap::from([("missing_field", 1), ("not_utf8", 1), ("not_an_object", 1)]);
-    assert_eq!(handled.counts.poison, poison);
-    // Delivered again, the record is repeated as a whole; what named no page cannot be recognised.
+    let decode_failures = BTreeMap::from([("missing_field", 1), ("not_utf8", 1), ("not_an_object", 1)]);
+    assert_eq!(handled.counts.decode_failures, decode_failures);
+    // Delivered again, the record is repeated as a whole; what named no partition cannot be recognised.
     let handled = finish(handler.handle(&[one(1, "4/0", &mixed)]));
     let expected = Counts {
         repeated_records: 1,
@@ -126,24 +126,24 @@ fn poison_is_counted_with_its_reason_and_skipped_inside_its_aggregate() {
 #[test]
 fn poison_behind_the_failed_record_is_counted_when_it_is_handled() {
     let shared = Arc::<Mutex<Shared>>::default();
-    shared.lock().unwrap().broken = Some(PageName::of_key("4/0"));
+    shared.lock().unwrap().broken = Some(PartitionName::of_key("4/0"));
     let mut handler = handler(&shared);
     let record = aggregate("4/0", 1, &[reading("a", 1)]);
     let event = [one(1, "k", b"x"), one(2, "4/0", &record), one(3, "k", b"y")];
     let handled = finish(handler.handle(&event));
     assert_eq!(handled.failed, Some(SequenceNumber::from(2)));
-    assert_eq!(handled.counts.poison.values().sum::<u64>(), 1);
-    assert_eq!((handled.counts.readings, handled.counts.failed_pages), (0, 1));
+    assert_eq!(handled.counts.decode_failures.values().sum::<u64>(), 1);
+    assert_eq!((handled.counts.readings, handled.counts.failed_partitions), (0, 1));
     shared.lock().unwrap().broken = None;
     let Handled { failed, counts, .. } = finish(handler.handle(&event[1..]));
     assert_eq!((failed, counts.readings), (None, 1));
-    assert_eq!(counts.poison.values().sum::<u64>(), 1);
+    assert_eq!(counts.decode_failures.values().sum::<u64>(), 1);
 }
 
 #[test]
-fn the_lowest_failed_record_is_answered_and_other_pages_go_on() {
+fn the_lowest_failed_record_is_answered_and_other_partitions_go_on() {
     let shared = Arc::<Mutex<Shared>>::default();
-    shared.lock().unwrap().broken = Some(PageName::of_key("4/1"));
+    shared.lock().unwrap().broken = Some(PartitionName::of_key("4/1"));
     let records = [
         aggregate("4/0", 1, &[reading("a", 1)]),
         aggregate("4/1", 1, &[reading("b", 1)]),
@@ -187,15 +187,18 @@ fn a_record_delivered_again_is_known_when_its_producer_is_forgotten() {
 }
 
 #[test]
-fn what_others_wrote_names_its_page_by_series() {
+fn what_others_wrote_names_its_partition_by_series() {
     let shared = Arc::<Mutex<Shared>>::default();
     let plain = reading("probe", 1);
     let ephemeral = reading("probe", 2);
     let handled = finish(handler(&shared).handle(&[one(1, "8f3a", &plain), one(2, "11c2", &ephemeral)]));
     assert_eq!(handled.counts.readings, 2);
     let shared = shared.lock().unwrap();
-    assert_eq!(shared.stored(&PageName::of_series("probe")).unwrap().entries.len(), 1);
-    assert!(shared.stored(&PageName::of_key("8f3a")).is_none());
+    assert_eq!(
+        shared.stored(&PartitionName::of_series("probe")).unwrap().entries.len(),
+        1
+    );
+    assert!(shared.stored(&PartitionName::of_key("8f3a")).is_none());
 }
 
 /// The lane a sensor has where there are so many.
@@ -236,8 +239,8 @@ fn a_new_lane_begins_with_what_others_knew_of_its_sensors() {
 }
 
 #[test]
-fn two_invocations_cannot_begin_a_page_from_different_states() {
-    // One finds no page around 2/0 and is stopped before its write; meanwhile 1/0 is written and another begins 2/0
+fn two_invocations_cannot_begin_a_partition_from_different_states() {
+    // One finds no partition around 2/0 and is stopped before its write; meanwhile 1/0 is written and another begins 2/0
     // from it. The first must then fold onto that, at whatever moment it was stopped.
     let sensor = (0..)
         .map(|n| format!("s{n}"))
@@ -258,7 +261,7 @@ fn two_invocations_cannot_begin_a_page_from_different_states() {
             done = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         }
         // Whoever was first, checkpoint and entries belong together, and the newest reading is in them.
-        let stored = shared.lock().unwrap().stored(&PageName::of_key("2/0")).unwrap();
+        let stored = shared.lock().unwrap().stored(&PartitionName::of_key("2/0")).unwrap();
         assert!(stored.checkpoint.is_some(), "stopped after {polls}");
         let late = aggregate("2/0", 9, &[reading(&sensor, 60)]);
         let handled = finish(handler(&shared).handle(&[one(9, "2/0", &late)]));

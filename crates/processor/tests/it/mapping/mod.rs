@@ -13,13 +13,12 @@ use std::collections::BTreeMap;
 use detect::{Event, Settings};
 use processor::Message;
 use processor::handler::Limits;
-use processor::page_name::PageName;
-use processor::pages::Stored;
+use processor::partition::{PartitionName, Stored};
 
 use self::model::{Mapping, Outcome, process};
 use self::oracle::Oracle;
 use self::random::Random;
-use self::store::{FaultRate, Shared, events_by_page};
+use self::store::{FaultRate, Shared, events_by_partition};
 use self::stream::Record;
 
 const SEEDS: u64 = 600;
@@ -37,14 +36,14 @@ fn settings() -> Settings {
     }
 }
 
-/// Small, so that entries are cut, checkpoints written and warm pages let go all the time.
+/// Small, so that entries are cut, checkpoints written and warm partitions let go all the time.
 fn limits(random: &mut Random, batch_size: usize) -> Limits {
     Limits {
         entry_bytes: 100 + random.below(400),
         checkpoint_ratio: random.below(3),
         checkpoint_entries: 1 + random.below(6) * random.below(6),
         checkpoint_bytes: 2_000 + 100_000 * random.below(2),
-        // A record makes at most one entry of its page.
+        // A record makes at most one entry of its partition.
         max_entries: 2 * batch_size,
         warm_bytes: random.below(4) * 6_000,
         open_bytes: random.below(4) * 20_000,
@@ -83,7 +82,7 @@ fn equals_the_oracle_through_retries_overlaps_and_crashes() {
         let oracle = oracle::fold(&shards, &settings());
         let outcome = process(&shards, mapping, &settings(), random, Shared::default());
         assert!(outcome.destination.is_empty(), "seed {seed}: nothing is given up");
-        check_pages(seed, &oracle, &outcome, |_| true);
+        check_partitions(seed, &oracle, &outcome, |_| true);
         repeated += check_told(seed, &oracle, &outcome, |_| true);
         assert!(
             outcome.counts.readings <= oracle.fresh,
@@ -111,38 +110,38 @@ fn without_faults_every_message_is_told_once_and_every_reading_counted_once() {
         let shards = stream::draw(&mut random, 40, true);
         let mut mapping = mapping(&mut random);
         mapping.faults = FaultRate::default();
-        // Of several entries of a page some may be appended and the next lose a race: then they are not counted.
+        // Of several entries of a partition some may be appended and the next lose a race: then they are not counted.
         mapping.limits.entry_bytes = 1_000_000;
         let oracle = oracle::fold(&shards, &settings());
         let outcome = process(&shards, mapping, &settings(), random, Shared::default());
-        check_pages(seed, &oracle, &outcome, |_| true);
+        check_partitions(seed, &oracle, &outcome, |_| true);
         assert_eq!(check_told(seed, &oracle, &outcome, |_| true), 0, "seed {seed}");
         assert_eq!(outcome.counts.readings, oracle.fresh, "seed {seed}");
     }
 }
 
 #[test]
-fn a_page_that_always_fails_is_given_up_and_holds_nobody_else_up() {
+fn a_partition_that_always_fails_is_given_up_and_holds_nobody_else_up() {
     let mut given_up = 0;
     for seed in 0..100 {
         let mut random = Random::new(seed);
         let shards = stream::draw(&mut random, 40, false);
         let mut mapping = mapping(&mut random);
         mapping.faults = FaultRate::default();
-        // A page that loses a race too often may be given up too.
+        // A partition that loses a race too often may be given up too.
         mapping.duplicates = 0;
         mapping.max_retries = random.percent(50).then_some(2);
         mapping.max_age = mapping.max_retries.is_none().then_some(60);
-        // The page of a lane, so that its records come in batches with others.
-        let broken = PageName::of_key("4/1");
+        // The partition of a lane, so that its records come in batches with others.
+        let broken = PartitionName::of_key("4/1");
         let mut shared = Shared::default();
         shared.broken = Some(broken.clone());
         let outcome = process(&shards, mapping, &settings(), random, shared);
-        let others = |page: &str| page != broken.as_str();
+        let others = |partition: &str| partition != broken.as_str();
         let oracle = oracle::fold(&shards, &settings());
-        check_pages(seed, &oracle, &outcome, others);
+        check_partitions(seed, &oracle, &outcome, others);
         check_told(seed, &oracle, &outcome, others);
-        let of_page = |records: &[Record]| {
+        let of_partition = |records: &[Record]| {
             let mut sequences: Vec<u128> = records
                 .iter()
                 .filter(|record| record.partition_key == "4/1")
@@ -153,38 +152,38 @@ fn a_page_that_always_fails_is_given_up_and_holds_nobody_else_up() {
         };
         let all: Vec<Record> = shards.into_iter().flatten().collect();
         assert_eq!(
-            of_page(&outcome.destination),
-            of_page(&all),
-            "seed {seed}: all of the page is given up, once"
+            of_partition(&outcome.destination),
+            of_partition(&all),
+            "seed {seed}: all of the partition is given up, once"
         );
         given_up += outcome.destination.len();
     }
     assert!(given_up > 100, "{given_up}");
 }
 
-/// Each page was moved exactly as the oracle's, event by event, and is stored so.
-fn check_pages(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&str) -> bool) {
+/// Each partition was moved exactly as the oracle's, event by event, and is stored so.
+fn check_partitions(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&str) -> bool) {
     let shared = outcome.shared.lock().unwrap();
-    let committed = events_by_page(&shared);
-    for (page, expected) in oracle.events.iter().filter(|(page, _)| included(page)) {
+    let committed = events_by_partition(&shared);
+    for (partition, expected) in oracle.events.iter().filter(|(partition, _)| included(partition)) {
         assert_eq!(
-            committed.get(page),
+            committed.get(partition),
             Some(expected),
-            "seed {seed}: events of page {page}"
+            "seed {seed}: events of partition {partition}"
         );
     }
-    for page in committed.keys() {
+    for partition in committed.keys() {
         assert!(
-            oracle.events.contains_key(page),
-            "seed {seed}: page {page} has invented events"
+            oracle.events.contains_key(partition),
+            "seed {seed}: partition {partition} has invented events"
         );
     }
-    for (name, expected) in oracle.pages.iter().filter(|(page, _)| included(page)) {
-        let stored = shared.stored(&PageName::of_key(name)).unwrap_or_default();
+    for (name, expected) in oracle.partitions.iter().filter(|(partition, _)| included(partition)) {
+        let stored = shared.stored(&PartitionName::of_key(name)).unwrap_or_default();
         assert_eq!(
             restore(&stored).encode(),
             expected.encode(),
-            "seed {seed}: state of page {name}"
+            "seed {seed}: state of partition {name}"
         );
     }
 }
@@ -194,7 +193,7 @@ fn check_told(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&
     let shared = outcome.shared.lock().unwrap();
     let mut anomalies = BTreeMap::new();
     let mut messages: BTreeMap<String, usize> = BTreeMap::new();
-    for (_, events) in oracle.events.iter().filter(|(page, _)| included(page)) {
+    for (_, events) in oracle.events.iter().filter(|(partition, _)| included(partition)) {
         for event in events {
             match event {
                 Event::Anomaly(anomaly) => {
@@ -229,13 +228,13 @@ fn check_told(seed: u64, oracle: &Oracle, outcome: &Outcome, included: impl Fn(&
     repeated
 }
 
-fn restore(stored: &Stored) -> detect::Page {
-    let mut page = match &stored.checkpoint {
-        Some(checkpoint) => detect::Page::decode(&checkpoint.page, u64::MAX).unwrap(),
-        None => detect::Page::new(),
+fn restore(stored: &Stored) -> detect::Partition {
+    let mut partition = match &stored.checkpoint {
+        Some(checkpoint) => detect::Partition::decode(&checkpoint.state, u64::MAX).unwrap(),
+        None => detect::Partition::new(),
     };
     for entry in &stored.entries {
-        page.replay(&entry.journal).unwrap();
+        partition.replay(&entry.journal).unwrap();
     }
-    page
+    partition
 }

@@ -1,5 +1,5 @@
 //! A model of the Kinesis event source mapping, and of the mapping of the table's stream to the alert function. Each
-//! behaviour names the page of docs.aws.amazon.com/lambda/latest/dg/ that promises it.
+//! behaviour names the document of docs.aws.amazon.com/lambda/latest/dg/ that promises it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -292,16 +292,16 @@ impl World {
         let alert = self.alert.get_or_insert_with(|| {
             let until = committed.min(self.alerted + 1 + self.random.below(4));
             let (mut outbox, crashed) = Sandbox::new(&self.shared, self.random.fork(), self.mapping.faults);
-            let (mut teller, _) = Sandbox::new(&self.shared, self.random.fork(), self.mapping.faults);
-            teller.dies_with(&crashed);
-            let mut teller = Publisher(teller);
+            let (mut notifier, _) = Sandbox::new(&self.shared, self.random.fork(), self.mapping.faults);
+            notifier.dies_with(&crashed);
+            let mut notifier = Publisher(notifier);
             let from = self.alerted;
             let entries = self.shared.lock().unwrap().committed[from..until].to_vec();
             Alert {
                 crashed,
                 run: Box::pin(async move {
                     let entries: Vec<Vec<Event>> = entries.into_iter().map(|(_, entry)| entry.events).collect();
-                    let (_, undelivered) = deliver(&mut outbox, &mut teller, &entries, at(0)).await;
+                    let (_, undelivered) = deliver(&mut outbox, &mut notifier, &entries, at(0)).await;
                     undelivered.map_or(until, |undelivered| from + undelivered.entry)
                 }),
             }

@@ -1,18 +1,18 @@
-//! What should come of a stream: every reading folded once, in order, page by page, without batches and without faults.
+//! What should come of a stream: every reading folded once, in order, partition by partition, without batches and without faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use detect::{Event, Journal, Page, Settings};
+use detect::{Event, Journal, Partition, Settings};
 use wire::Identity;
 
 use super::stream::{Record, Truth};
 
 #[derive(Debug, Default)]
 pub struct Oracle {
-    pub pages: BTreeMap<String, Page>,
-    /// Of each page, in order; pages without events are not there.
+    pub partitions: BTreeMap<String, Partition>,
+    /// Of each partition, in order; partitions without events are not there.
     pub events: BTreeMap<String, Vec<Event>>,
-    /// Readings that move their page.
+    /// Readings that move their partition.
     pub fresh: u64,
 }
 
@@ -31,8 +31,8 @@ pub fn fold(shards: &[Vec<Record>], settings: &Settings) -> Oracle {
                 let number = last.entry((key.clone(), identity.producer.0)).or_default();
                 assert!(identity.number > *number, "lanes are in order");
                 *number = identity.number;
-                let page = oracle.pages.entry(key.clone()).or_default();
-                page.advance(*identity, record.arrival, &mut Journal::new());
+                let partition = oracle.partitions.entry(key.clone()).or_default();
+                partition.advance(*identity, record.arrival, &mut Journal::new());
                 for reading in readings {
                     oracle.reading(&key, reading, settings);
                 }
@@ -42,7 +42,7 @@ pub fn fold(shards: &[Vec<Record>], settings: &Settings) -> Oracle {
                     oracle.reading(&format!("series/{}", reading.sensor().id()), reading, settings);
                 }
             }
-            Truth::Poison => {}
+            Truth::DecodeFailures => {}
         }
     }
     oracle.events.retain(|_, events| !events.is_empty());
@@ -50,10 +50,10 @@ pub fn fold(shards: &[Vec<Record>], settings: &Settings) -> Oracle {
 }
 
 impl Oracle {
-    fn reading(&mut self, page: &str, reading: &wire::Reading, settings: &Settings) {
-        let events = self.events.entry(page.to_owned()).or_default();
-        let page = self.pages.entry(page.to_owned()).or_default();
-        let folded = page.fold(reading, settings, &mut Journal::new(), events);
+    fn reading(&mut self, partition: &str, reading: &wire::Reading, settings: &Settings) {
+        let events = self.events.entry(partition.to_owned()).or_default();
+        let partition = self.partitions.entry(partition.to_owned()).or_default();
+        let folded = partition.fold(reading, settings, &mut Journal::new(), events);
         self.fresh += u64::from(folded.disposition == detect::Disposition::Fresh);
     }
 }

@@ -1,4 +1,4 @@
-//! Pages and outbox in memory, held to the same contract as the real ones, with faults between any two of their steps.
+//! Partitions and outbox in memory, held to the same contract as the real ones, with faults between any two of their steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
 use detect::{Anomaly, Event, Transition};
-use processor::entry::{Checkpoint, Entry};
-use processor::group::Group;
+use processor::episodes::Group;
 use processor::message::{Attribute, Message};
-use processor::outbox::{Claim, Outbox, TellError, Teller};
-use processor::page_name::PageName;
-use processor::pages::{Append, AppendError, Checkpointed, Pages, Stored};
+use processor::outbox::{NotificationState, Notifier, NotifyError, Outbox};
+use processor::partition::{Append, AppendError, Checkpoint, Checkpointed, Entry, PartitionName, Partitions, Stored};
 use processor::store_error::StoreError;
 use wire::Timestamp;
 
@@ -21,9 +19,9 @@ use super::random::Random;
 /// What all sandboxes share, and what survives their crashes.
 #[derive(Debug, Default)]
 pub struct Shared {
-    pages: BTreeMap<PageName, Kept>,
+    partitions: BTreeMap<PartitionName, Kept>,
     /// Every entry that was ever committed, in order: what the table's stream carries.
-    pub committed: Vec<(PageName, Entry)>,
+    pub committed: Vec<(PartitionName, Entry)>,
     pub anomalies: BTreeMap<(String, Timestamp), Anomaly>,
     /// The last number and the last one told.
     pub incidents: BTreeMap<(String, Timestamp), (u32, u32)>,
@@ -33,8 +31,8 @@ pub struct Shared {
     pub unmarked: Vec<Message>,
     /// Messages published again because a fault came between publishing and marking.
     pub interrupted: Vec<Message>,
-    /// A page whose store always fails.
-    pub broken: Option<PageName>,
+    /// A partition whose store always fails.
+    pub broken: Option<PartitionName>,
     pub groups: BTreeMap<String, KeptGroup>,
     /// Sensors of whom nobody wants to hear.
     pub muted: BTreeSet<String>,
@@ -45,7 +43,7 @@ pub struct Shared {
 pub struct KeptGroup {
     episodes: Vec<u8>,
     /// The process that has claimed it, by the flag that says when it died.
-    claimed_by: Option<Arc<AtomicBool>>,
+    leased_by: Option<Arc<AtomicBool>>,
     /// Messages published since its claim was ended last.
     unmarked: usize,
     /// Messages after which somebody was stopped before their end: so many may come again.
@@ -62,8 +60,8 @@ struct Kept {
 }
 
 impl Shared {
-    pub fn stored(&self, page: &PageName) -> Option<Stored> {
-        let kept = self.pages.get(page)?;
+    pub fn stored(&self, partition: &PartitionName) -> Option<Stored> {
+        let kept = self.partitions.get(partition)?;
         let entries = kept.entries.iter();
         Some(Stored {
             checkpoint: kept.checkpoint.clone(),
@@ -73,25 +71,25 @@ impl Shared {
         })
     }
 
-    /// The most entries any page had after its checkpoint.
+    /// The most entries any partition had after its checkpoint.
     pub fn most_entries(&self) -> usize {
-        self.pages.values().map(|kept| kept.most).max().unwrap_or_default()
+        self.partitions.values().map(|kept| kept.most).max().unwrap_or_default()
     }
 
-    fn append(&mut self, page: &PageName, entry: &Entry) -> Result<(), AppendError> {
-        let kept = self.pages.entry(page.clone()).or_default();
+    fn append(&mut self, partition: &PartitionName, entry: &Entry) -> Result<(), AppendError> {
+        let kept = self.partitions.entry(partition.clone()).or_default();
         let checkpoint = kept.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.version);
         if entry.version <= checkpoint || kept.entries.contains_key(&entry.version) {
             return Err(AppendError::Conflict);
         }
         kept.entries.insert(entry.version, entry.encode());
         kept.most = kept.most.max(kept.entries.len());
-        self.committed.push((page.clone(), entry.clone()));
+        self.committed.push((partition.clone(), entry.clone()));
         Ok(())
     }
 
-    fn checkpoint(&mut self, page: &PageName, checkpoint: &Checkpoint) -> Checkpointed {
-        let kept = self.pages.entry(page.clone()).or_default();
+    fn checkpoint(&mut self, partition: &PartitionName, checkpoint: &Checkpoint) -> Checkpointed {
+        let kept = self.partitions.entry(partition.clone()).or_default();
         if kept
             .checkpoint
             .as_ref()
@@ -162,13 +160,13 @@ impl Sandbox {
         self.random.percent(self.rate.errors)
     }
 
-    /// Puts the entries of a page one by one, as a table without transactions would.
-    async fn append_page(&mut self, append: &Append) -> Result<(), AppendError> {
-        if self.shared().broken.as_ref() == Some(&append.page) {
+    /// Puts the entries of a partition one by one, as a table without transactions would.
+    async fn append_partition(&mut self, append: &Append) -> Result<(), AppendError> {
+        if self.shared().broken.as_ref() == Some(&append.partition) {
             return Err(fault().into());
         }
         for entry in &append.entries {
-            self.write(|shared| shared.append(&append.page, entry)).await??;
+            self.write(|shared| shared.append(&append.partition, entry)).await??;
         }
         Ok(())
     }
@@ -189,29 +187,29 @@ fn fault() -> StoreError {
     StoreError::unavailable("a call", "an injected fault")
 }
 
-impl Pages for Sandbox {
-    async fn load(&mut self, pages: &[PageName]) -> Vec<Result<Option<Stored>, StoreError>> {
+impl Partitions for Sandbox {
+    async fn load(&mut self, partitions: &[PartitionName]) -> Vec<Result<Option<Stored>, StoreError>> {
         self.step().await;
         let mut answers = Vec::new();
-        for page in pages {
+        for partition in partitions {
             let failed = self.fails();
             answers.push(if failed {
                 Err(fault())
             } else {
-                Ok(self.shared().stored(page))
+                Ok(self.shared().stored(partition))
             });
         }
         answers
     }
 
-    async fn since(&mut self, pages: &[(PageName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
+    async fn since(&mut self, partitions: &[(PartitionName, u64)]) -> Vec<Result<Vec<Entry>, StoreError>> {
         self.step().await;
         let mut answers = Vec::new();
-        for (page, version) in pages {
+        for (partition, version) in partitions {
             let failed = self.fails();
             let entries = self
                 .shared()
-                .stored(page)
+                .stored(partition)
                 .map(|stored| stored.entries)
                 .unwrap_or_default();
             let mut entries = entries
@@ -231,13 +229,17 @@ impl Pages for Sandbox {
     async fn append(&mut self, appends: &[Append]) -> Vec<Result<(), AppendError>> {
         let mut answers = Vec::new();
         for append in appends {
-            answers.push(self.append_page(append).await);
+            answers.push(self.append_partition(append).await);
         }
         answers
     }
 
-    async fn checkpoint(&mut self, page: &PageName, checkpoint: &Checkpoint) -> Result<Checkpointed, StoreError> {
-        self.write(|shared| shared.checkpoint(page, checkpoint)).await
+    async fn checkpoint(
+        &mut self,
+        partition: &PartitionName,
+        checkpoint: &Checkpoint,
+    ) -> Result<Checkpointed, StoreError> {
+        self.write(|shared| shared.checkpoint(partition, checkpoint)).await
     }
 }
 
@@ -263,30 +265,34 @@ impl Outbox for Sandbox {
         .await
     }
 
-    async fn claim(&mut self, transition: &Transition, _: Timestamp) -> Result<Claim, StoreError> {
+    async fn lease(&mut self, transition: &Transition, _: Timestamp) -> Result<NotificationState, StoreError> {
         self.write(|shared| {
             let key = (transition.sensor.id().to_owned(), transition.since);
             let (_, told) = shared.incidents.entry(key).or_default();
             if *told >= transition.number {
-                Claim::Told
+                NotificationState::Notified
             } else {
-                Claim::Tell
+                NotificationState::Pending
             }
         })
         .await
     }
 
-    async fn standing(&mut self, transitions: &[&Transition], _: Timestamp) -> Result<Vec<Claim>, StoreError> {
+    async fn states(
+        &mut self,
+        transitions: &[&Transition],
+        _: Timestamp,
+    ) -> Result<Vec<NotificationState>, StoreError> {
         self.write(|shared| {
             let standing = transitions.iter().map(|transition| {
                 let key = (transition.sensor.id().to_owned(), transition.since);
                 let (_, told) = shared.incidents.get(&key).copied().unwrap_or_default();
                 if told >= transition.number {
-                    Claim::Told
+                    NotificationState::Notified
                 } else if shared.muted.contains(transition.sensor.id()) {
-                    Claim::Muted
+                    NotificationState::Muted
                 } else {
-                    Claim::Tell
+                    NotificationState::Pending
                 }
             });
             standing.collect()
@@ -294,7 +300,7 @@ impl Outbox for Sandbox {
         .await
     }
 
-    async fn told(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
+    async fn mark_notified(&mut self, transitions: &[&Transition]) -> Result<(), StoreError> {
         for transition in transitions {
             self.write(|shared| {
                 let key = (transition.sensor.id().to_owned(), transition.since);
@@ -308,17 +314,17 @@ impl Outbox for Sandbox {
         Ok(())
     }
 
-    async fn claim_group(&mut self, group: &str) -> Result<Group, StoreError> {
+    async fn lease_group(&mut self, group: &str) -> Result<Group, StoreError> {
         loop {
             let me = self.crashed.clone();
             let claimed = self.write(|shared| {
                 let kept = shared.groups.entry(group.to_owned()).or_default();
-                let free = kept.claimed_by.as_ref().is_none_or(|other| {
+                let free = kept.leased_by.as_ref().is_none_or(|other| {
                     // Whoever died is waited for until its claim ends, which is now.
                     Arc::ptr_eq(other, &me) || other.load(Ordering::Relaxed)
                 });
                 free.then(|| {
-                    kept.claimed_by = Some(me.clone());
+                    kept.leased_by = Some(me.clone());
                     // What was published and perhaps not marked since may be published again.
                     kept.repeatable += std::mem::take(&mut kept.unmarked);
                     Group::decode(group, &kept.episodes).unwrap_or_default()
@@ -330,11 +336,11 @@ impl Outbox for Sandbox {
         }
     }
 
-    async fn keep_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
+    async fn save_group(&mut self, group: &str, kept: &Group) -> Result<(), StoreError> {
         let me = self.crashed.clone();
         let kept_by_me = self.write(|shared| {
             let known = shared.groups.entry(group.to_owned()).or_default();
-            let mine = known.claimed_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me));
+            let mine = known.leased_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me));
             if mine {
                 known.episodes = kept.encode();
             }
@@ -343,12 +349,12 @@ impl Outbox for Sandbox {
         if kept_by_me.await? { Ok(()) } else { Err(fault()) }
     }
 
-    async fn free_group(&mut self, group: &str) -> Result<(), StoreError> {
+    async fn release_group(&mut self, group: &str) -> Result<(), StoreError> {
         let me = self.crashed.clone();
         self.write(|shared| {
             let known = shared.groups.entry(group.to_owned()).or_default();
-            if known.claimed_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me)) {
-                known.claimed_by = None;
+            if known.leased_by.as_ref().is_some_and(|other| Arc::ptr_eq(other, &me)) {
+                known.leased_by = None;
                 known.unmarked = 0;
             }
         })
@@ -363,8 +369,8 @@ impl Outbox for Sandbox {
 /// Publishes into what is shared: fails or dies before or after.
 pub struct Publisher(pub Sandbox);
 
-impl Teller for Publisher {
-    async fn tell(&mut self, message: &Message) -> Result<(), TellError> {
+impl Notifier for Publisher {
+    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
         let published = self.0.write(|shared| {
             shared.told.push(message.clone());
             let group = message.attributes.iter().find_map(|(name, value)| match value {
@@ -381,19 +387,19 @@ impl Teller for Publisher {
                 shared.unmarked.push(message.clone());
             }
         });
-        published.await.map_err(|error| TellError::Failed {
+        published.await.map_err(|error| NotifyError::Failed {
             subject: message.subject.clone(),
             source: error.into(),
         })
     }
 }
 
-/// The events of the entries that were committed, page by page, in order.
-pub fn events_by_page(shared: &Shared) -> BTreeMap<String, Vec<Event>> {
+/// The events of the entries that were committed, partition by partition, in order.
+pub fn events_by_partition(shared: &Shared) -> BTreeMap<String, Vec<Event>> {
     let mut events: BTreeMap<String, Vec<Event>> = BTreeMap::new();
-    for (page, entry) in &shared.committed {
+    for (partition, entry) in &shared.committed {
         events
-            .entry(page.as_str().to_owned())
+            .entry(partition.as_str().to_owned())
             .or_default()
             .extend(entry.events.iter().cloned());
     }

@@ -1,4 +1,4 @@
-//! Streams as our daemons and others fill them: ordered lanes, records sent twice, late readings, poison.
+//! Streams as our daemons and others fill them: ordered lanes, records sent twice, late readings, decode failures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub enum Truth {
     /// Of others.
     Foreign(Vec<Reading>),
     /// Cannot be read at all.
-    Poison,
+    DecodeFailures,
 }
 
 /// Draws a stream of so many records by shard: one, which is split half way where `split`, parent first.
@@ -164,7 +164,7 @@ impl Drawing<'_> {
         broken[last] ^= 1;
         let garbage = [b"not json".to_vec(), broken, Vec::new(), b"{\"sensor\":\"x\"}".to_vec()];
         let which = self.random.below(4);
-        record("garbage", garbage[which].clone(), Truth::Poison)
+        record("garbage", garbage[which].clone(), Truth::DecodeFailures)
     }
 
     fn identity(&mut self, lane: u32) -> Identity {

@@ -1,0 +1,86 @@
+//! The places of sensors in a partition: who is admitted, evicted or removed.
+
+use std::sync::Arc;
+
+use wire::Sensor;
+
+use super::Partition;
+use crate::deadlines::NEVER;
+use crate::journal::Journal;
+use crate::track::Track;
+
+impl Partition {
+    /// The place of a sensor that is `known`, or of a new one. `None` where it would take the partition beyond its limit, with so
+    /// much more weight than it has now, even without the sensors that may be evicted.
+    ///
+    /// The limit is that of the settings, and time that of the partition: so it does not matter how readings are cut into batches.
+    pub(super) fn place(&mut self, known: Option<u32>, more: u64, journal: &mut Journal) -> Option<u32> {
+        let more = more + u64::from(known.is_none());
+        if more == 0 {
+            return known;
+        }
+        let now = self.state.clock.now();
+        let limit = self.limit();
+        while self.weight + more > limit {
+            let tracks = &self.state.tracks;
+            let evictable = |index: u32| tracks[index as usize].as_ref().map_or(NEVER, Track::evictable);
+            let Some(index) = self.evictable.next(now, evictable) else {
+                break;
+            };
+            if known != Some(index) {
+                journal.eviction(index);
+                self.remove(index);
+            }
+        }
+        if let Some(known) = known {
+            // Its turn may have come in the loop.
+            self.schedule(known);
+        }
+        (self.weight + more <= limit).then(|| known.unwrap_or_else(|| self.vacant()))
+    }
+
+    /// The most weight at which a sensor is admitted.
+    pub(super) fn limit(&self) -> u64 {
+        u64::from(self.state.settings.max_sensors_per_partition.get())
+    }
+
+    /// Forgets a sensor.
+    pub(super) fn remove(&mut self, index: u32) {
+        if let Some(track) = self.state.tracks[index as usize].take() {
+            self.weight -= track.weight();
+            self.index.remove(track.sensor.id());
+            self.free.insert(index);
+        }
+        self.schedule(index);
+    }
+
+    /// What is due for a sensor may have changed.
+    pub(super) fn schedule(&mut self, index: u32) {
+        let track = self.state.tracks[index as usize].as_ref();
+        let deadline = |track: &Track| track.deadline(&self.state.settings, false);
+        self.deadlines.set(index, track.map_or(NEVER, deadline));
+        self.evictable.set(index, track.map_or(NEVER, Track::evictable));
+    }
+
+    /// The place of the next sensor.
+    pub(super) fn vacant(&self) -> u32 {
+        self.free.first().copied().unwrap_or(self.state.tracks.len() as u32)
+    }
+
+    pub(super) fn describe(&mut self, index: u32, sensor: &Arc<Sensor>) {
+        let place = index as usize;
+        if place == self.state.tracks.len() {
+            self.state.tracks.push(None);
+        }
+        match &mut self.state.tracks[place] {
+            Some(track) => track.sensor = sensor.clone(),
+            none => {
+                let track = Track::new(sensor);
+                self.weight += track.weight();
+                *none = Some(track);
+                self.index.insert(sensor.id().into(), index);
+                self.free.remove(&index);
+            }
+        }
+    }
+}
