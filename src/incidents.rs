@@ -218,7 +218,7 @@ pub async fn mute(
     let doubt = if known {
         ""
     } else {
-        "; it had no incident so far: is it spelt so?"
+        "; it has had no incident so far: check the spelling"
     };
     Ok(writeln!(
         out,

@@ -144,7 +144,7 @@ async fn who_has_seen_it_and_until_when_it_is_mute_is_shown() {
     let said = text!(mute(&kept(&dir), &open, 2 * hour, at(100)));
     assert!(said.starts_with(&format!("incident {open} of DHT_002")), "{said}");
     let said = text!(mute(&kept(&dir), "DTH_002", hour, at(100)));
-    assert!(said.contains("is it spelt so?"), "{said}");
+    assert!(said.contains("check the spelling"), "{said}");
     let table = text!(list(&kept(&dir), None, Format::Text));
     let line = table.lines().nth(1).unwrap();
     assert!(

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use temp_ingest::backtest::{self, Options, Watched, columns, table};
+use temp_ingest::cli::backtest::{self, Options, Watched, columns, table};
 use temp_ingest::source::table::{Described, Table};
 
 /// The lines as the sources `replay` and `stdin` read them.

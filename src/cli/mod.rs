@@ -50,7 +50,7 @@ enum Failure {
     Running(#[from] anyhow::Error),
     /// Something is bad, and it was said what.
     #[error("not healthy")]
-    Told,
+    Unhealthy,
 }
 
 /// Runs the command of this process's arguments and says how it ended.
@@ -125,7 +125,7 @@ fn check(at: &Config) -> Result<(), Failure> {
     for warning in loaded.settings.warnings() {
         say(format!("{}: warning: {warning}", loaded.origin))?;
     }
-    Ok(say(format!("{}: the settings hold", loaded.origin))?)
+    Ok(say(format!("{}: configuration OK", loaded.origin))?)
 }
 
 fn examine(at: &Config) -> Result<(), Failure> {
@@ -142,7 +142,7 @@ fn examine(at: &Config) -> Result<(), Failure> {
         }
     }));
     written.context("writing to standard output")?;
-    if healthy { Ok(()) } else { Err(Failure::Told) }
+    if healthy { Ok(()) } else { Err(Failure::Unhealthy) }
 }
 
 fn send_canary(what: &Canary) -> Result<(), Failure> {
@@ -388,7 +388,7 @@ fn report(failure: &Failure) -> ExitCode {
     let (text, code) = match failure {
         Failure::Settings(invalid) => (Some(invalid.to_string()), ExitCode::from(BAD_CONFIGURATION)),
         Failure::Running(error) => (Some(format!("temp-ingest: {error:#}")), ExitCode::FAILURE),
-        Failure::Told => (None, ExitCode::FAILURE),
+        Failure::Unhealthy => (None, ExitCode::FAILURE),
     };
     if let Some(text) = text {
         let _ = writeln!(io::stderr(), "{text}");

@@ -17,10 +17,10 @@ const ANOMALIES: f64 = 1_440.0;
 
 /// What the page asks the daemon for.
 #[derive(Debug)]
-pub struct Order {
+pub struct Command {
     /// What to change.
     pub change: Change,
-    /// Told what was done, or why it was not.
+    /// Gets what was done, or why it was not.
     pub done: oneshot::Sender<Result<String, String>>,
 }
 
@@ -45,7 +45,7 @@ pub enum Change {
 
 /// All changes so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Changes {
+pub struct Overrides {
     /// Tables that replace the configuration's.
     sources: BTreeMap<String, Settings>,
     stopped: BTreeSet<String>,
@@ -66,7 +66,7 @@ impl Change {
     }
 }
 
-impl Changes {
+impl Overrides {
     /// Every source as it is set now, running or not.
     pub fn all(&self, configured: &Sources) -> Sources {
         let set = |(name, settings): (&String, &Settings)| {
@@ -240,74 +240,81 @@ mod tests {
 
     #[test]
     fn a_source_stops_and_starts_and_the_daemon_is_held_meanwhile() {
-        let (mut changes, configured) = (Changes::default(), configured());
-        assert_eq!(changes.wanted(&configured), configured);
-        assert!(!changes.hold(&configured) && !changes.differs("house"));
-        changes.apply(&configured, &house(Change::Stop)).unwrap();
-        assert!(changes.hold(&configured) && changes.differs("house"));
-        assert!(!changes.wanted(&configured).contains_key("house"));
-        assert_eq!(changes.all(&configured), configured);
+        let (mut overrides, configured) = (Overrides::default(), configured());
+        assert_eq!(overrides.wanted(&configured), configured);
+        assert!(!overrides.hold(&configured) && !overrides.differs("house"));
+        overrides.apply(&configured, &house(Change::Stop)).unwrap();
+        assert!(overrides.hold(&configured) && overrides.differs("house"));
+        assert!(!overrides.wanted(&configured).contains_key("house"));
+        assert_eq!(overrides.all(&configured), configured);
         assert!(
-            !changes.hold(&Sources::default()),
+            !overrides.hold(&Sources::default()),
             "a reload took it out of the configuration"
         );
-        changes.apply(&configured, &house(Change::Start)).unwrap();
-        assert_eq!(changes, Changes::default());
+        overrides.apply(&configured, &house(Change::Start)).unwrap();
+        assert_eq!(overrides, Overrides::default());
     }
 
     #[test]
     fn normal_and_anomaly_data_are_the_same_source_without_and_with_faults() {
-        let (mut changes, configured) = (Changes::default(), configured());
-        changes.apply(&configured, &house(Change::Stop)).unwrap();
-        changes.apply(&configured, &house(Change::Normal)).unwrap();
+        let (mut overrides, configured) = (Overrides::default(), configured());
+        overrides.apply(&configured, &house(Change::Stop)).unwrap();
+        overrides.apply(&configured, &house(Change::Normal)).unwrap();
         let mut expected = configured["house"].clone();
         expected.faults = None;
-        assert_eq!(changes.wanted(&configured)["house"], expected);
-        changes.apply(&configured, &house(Change::Anomalies)).unwrap();
+        assert_eq!(overrides.wanted(&configured)["house"], expected);
+        overrides.apply(&configured, &house(Change::Anomalies)).unwrap();
         expected.faults = Some(Amount::try_from(ANOMALIES).unwrap());
-        assert_eq!(changes.wanted(&configured)["house"], expected);
+        assert_eq!(overrides.wanted(&configured)["house"], expected);
         for name in ["posts", "old"] {
-            let refused = changes
+            let refused = overrides
                 .apply(&configured, &Change::Anomalies(name.to_owned()))
                 .unwrap_err();
             assert!(refused.contains("is not simulated"), "{refused}");
         }
-        assert!(changes.apply(&configured, &Change::Start("attic".to_owned())).is_err());
+        assert!(
+            overrides
+                .apply(&configured, &Change::Start("attic".to_owned()))
+                .is_err()
+        );
     }
 
     #[test]
     fn events_have_a_template_and_a_rate_of_their_own() {
-        let mut changes = Changes::default();
+        let mut overrides = Overrides::default();
         let text = "[clicks]\nkind = \"simulate\"\nprofile = \"clickstream\"\nsensors = 4\n";
         let configured: Sources = toml::from_str(text).unwrap();
-        changes
+        overrides
             .apply(&configured, &Change::Rate("clicks".to_owned(), 200.0))
             .unwrap();
-        assert_eq!(rate(&changes.all(&configured)["clicks"]), Some(200.0));
+        assert_eq!(rate(&overrides.all(&configured)["clicks"]), Some(200.0));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("t.toml");
         std::fs::write(&file, "rate = 1\n[event]\nsite = { sensor = true }\n").unwrap();
-        changes
+        overrides
             .apply(&configured, &Change::Template("clicks".to_owned(), file.clone()))
             .unwrap();
-        assert_eq!(changes.wanted(&configured)["clicks"].profile, Some(Choice::File(file)));
+        assert_eq!(
+            overrides.wanted(&configured)["clicks"].profile,
+            Some(Choice::File(file))
+        );
         let missing = dir.path().join("missing.toml");
         assert!(
-            changes
+            overrides
                 .apply(&configured, &Change::Template("clicks".to_owned(), missing))
                 .is_err()
         );
         let house = self::configured();
-        let refused = changes.apply(&house, &Change::Template("house".to_owned(), "t.toml".into()));
+        let refused = overrides.apply(&house, &Change::Template("house".to_owned(), "t.toml".into()));
         assert!(refused.unwrap_err().contains("no events of a template"));
     }
 
     #[test]
     fn a_rate_is_set_where_there_is_one() {
-        let (mut changes, configured) = (Changes::default(), configured());
+        let (mut overrides, configured) = (Overrides::default(), configured());
         let mut set = |name: &str, to: f64| {
-            let said = changes.apply(&configured, &Change::Rate(name.to_owned(), to))?;
-            Ok::<_, String>((rate(&changes.all(&configured)[name]), said))
+            let said = overrides.apply(&configured, &Change::Rate(name.to_owned(), to))?;
+            Ok::<_, String>((rate(&overrides.all(&configured)[name]), said))
         };
         assert_eq!(rate(&configured["house"]), Some(10.0));
         assert_eq!(set("house", 250.0).unwrap().0, Some(250.0));

@@ -8,7 +8,7 @@ use crate::source::{Produced, Settings};
 
 /// The daemon as it is now. Published anew at each change.
 #[derive(Clone, Debug, Default)]
-pub struct Board {
+pub struct Status {
     /// Where records go.
     pub sink: sink::Kind,
     /// The stream's name or ARN, where the sink is Kinesis.
@@ -16,7 +16,7 @@ pub struct Board {
     /// Where the daemon keeps what outlives it.
     pub state_dir: PathBuf,
     /// Where incidents are kept.
-    pub incidents: Keeper,
+    pub incidents: IncidentStore,
     /// Where the functions behind the stream keep readings with their scores.
     pub readings: Option<Table>,
     /// A score at or above it is an anomaly; known where scores are.
@@ -27,7 +27,7 @@ pub struct Board {
 
 /// Where incidents are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Keeper {
+pub enum IncidentStore {
     /// It is not known.
     #[default]
     Nowhere,

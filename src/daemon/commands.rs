@@ -3,13 +3,13 @@
 use values::aws_name::AwsName;
 
 use super::{Daemon, Next};
-use crate::control::overrides::{Change, Order};
+use crate::control::overrides::{Change, Command};
 use crate::sink;
 
 impl Daemon {
     /// Does what people want changed, and says when that takes a new start.
-    pub(super) fn change(&mut self, order: Order) -> Option<Next> {
-        let changed = match &order.change {
+    pub(super) fn change(&mut self, command: Command) -> Option<Next> {
+        let changed = match &command.change {
             Change::Stream(stream) => self.other_stream(stream).map(|said| (said, Some(Next::Again))),
             change => self.change_source(change).map(|said| (said, None)),
         };
@@ -17,11 +17,11 @@ impl Daemon {
         // Who asked may have gone; it is done all the same.
         match changed {
             Ok((said, next)) => {
-                let _ = order.done.send(Ok(said));
+                let _ = command.done.send(Ok(said));
                 next
             }
             Err(why) => {
-                let _ = order.done.send(Err(why));
+                let _ = command.done.send(Err(why));
                 None
             }
         }
@@ -33,14 +33,14 @@ impl Daemon {
             .sources
             .as_mut()
             .ok_or("the daemon is ending: nothing starts any more")?;
-        let mut changes = self.changes.clone();
-        let said = changes.apply(configured, change)?;
+        let mut overrides = self.overrides.clone();
+        let said = overrides.apply(configured, change)?;
         let name = change.source().unwrap_or_default();
         // What only has another rate does not start by that.
         sources
-            .set(name, &changes.wanted(configured))
+            .set(name, &overrides.wanted(configured))
             .map_err(|error| error.to_string())?;
-        self.changes = changes;
+        self.overrides = overrides;
         Ok(said)
     }
 

@@ -34,23 +34,23 @@ use tracing::{error, info, warn};
 use wire::ProducerId;
 
 use self::open_files::OpenFiles;
-use self::services::{Front, admin_ended};
-use self::source_manager::{Sources, Wiring};
+use self::services::{Services, admin_ended};
+use self::source_manager::{SourceManagerContext, Sources};
 use crate::canary::Canary;
 use crate::config::{Aggregation, Loaded, Origin, Settings};
-use crate::control::overrides::Changes;
-use crate::control::status::{Board, Keeper, Table};
-use crate::dashboard::Shown;
+use crate::control::overrides::Overrides;
+use crate::control::status::{IncidentStore, Status, Table};
+use crate::dashboard::Handles;
 use crate::dead_letter::DeadLetters;
-use crate::pipeline::{self, Parts, PipelineError, Status};
+use crate::pipeline::{self, Health, Parts, PipelineError};
 use crate::sink;
 use crate::sink::embedded::{Embedded, Terminal};
 use crate::sink::kinesis::Kinesis;
 use crate::sink::stdout::Stdout;
 use crate::source::handover;
-use crate::telemetry::console::Screen;
+use crate::telemetry::console::Console;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::recent_readings::Traces;
+use crate::telemetry::recent_readings::RecentReadings;
 
 /// Readings on their way to the pipeline may take this part of the budget, beside it: enough to keep the pipeline busy.
 const HANDOVER_PART: usize = 4;
@@ -58,12 +58,12 @@ const HANDOVER_PART: usize = 4;
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// So often a person who looks on is shown what is measured.
-const SCREEN_INTERVAL: Duration = Duration::from_secs(5);
+const CONSOLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs until the sources are spent or a signal asks for the end. An error is a failure while running.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    let front = Front::bind(&loaded.settings).await?;
-    let mut daemon = Daemon::start(loaded, front, Changes::default()).await?;
+    let front = Services::bind(&loaded.settings).await?;
+    let mut daemon = Daemon::start(loaded, front, Overrides::default()).await?;
     loop {
         let next = daemon.watch().await;
         let again = matches!(next, Ok(Next::Again));
@@ -74,26 +74,26 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
             return Ok(());
         }
         info!("starting again with what was set by the page");
-        daemon = Daemon::start(left.loaded, left.front, left.changes).await?;
+        daemon = Daemon::start(left.loaded, left.front, left.overrides).await?;
     }
 }
 
 struct Daemon {
     loaded: Loaded,
     sources: Option<Sources>,
-    board: watch::Sender<Board>,
+    status: watch::Sender<Status>,
     pipeline: JoinHandle<Result<pipeline::Ended, PipelineError>>,
     ended: Option<anyhow::Result<pipeline::Ended>>,
     embedded: Closing,
     stop: watch::Sender<bool>,
-    status: watch::Receiver<Status>,
+    health: watch::Receiver<Health>,
     heartbeat: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
-    front: Front,
+    front: Services,
     /// What people have changed by the page.
-    changes: Changes,
-    screen: Option<Arc<Screen>>,
+    overrides: Overrides,
+    console: Option<Arc<Console>>,
 }
 
 /// What follows once the sources are no longer to run.
@@ -107,23 +107,23 @@ enum Next {
 /// What a drained daemon leaves to the one that is started after it in this process.
 struct Left {
     loaded: Loaded,
-    front: Front,
-    changes: Changes,
+    front: Services,
+    overrides: Overrides,
 }
 
 impl Daemon {
-    async fn start(loaded: Loaded, mut front: Front, changes: Changes) -> anyhow::Result<Self> {
+    async fn start(loaded: Loaded, mut front: Services, overrides: Overrides) -> anyhow::Result<Self> {
         let settings = &loaded.settings;
         let ledger = Arc::new(Ledger::default());
         let metrics = Arc::new(Metrics::new(ledger.clone()));
-        let (status_sender, status) = watch::channel(Status::default());
+        let (health_sender, health) = watch::channel(Health::default());
         let dir = settings.spool_dir()?;
         let (spool, recovered) = Spool::open(&dir, settings.spool.max_bytes, settings.spool.when_full)?;
         let state_dir = settings.state_dir()?;
         let dead_letters = DeadLetters::open(&state_dir, &sink_name(settings))?;
         let lanes = lanes(settings, ledger.clone(), &recovered)?;
-        let traces = Arc::<Traces>::default();
-        let (sink, embedded) = sink(settings, &state_dir, &traces, &metrics)?;
+        let recent = Arc::<RecentReadings>::default();
+        let (sink, embedded) = sink(settings, &state_dir, &recent, &metrics)?;
         let (handover, input) = handover::channel(lanes.limits().budget / HANDOVER_PART);
         let (stop, stopped) = watch::channel(false);
         let heartbeat = Arc::new(AtomicU64::new(0));
@@ -136,13 +136,13 @@ impl Daemon {
             metrics: metrics.clone(),
             max_requests: settings.kinesis.max_requests.get() as usize,
             grace: settings.grace.get(),
-            status: status_sender,
+            health: health_sender,
             heartbeat: heartbeat.clone(),
         };
         let pipeline = tokio::spawn(pipeline::run(parts, input, stopped));
         let looked_on = std::io::stdout().is_terminal() || loaded.origin == Origin::Embedded;
-        let screen = (settings.sink == sink::Kind::Embedded && looked_on).then(Arc::<Screen>::default);
-        let wiring = Wiring {
+        let console = (settings.sink == sink::Kind::Embedded && looked_on).then(Arc::<Console>::default);
+        let context = SourceManagerContext {
             handover,
             ledger: ledger.clone(),
             metrics: metrics.clone(),
@@ -152,20 +152,20 @@ impl Daemon {
                 sink_requests: settings.kinesis.max_requests.get(),
             },
             state_dir: state_dir.clone(),
-            screen: screen.clone(),
+            console: console.clone(),
             // The embedded sink keeps them with their scores.
-            traces: (settings.sink != sink::Kind::Embedded).then(|| traces.clone()),
+            recent: (settings.sink != sink::Kind::Embedded).then(|| recent.clone()),
         };
-        let canary = Canary::new(&wiring.handover, ledger.clone(), sink_name(settings));
-        let sources = Sources::start(wiring, &changes.wanted(&settings.source))?;
-        let board = watch::Sender::new(board(settings, &state_dir, &sources, &changes));
-        let shown = Shown {
+        let canary = Canary::new(&context.handover, ledger.clone(), sink_name(settings));
+        let sources = Sources::start(context, &overrides.wanted(&settings.source))?;
+        let status = watch::Sender::new(status(settings, &state_dir, &sources, &overrides));
+        let shown = Handles {
             metrics: metrics.clone(),
-            ready: readiness(status.clone()),
+            ready: readiness(health.clone()),
             canary: Arc::new(canary),
-            traces,
-            board: board.subscribe(),
-            status: status.clone(),
+            recent,
+            status: status.subscribe(),
+            health: health.clone(),
         };
         let address = front.show(shown);
         info!(metrics = %format_args!("http://{address}/metrics"), state = %state_dir.display(), "ready");
@@ -173,39 +173,39 @@ impl Daemon {
         Ok(Self {
             loaded,
             sources: Some(sources),
-            board,
+            status,
             pipeline,
             ended: None,
             embedded,
             stop,
-            status,
+            health,
             heartbeat,
             ledger,
             metrics,
             front,
-            changes,
-            screen,
+            overrides,
+            console,
         })
     }
 
     /// Watches over all parts until it is time to end.
     async fn watch(&mut self) -> anyhow::Result<Next> {
         let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
-        let mut screen = tokio::time::interval(SCREEN_INTERVAL);
+        let mut console = tokio::time::interval(CONSOLE_INTERVAL);
         let mut beat = 0;
         loop {
             // While a source is stopped that may be started again, the daemon waits for that.
-            let held = self.changes.hold(&self.loaded.settings.source);
+            let held = self.overrides.hold(&self.loaded.settings.source);
             let sources = self.sources.as_mut().filter(|sources| !held || sources.count() > 0);
             tokio::select! {
                 _ = self.front.signals.terminate.recv() => return Ok(Next::End),
                 _ = self.front.signals.interrupt.recv() => return Ok(Next::End),
                 _ = self.front.signals.hangup.recv() => self.reload(),
-                Some(order) = self.front.asked.recv() => if let Some(next) = self.change(order) {
+                Some(command) = self.front.asked.recv() => if let Some(next) = self.change(command) {
                     return Ok(next);
                 },
                 _ = watchdog.tick() => self.ping(&mut beat),
-                _ = screen.tick(), if self.screen.is_some() => self.show(),
+                _ = console.tick(), if self.console.is_some() => self.show(),
                 ended = services::ended(&mut self.front.serving) => return Err(admin_ended(ended)),
                 ended = &mut self.pipeline => {
                     self.ended = Some(flatten(ended));
@@ -219,12 +219,12 @@ impl Daemon {
                     }
                     self.publish();
                 }
-                changed = self.status.changed() => if changed.is_ok() { self.tell_status() },
+                changed = self.health.changed() => if changed.is_ok() { self.tell_status() },
             }
         }
     }
 
-    /// Ends sources, pipeline and sink in this order, within the grace. Where it is started again afterwards, the service
+    /// Ends sources, pipeline and sink in this command, within the grace. Where it is started again afterwards, the service
     /// manager and whoever looks at the page are not left.
     async fn drain(mut self, failed: bool, again: bool) -> (anyhow::Result<()>, Left) {
         match again {
@@ -235,7 +235,7 @@ impl Daemon {
         let left = Left {
             loaded: self.loaded,
             front: self.front,
-            changes: self.changes,
+            overrides: self.overrides,
         };
         (drained, left)
     }
@@ -313,7 +313,7 @@ impl Daemon {
         match self.loaded.origin.load() {
             Ok(loaded) => {
                 if let Some(sources) = &mut self.sources
-                    && let Err(error) = sources.reload(&self.changes.wanted(&loaded.settings.source))
+                    && let Err(error) = sources.reload(&self.overrides.wanted(&loaded.settings.source))
                 {
                     error!("not reloaded, going on with the settings in force: {error}");
                     return self.front.notifier.ready();
@@ -337,9 +337,9 @@ impl Daemon {
 
     /// Tells of the sources as they are now.
     fn publish(&self) {
-        let rows = |sources: &Sources| sources.rows(&self.loaded.settings.source, &self.changes);
+        let rows = |sources: &Sources| sources.rows(&self.loaded.settings.source, &self.overrides);
         let rows = self.sources.as_ref().map(rows).unwrap_or_default();
-        self.board.send_modify(|board| board.sources = rows);
+        self.status.send_modify(|status| status.sources = rows);
     }
 
     /// The watchdog hears from the daemon only while the pipeline's loop turns.
@@ -355,21 +355,23 @@ impl Daemon {
     }
 
     fn show(&self) {
-        if let Some(line) = self.screen.as_ref().and_then(|screen| screen.line()) {
+        if let Some(line) = self.console.as_ref().and_then(|console| console.line()) {
             // Nobody to show it to is no reason to stop measuring.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 
     fn tell_status(&mut self) {
-        let status = self.status.borrow_and_update().clone();
+        let health = self.health.borrow_and_update().clone();
         let counts = self.ledger.snapshot();
         let waiting = counts.in_flight + counts.spooled;
-        self.front.notifier.status(&match (&status.trouble, status.draining) {
-            (Some(trouble), _) => format!("waiting, {waiting} readings kept: {trouble}"),
-            (None, true) => format!("draining, {waiting} readings left"),
-            (None, false) => format!("delivering, {} readings so far", counts.delivered),
-        });
+        self.front
+            .notifier
+            .status(&match (&health.sink_health, health.draining) {
+                (Some(sink_health), _) => format!("waiting, {waiting} readings kept: {sink_health}"),
+                (None, true) => format!("draining, {waiting} readings left"),
+                (None, false) => format!("delivering, {} readings so far", counts.delivered),
+            });
     }
 }
 
@@ -401,7 +403,7 @@ type Closing = Option<Arc<Embedded>>;
 fn sink(
     settings: &Settings,
     state_dir: &Path,
-    traces: &Arc<Traces>,
+    recent: &Arc<RecentReadings>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Arc<dyn Sink>, Closing)> {
     Ok(match settings.sink {
@@ -416,7 +418,7 @@ fn sink(
                 state_dir,
                 settings.detect.clone(),
                 teller,
-                traces.clone(),
+                recent.clone(),
                 metrics.clone(),
             )?);
             (embedded.clone(), Some(embedded))
@@ -434,7 +436,7 @@ fn sink_name(settings: &Settings) -> String {
 }
 
 /// What is told of this daemon.
-fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Changes) -> Board {
+fn status(settings: &Settings, state_dir: &Path, sources: &Sources, overrides: &Overrides) -> Status {
     let embedded = settings.sink == sink::Kind::Embedded;
     let table = |name: &Option<String>| {
         let name = name.clone().filter(|_| settings.sink == sink::Kind::Kinesis)?;
@@ -442,33 +444,33 @@ fn board(settings: &Settings, state_dir: &Path, sources: &Sources, changes: &Cha
         Some(Table { name, beside })
     };
     let readings = table(&settings.admin.readings_table);
-    Board {
+    Status {
         sink: settings.sink,
         stream: settings.kinesis.stream.clone(),
         state_dir: state_dir.to_owned(),
         incidents: match table(&settings.admin.incidents_table) {
-            _ if embedded => Keeper::Folder(state_dir.to_owned()),
-            Some(table) => Keeper::Table(table),
-            None => Keeper::Nowhere,
+            _ if embedded => IncidentStore::Folder(state_dir.to_owned()),
+            Some(table) => IncidentStore::Table(table),
+            None => IncidentStore::Nowhere,
         },
         threshold: (embedded || readings.is_some()).then(|| settings.detect.threshold.get()),
         readings,
-        sources: sources.rows(&settings.source, changes),
+        sources: sources.rows(&settings.source, overrides),
     }
 }
 
 /// Whether readings are accepted now, and what else there is to say; else why not.
-fn readiness(status: watch::Receiver<Status>) -> Arc<dyn Fn() -> Result<String, String> + Send + Sync> {
+fn readiness(health: watch::Receiver<Health>) -> Arc<dyn Fn() -> Result<String, String> + Send + Sync> {
     Arc::new(move || {
-        let status = status.borrow();
-        match (&status.trouble, status.full, status.draining) {
+        let health = health.borrow();
+        match (&health.sink_health, health.full, health.draining) {
             (_, _, true) => Err("draining: what came in is being delivered, and nothing more is taken".to_owned()),
-            (Some(trouble), true, _) => Err(format!(
-                "memory and spool are full, and the sink takes nothing: {trouble}"
+            (Some(sink_health), true, _) => Err(format!(
+                "memory and spool are full, and the sink takes nothing: {sink_health}"
             )),
             (None, true, _) => Err("memory and spool are full: the sink is slower than the sources".to_owned()),
-            (Some(trouble), false, _) => Ok(format!(
-                "readings are accepted and kept, and the sink takes nothing: {trouble}"
+            (Some(sink_health), false, _) => Ok(format!(
+                "readings are accepted and kept, and the sink takes nothing: {sink_health}"
             )),
             (None, false, _) => Ok("readings are accepted".to_owned()),
         }

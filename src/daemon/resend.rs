@@ -9,8 +9,8 @@ use wire::Reading;
 
 use super::{Daemon, sink_name};
 use crate::config::Loaded;
-use crate::control::overrides::Changes;
-use crate::daemon::services::Front;
+use crate::control::overrides::Overrides;
+use crate::daemon::services::Services;
 use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
 use crate::source::Output;
 
@@ -41,8 +41,8 @@ where
     settings.spool.dir = Some(settings.state_dir()?.join("dead-letter-spool"));
     settings.source.clear();
     settings.admin.listen.set_port(0);
-    let front = Front::bind(&loaded.settings).await?;
-    let mut daemon = Daemon::start(loaded, front, Changes::default()).await?;
+    let front = Services::bind(&loaded.settings).await?;
+    let mut daemon = Daemon::start(loaded, front, Overrides::default()).await?;
     let output = daemon.sources.as_ref().expect("just started").output();
     let feeding = tokio::spawn(feed(readings, output));
     let ended = daemon.watch().await;

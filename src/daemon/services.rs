@@ -9,24 +9,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::config::Settings;
-use crate::control::overrides::Order;
+use crate::control::overrides::Command;
 use crate::daemon::systemd::Notifier;
-use crate::dashboard::{Server, Shown};
+use crate::dashboard::{Handles, Server};
 
 /// What people want changed waits for its turn; more than one at a time is rare.
 const ORDERS: usize = 4;
 
 /// What the world outside knows of the daemon.
 #[derive(Debug)]
-pub struct Front {
+pub struct Services {
     address: SocketAddr,
     /// Bound, until there is something to show.
     server: Option<Server>,
     /// Once there is something to show.
     pub serving: Option<Serving>,
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<Command>,
     /// What people want changed, by the page.
-    pub asked: mpsc::Receiver<Order>,
+    pub asked: mpsc::Receiver<Command>,
     /// What operators want.
     pub signals: Signals,
     /// Who is told how it goes.
@@ -36,23 +36,23 @@ pub struct Front {
 /// The HTTP endpoint at work.
 #[derive(Debug)]
 pub struct Serving {
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<Handles>,
     task: JoinHandle<()>,
     /// Ends the HTTP endpoint once it is dropped.
     _ends: oneshot::Sender<()>,
 }
 
-impl Front {
+impl Services {
     /// Binds the port and listens for signals.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
         let server = Server::bind(&settings.admin).await?;
-        let (orders, asked) = mpsc::channel(ORDERS);
+        let (commands, asked) = mpsc::channel(ORDERS);
         Ok(Self {
             address: server.address(),
             server: Some(server),
             serving: None,
-            orders,
+            commands,
             asked,
             signals,
             notifier: Notifier::new(),
@@ -60,13 +60,13 @@ impl Front {
     }
 
     /// Shows this from now on, and says where.
-    pub fn show(&mut self, shown: Shown) -> SocketAddr {
+    pub fn show(&mut self, shown: Handles) -> SocketAddr {
         match (&self.serving, self.server.take()) {
             (Some(serving), _) => drop(serving.shown.send_replace(shown)),
             (None, Some(server)) => {
                 let (ends, ended) = oneshot::channel::<()>();
                 let (sender, shown) = watch::channel(shown);
-                let serving = server.serve(shown, self.orders.clone(), async { drop(ended.await) });
+                let serving = server.serve(shown, self.commands.clone(), async { drop(ended.await) });
                 self.serving = Some(Serving {
                     shown: sender,
                     task: tokio::spawn(serving),

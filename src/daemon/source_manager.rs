@@ -9,22 +9,22 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::info;
 
-use crate::control::overrides::Changes;
+use crate::control::overrides::Overrides;
 use crate::control::status::{Row, State};
 use crate::daemon::open_files::{OpenFiles, TooManyConnections};
 use crate::source::Produced;
 use crate::source::listeners::BindError;
 use crate::source::{
-    self, Admission, Ended, Listeners, Malformed, Means, Output, Settings, Slots, SourceError, handover,
+    self, Admission, Ended, Listeners, Malformed, Output, Settings, Slots, SourceContext, SourceError, handover,
 };
-use crate::telemetry::console::Screen;
+use crate::telemetry::console::Console;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::recent_readings::Traces;
+use crate::telemetry::recent_readings::RecentReadings;
 
 /// The sources of a running daemon.
 #[derive(Debug)]
 pub struct Sources {
-    wiring: Wiring,
+    context: SourceManagerContext,
     running: BTreeMap<String, Running>,
     /// What a reload wants to run under a name whose source has not ended yet.
     waiting: BTreeMap<String, Settings>,
@@ -41,7 +41,7 @@ pub struct Sources {
 
 /// What every source is given. Once it is gone and the sources have ended, the pipeline's input closes.
 #[derive(Debug)]
-pub struct Wiring {
+pub struct SourceManagerContext {
     /// Where batches go.
     pub handover: handover::Sender,
     /// Where readings are counted.
@@ -53,9 +53,9 @@ pub struct Wiring {
     /// Where positions are kept.
     pub state_dir: PathBuf,
     /// Shows what is measured, where a person looks on.
-    pub screen: Option<Arc<Screen>>,
+    pub console: Option<Arc<Console>>,
     /// Keeps what is measured, where a person looks on and the sink does not keep it with its scores.
-    pub traces: Option<Arc<Traces>>,
+    pub recent: Option<Arc<RecentReadings>>,
 }
 
 type Joined = Result<Result<Ended, SourceError>, JoinError>;
@@ -98,13 +98,13 @@ pub enum SourcesError {
 
 impl Sources {
     /// Starts them all. When it returns, their ports are bound.
-    pub fn start(wiring: Wiring, settings: &source::Sources) -> Result<Self, PortsError> {
-        wiring.open_files.check(settings)?;
+    pub fn start(context: SourceManagerContext, settings: &source::Sources) -> Result<Self, PortsError> {
+        context.open_files.check(settings)?;
         let (running, waiting) = Default::default();
         let mut listeners = Listeners::default();
         listeners.bind(settings)?;
         let mut sources = Self {
-            wiring,
+            context,
             running,
             waiting,
             tasks: JoinSet::new(),
@@ -121,7 +121,7 @@ impl Sources {
     }
 
     /// Brings the running sources to what is set now: unchanged ones go on undisturbed. Where a port cannot be bound,
-    /// nothing changes.
+    /// nothing overrides.
     pub fn reload(&mut self, settings: &source::Sources) -> Result<(), PortsError> {
         self.bind(settings)?;
         self.waiting.clear();
@@ -167,7 +167,7 @@ impl Sources {
 
     /// Binds the ports of these sources, or changes nothing.
     fn bind(&mut self, settings: &source::Sources) -> Result<(), PortsError> {
-        self.wiring.open_files.check(settings)?;
+        self.context.open_files.check(settings)?;
         Ok(self.listeners.bind(settings)?)
     }
 
@@ -216,11 +216,11 @@ impl Sources {
     }
 
     /// Each of these, and whether it runs.
-    pub fn rows(&self, settings: &source::Sources, changes: &Changes) -> Vec<Row> {
+    pub fn rows(&self, settings: &source::Sources, overrides: &Overrides) -> Vec<Row> {
         let row = |(name, settings): (&String, &Settings)| Row {
             name: name.clone(),
             settings: settings.clone(),
-            changed: changes.differs(name),
+            changed: overrides.differs(name),
             state: match self.running.get(name) {
                 Some(running) if *running.stop.borrow() => State::Stopping,
                 Some(_) => State::Running,
@@ -228,13 +228,17 @@ impl Sources {
             },
             produced: self.produced.get(name).cloned().unwrap_or_default(),
         };
-        changes.all(settings).iter().map(row).collect()
+        overrides.all(settings).iter().map(row).collect()
     }
 
     /// Where one more source may hand its readings over; it is not asked to stop.
     pub fn output(&self) -> Output {
-        let wiring = &self.wiring;
-        Output::new(wiring.handover.clone(), watch::channel(false).1, wiring.ledger.clone())
+        let context = &self.context;
+        Output::new(
+            context.handover.clone(),
+            watch::channel(false).1,
+            context.ledger.clone(),
+        )
     }
 
     /// What admits new sensors of this source, by the limit that is set now.
@@ -249,23 +253,23 @@ impl Sources {
     fn spawn(&mut self, name: &str, settings: &Settings) {
         let admission = self.admission(name, settings);
         let (stop, stopped) = watch::channel(false);
-        let wiring = &self.wiring;
-        let output = Output::new(wiring.handover.clone(), stopped, wiring.ledger.clone())
-            .shown_on(wiring.screen.clone())
-            .traced_in(wiring.traces.clone())
+        let context = &self.context;
+        let output = Output::new(context.handover.clone(), stopped, context.ledger.clone())
+            .shown_on(context.console.clone())
+            .traced_in(context.recent.clone())
             .counted_in(self.produced.entry(name.to_owned()).or_default().clone())
             .admitting(admission);
         let malformed = self.malformed.entry(name.to_owned()).or_default().clone();
         let changing = watch::Sender::new(settings.clone());
-        let means = Means {
-            state_dir: wiring.state_dir.clone(),
+        let of_source = SourceContext {
+            state_dir: context.state_dir.clone(),
             malformed,
-            metrics: wiring.metrics.clone(),
+            metrics: context.metrics.clone(),
             listener: self.listeners.of(name, settings),
             slots: self.slots.clone(),
             settings: changing.subscribe(),
         };
-        let task = source::spawn(name, settings, output, means);
+        let task = source::spawn(name, settings, output, of_source);
         self.running.insert(
             name.to_owned(),
             Running {

@@ -105,7 +105,7 @@ mod tests {
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "systemd::tests::everything_is_said"])
+            .args(["--exact", "daemon::systemd::tests::everything_is_said"])
             .env("NOTIFY_SOCKET", &path)
             .env("WATCHDOG_USEC", "3000000")
             .status()

@@ -11,10 +11,10 @@ use tracing::info;
 use values::duration::Within;
 
 use super::form::{AdmittedForm, Asker, Form, MAX_LOG_IN};
-use super::keepers::Deed;
+use super::incident_stores::Action;
 use super::page::{Page, log_in_form};
 use super::session::Said;
-use crate::control::overrides::{Change, Order};
+use crate::control::overrides::{Change, Command};
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
@@ -74,8 +74,8 @@ async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<Strin
         other => return Err(format!("do={other:?} is not known: use acknowledge or mute")),
     };
     let by = asker.name().to_owned();
-    let keeper = page.shown().board.borrow().incidents.clone();
-    match page.keepers.perform(&keeper, Deed { id, by, mute }).await {
+    let store = page.shown().status.borrow().incidents.clone();
+    match page.incident_stores.perform(&store, Action { id, by, mute }).await {
         Some(done) => done,
         None => {
             Err("nobody keeps incidents here: set admin.incidents_table, or use `temp-ingest incidents`".to_owned())
@@ -125,9 +125,9 @@ fn about_source(form: &Form) -> Result<Change, String> {
 /// Has the daemon do it, and says what that says.
 pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, String> {
     let (done, answer) = oneshot::channel();
-    let order = Order { change, done };
+    let command = Command { change, done };
     let ending = "the daemon is ending, or starting again: nothing was changed";
-    page.orders.send(order).await.map_err(|_| ending)?;
+    page.commands.send(command).await.map_err(|_| ending)?;
     answer.await.map_err(|_| ending)?
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use values::duration::friendly;
 
-use super::guesses::Denied;
+use super::login_limiter::Denied;
 use super::page::Page;
 use super::session::Visitor;
 use crate::http_server::Activity;

@@ -7,11 +7,11 @@ use processor::message::description;
 use processor::message::text::{printable, utc};
 
 use super::html::{aside, badge, link, section};
-use super::keepers::Keepers;
+use super::incident_stores::IncidentStores;
 use super::markup::{Html, each, tag};
 use super::page::{Control, hidden, post, token};
 use super::session::Visitor;
-use crate::control::status::{Board, Keeper};
+use crate::control::status::{IncidentStore, Status};
 use crate::incidents::{lasted, notes};
 use crate::sink;
 
@@ -39,8 +39,8 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    pub(super) async fn of(keepers: &Keepers, keeper: &Keeper) -> Self {
-        match keepers.list(keeper).await {
+    pub(super) async fn of(incident_stores: &IncidentStores, store: &IncidentStore) -> Self {
+        match incident_stores.list(store).await {
             Some(Ok(incidents)) => Self::Here(incidents),
             Some(Err(why)) => Self::Unknown(why),
             None => Self::Elsewhere,
@@ -64,14 +64,14 @@ impl Kept {
     }
 }
 
-pub(super) fn part(board: &Board, kept: &Kept, control: &Control, notice: Option<Html>) -> Html {
+pub(super) fn part(status: &Status, kept: &Kept, control: &Control, notice: Option<Html>) -> Html {
     let content = match kept {
         Kept::Here(all) => list(all, control),
         Kept::Unknown(error) => {
             let text = format!("Incidents cannot be read: {error}");
             tag("p").class("notice failed").of(text)
         }
-        Kept::Elsewhere if board.sink == sink::Kind::Kinesis => {
+        Kept::Elsewhere if status.sink == sink::Kind::Kinesis => {
             let setting = tag("code").of("admin.incidents_table");
             let command = tag("code").of("temp-ingest incidents list --table NAME");
             let how = (" to see them here, or ask ", command, ".");

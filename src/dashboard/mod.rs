@@ -4,14 +4,14 @@ mod assets;
 mod control;
 mod form;
 mod guard;
-mod guesses;
 mod html;
+mod incident_stores;
 mod incidents;
-mod keepers;
+mod login_limiter;
 mod markup;
 mod now;
 mod page;
-mod pulse;
+mod rate_sampler;
 mod readings;
 mod scores;
 mod server;
@@ -42,12 +42,12 @@ use values::duration::Within;
 use values::problem::Problem;
 
 use crate::canary::{self, Canary};
-use crate::control::status::Board;
+use crate::control::status::Status;
 use crate::http_server::{ALIVE, Activity};
-use crate::pipeline::Status;
+use crate::pipeline::Health;
 use crate::secrets::tokens::Tokens;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::recent_readings::Traces;
+use crate::telemetry::recent_readings::RecentReadings;
 
 const INDEX: &str = "temp-ingest
 
@@ -98,7 +98,7 @@ pub struct Settings {
 
 /// What the endpoint shows.
 #[derive(Clone)]
-pub struct Shown {
+pub struct Handles {
     /// What `/metrics` renders.
     pub metrics: Arc<Metrics>,
     /// Whether readings are accepted, and whether the sink takes them; else why not.
@@ -106,11 +106,11 @@ pub struct Shown {
     /// Sends a reading of our own.
     pub canary: Arc<Canary>,
     /// The last readings of sensors, while somebody looks on.
-    pub traces: Arc<Traces>,
+    pub recent: Arc<RecentReadings>,
     /// The daemon as it is now.
-    pub board: watch::Receiver<Board>,
-    /// How it goes.
     pub status: watch::Receiver<Status>,
+    /// How it goes.
+    pub health: watch::Receiver<Health>,
 }
 
 impl Settings {
@@ -166,9 +166,9 @@ impl Default for Settings {
     }
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for Handles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown")
+        f.debug_struct("Handles")
             .field("ready", &(self.ready)())
             .finish_non_exhaustive()
     }

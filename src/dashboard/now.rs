@@ -1,19 +1,19 @@
 //! How it goes: rates, what waits and where, and what the sink says.
 
-use delivery::lane::Doing;
+use delivery::lane::LaneActivity;
 use delivery::ledger::Counts;
 
-use super::Shown;
+use super::Handles;
 use super::html::{age, bytes, count, rate, section, table};
 use super::incidents::Kept;
 use super::markup::{Html, each, tag};
-use super::pulse::Rates;
-use crate::control::status::Board;
+use super::rate_sampler::Rates;
+use crate::control::status::Status;
 use crate::sink;
 
-pub(super) fn part(shown: &Shown, board: &Board, rates: &Rates, kept: &Kept) -> Html {
+pub(super) fn part(shown: &Handles, status: &Status, rates: &Rates, kept: &Kept) -> Html {
     let counts = shown.metrics.counts();
-    let trouble = shown.status.borrow().trouble.clone();
+    let sink_health = shown.health.borrow().sink_health.clone();
     let open = kept.open().map(|open| tile("open", "Open incidents", &count(open), ""));
     let tiles = (
         tile("produced", "Produced", &rate(rates.produced), "readings/s"),
@@ -30,8 +30,8 @@ pub(super) fn part(shown: &Shown, board: &Board, rates: &Rates, kept: &Kept) -> 
         tag("div").of((tag("dt").of("Lanes"), tag("dd").live("lanes").of(lanes))),
     );
     let content = (
-        tag("p").class("to").live("sink").of(destination(board)),
-        troubled(trouble),
+        tag("p").class("to").live("sink").of(destination(status)),
+        troubled(sink_health),
         tag("dl").class("tiles").of(tiles),
         tag("dl").class("budgets").of(budgets),
         tag("details")
@@ -41,21 +41,24 @@ pub(super) fn part(shown: &Shown, board: &Board, rates: &Rates, kept: &Kept) -> 
     section("now", "Now", content)
 }
 
-fn destination(board: &Board) -> Html {
-    match board.sink {
+fn destination(status: &Status) -> Html {
+    match status.sink {
         sink::Kind::Embedded => tag("span").of("Readings are judged in this process."),
         sink::Kind::Stdout => tag("span").of("Readings go to standard output."),
         sink::Kind::Kinesis => {
-            let stream = tag("strong").of(board.stream.as_deref().unwrap_or_default());
+            let stream = tag("strong").of(status.stream.as_deref().unwrap_or_default());
             tag("span").of(("Readings go to the stream ", stream, "."))
         }
     }
 }
 
-fn troubled(trouble: Option<String>) -> Html {
-    let notice = tag("p").class("notice failed").with("role", "status").live("trouble");
-    match trouble {
-        Some(trouble) => notice.of(("The sink takes nothing, and readings are kept: ", trouble)),
+fn troubled(sink_health: Option<String>) -> Html {
+    let notice = tag("p")
+        .class("notice failed")
+        .with("role", "status")
+        .live("sink_health");
+    match sink_health {
+        Some(sink_health) => notice.of(("The sink takes nothing, and readings are kept: ", sink_health)),
         None => notice.flag("hidden", true).of(()),
     }
 }
@@ -83,9 +86,9 @@ fn budget(id: &str, name: &str, (used, limit): (u64, u64)) -> Html {
     ))
 }
 
-fn lanes(doing: [u64; Doing::ALL.len()]) -> String {
+fn lanes(doing: [u64; LaneActivity::ALL.len()]) -> String {
     let all: u64 = doing.iter().sum();
-    let named = Doing::ALL.iter().zip(doing).filter(|(_, lanes)| *lanes > 0);
+    let named = LaneActivity::ALL.iter().zip(doing).filter(|(_, lanes)| *lanes > 0);
     let named: Vec<_> = named
         .map(|(doing, lanes)| format!("{} {}", count(lanes), doing.as_str().replace('_', " ")))
         .collect();

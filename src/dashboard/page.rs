@@ -12,29 +12,29 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use super::form::{FormError, Forms};
-use super::guesses::Denied;
 use super::html::{badge, document, link, section};
+use super::incident_stores::IncidentStores;
 use super::incidents::{self, Kept};
-use super::keepers::Keepers;
+use super::login_limiter::Denied;
 use super::markup::{Html, Tag, each, tag};
-use super::pulse::{self, Beat, Pulse};
+use super::rate_sampler::{self, RateSampler, Sample};
 use super::readings::LookedAt;
 use super::scores::Scores;
 use super::session::{Said, Sessions, Visitor};
-use super::{Settings, Shown, now, readings, sources};
-use crate::control::overrides::Order;
-use crate::control::status::Board;
+use super::{Handles, Settings, now, readings, sources};
+use crate::control::overrides::Command;
+use crate::control::status::Status;
 
 /// What the page is made of.
 #[derive(Debug)]
 pub(super) struct Page {
-    shown: watch::Receiver<Shown>,
-    pub orders: mpsc::Sender<Order>,
+    shown: watch::Receiver<Handles>,
+    pub commands: mpsc::Sender<Command>,
     address: SocketAddr,
     pub sessions: Sessions,
     hosts: Vec<String>,
-    pulse: Pulse,
-    pub keepers: Keepers,
+    rate_sampler: RateSampler,
+    pub incident_stores: IncidentStores,
     pub forms: Forms,
     scores: Scores,
 }
@@ -52,27 +52,27 @@ pub(super) enum Control {
 
 impl Page {
     pub(super) fn new(
-        shown: watch::Receiver<Shown>,
-        orders: mpsc::Sender<Order>,
+        shown: watch::Receiver<Handles>,
+        commands: mpsc::Sender<Command>,
         address: SocketAddr,
         sessions: Sessions,
         settings: &Settings,
     ) -> Self {
         Self {
             shown,
-            orders,
+            commands,
             address,
             sessions,
             hosts: settings.hosts.clone(),
-            pulse: Pulse::default(),
-            keepers: Keepers::default(),
+            rate_sampler: RateSampler::default(),
+            incident_stores: IncidentStores::default(),
             forms: Forms::new(settings.body_timeout.get()),
             scores: Scores::default(),
         }
     }
 
     /// What there is to show now.
-    pub(super) fn shown(&self) -> Shown {
+    pub(super) fn shown(&self) -> Handles {
         self.shown.borrow().clone()
     }
 
@@ -83,14 +83,14 @@ impl Page {
 
     /// Counts once a second, for rates.
     pub(super) async fn count(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(pulse::INTERVAL);
+        let mut ticks = tokio::time::interval(rate_sampler::INTERVAL);
         loop {
             ticks.tick().await;
             let shown = self.shown();
             let counts = shown.metrics.counts();
-            let board = shown.board.borrow();
-            let sources = board.sources.iter();
-            self.pulse.beat(Beat {
+            let status = shown.status.borrow();
+            let sources = status.sources.iter();
+            self.rate_sampler.beat(Sample {
                 at: Instant::now(),
                 produced: counts.produced,
                 delivered: counts.delivered,
@@ -133,9 +133,9 @@ impl Page {
     }
 
     /// The last readings of a sensor, with their scores where these are kept somewhere.
-    async fn look_at(&self, shown: &Shown, board: &Board, sensor: String) -> LookedAt {
-        let mut trace = shown.traces.of(&sensor).unwrap_or_default();
-        let added = match (&board.readings, board.threshold) {
+    async fn look_at(&self, shown: &Handles, status: &Status, sensor: String) -> LookedAt {
+        let mut trace = shown.recent.of(&sensor).unwrap_or_default();
+        let added = match (&status.readings, status.threshold) {
             (Some(table), Some(threshold)) => self.scores.add(table, &sensor, threshold, &mut trace).await,
             _ => Ok(()),
         };
@@ -176,21 +176,21 @@ pub(super) async fn show(State(page): State<Arc<Page>>, headers: HeaderMap, uri:
     };
     let control = page.control(&headers);
     let shown = page.shown();
-    let board = shown.board.borrow().clone();
-    let kept = Kept::of(&page.keepers, &board.incidents).await;
-    shown.traces.look(asked.as_deref());
-    let sensor = asked.or_else(|| readings::first(&shown.traces, &kept));
+    let status = shown.status.borrow().clone();
+    let kept = Kept::of(&page.incident_stores, &status.incidents).await;
+    shown.recent.look(asked.as_deref());
+    let sensor = asked.or_else(|| readings::first(&shown.recent, &kept));
     let looked_at = match sensor {
-        Some(sensor) => Some(page.look_at(&shown, &board, sensor).await),
+        Some(sensor) => Some(page.look_at(&shown, &status, sensor).await),
         None => None,
     };
-    let rates = page.pulse.rates();
+    let rates = page.rate_sampler.rates();
     let notice = |place| said.as_ref().filter(|said| said.place == place).map(notice);
     let main = (
-        now::part(&shown, &board, &rates, &kept),
-        incidents::part(&board, &kept, &control, notice("incidents")),
-        readings::part(&shown.traces, &board, looked_at.as_ref()),
-        sources::part(&board, &rates, &control, notice("sources")),
+        now::part(&shown, &status, &rates, &kept),
+        incidents::part(&status, &kept, &control, notice("incidents")),
+        readings::part(&shown.recent, &status, looked_at.as_ref()),
+        sources::part(&status, &rates, &control, notice("sources")),
     );
     response::Html(document("temp-ingest", header(&shown, &control), main)).into_response()
 }
@@ -204,10 +204,10 @@ pub(super) async fn readings(State(page): State<Arc<Page>>, headers: HeaderMap, 
         return (StatusCode::BAD_REQUEST, "name a sensor: /readings?sensor=ID\n").into_response();
     };
     let shown = page.shown();
-    shown.traces.look(Some(&sensor));
-    let board = shown.board.borrow().clone();
-    let looked_at = page.look_at(&shown, &board, sensor).await;
-    let series = readings::series(&looked_at.trace, board.threshold).to_string();
+    shown.recent.look(Some(&sensor));
+    let status = shown.status.borrow().clone();
+    let looked_at = page.look_at(&shown, &status, sensor).await;
+    let series = readings::series(&looked_at.trace, status.threshold).to_string();
     ([(CONTENT_TYPE, "application/json")], series).into_response()
 }
 
@@ -299,7 +299,7 @@ pub(super) fn bare_header() -> Html {
     tag("header").class("top").of(tag("h1").of("temp-ingest"))
 }
 
-fn header(shown: &Shown, control: &Control) -> Html {
+fn header(shown: &Handles, control: &Control) -> Html {
     let ready = match (shown.ready)() {
         Ok(_) => (badge("badge good", "Ready"), String::new()),
         Err(reason) => (badge("badge bad", "Not ready"), format!(" {reason}")),

@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 use super::html::{badge, section, table};
 use super::incidents::Kept;
 use super::markup::{Html, each, tag};
-use crate::control::status::Board;
+use crate::control::status::Status;
 use crate::sink;
-use crate::telemetry::recent_readings::{Point, SENSORS, Trace, Traces};
+use crate::telemetry::recent_readings::{Point, RecentReading, RecentReadings, SENSORS};
 
 /// Rows of the table.
 const ROWS: usize = 20;
@@ -17,14 +17,14 @@ const ROWS: usize = 20;
 #[derive(Debug)]
 pub(super) struct LookedAt {
     pub sensor: String,
-    pub trace: Trace,
+    pub trace: RecentReading,
     /// Why its scores cannot be read.
     pub unscored: Option<String>,
 }
 
 /// The sensor that is shown where none was asked for: the first incident's, else the first.
-pub(super) fn first(traces: &Traces, kept: &Kept) -> Option<String> {
-    let sensors = traces.sensors();
+pub(super) fn first(recent: &RecentReadings, kept: &Kept) -> Option<String> {
+    let sensors = recent.sensors();
     let troubled = kept.first_sensor().filter(|id| sensors.iter().any(|known| known == id));
     troubled.map(str::to_owned).or_else(|| sensors.first().cloned())
 }
@@ -37,7 +37,7 @@ pub(super) fn query(sensor: &str) -> String {
 }
 
 /// What the plot draws. Times are seconds since the epoch; what is not known is null.
-pub(super) fn series(trace: &Trace, threshold: Option<f64>) -> Json {
+pub(super) fn series(trace: &RecentReading, threshold: Option<f64>) -> Json {
     let column = |of: fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { trace.points.iter().map(of).collect() };
     let time = |point: &Point| Some(point.time.as_micros() as f64 / 1e6);
     json!({
@@ -52,8 +52,8 @@ pub(super) fn series(trace: &Trace, threshold: Option<f64>) -> Json {
     })
 }
 
-pub(super) fn part(traces: &Traces, board: &Board, looked_at: Option<&LookedAt>) -> Html {
-    let mut sensors = traces.sensors();
+pub(super) fn part(recent: &RecentReadings, status: &Status, looked_at: Option<&LookedAt>) -> Html {
+    let mut sensors = recent.sensors();
     let sensor = looked_at.map(|looked_at| &looked_at.sensor);
     if let Some(sensor) = sensor
         && !sensors.contains(sensor)
@@ -61,7 +61,7 @@ pub(super) fn part(traces: &Traces, board: &Board, looked_at: Option<&LookedAt>)
         sensors.insert(0, sensor.clone());
     }
     let content = match looked_at {
-        Some(looked_at) => of_sensor(&sensors, looked_at, board),
+        Some(looked_at) => of_sensor(&sensors, looked_at, status),
         None => tag("p").of((
             "Waiting for the first readings…",
             tag("noscript").of(" Refresh to see them."),
@@ -76,13 +76,13 @@ pub(super) fn part(traces: &Traces, board: &Board, looked_at: Option<&LookedAt>)
     section("readings", "Readings", content)
 }
 
-fn of_sensor(sensors: &[String], looked_at: &LookedAt, board: &Board) -> Html {
+fn of_sensor(sensors: &[String], looked_at: &LookedAt, status: &Status) -> Html {
     let LookedAt {
         sensor,
         trace,
         unscored,
     } = looked_at;
-    let scored = board.threshold.is_some();
+    let scored = status.threshold.is_some();
     let plot = tag("div")
         .id("plot")
         .with("data-sensor", sensor)
@@ -102,7 +102,7 @@ fn of_sensor(sensors: &[String], looked_at: &LookedAt, board: &Board) -> Html {
                 .class("notice failed")
                 .of(format!("Scores cannot be read: {why}")),
         ),
-        None => why_unscored(board).map(|why| tag("p").class("hint").of(why)),
+        None => why_unscored(status).map(|why| tag("p").class("hint").of(why)),
     };
     tag("div").class("stack").of((
         choice(sensors, sensor),
@@ -144,7 +144,7 @@ fn choice(sensors: &[String], sensor: &str) -> Html {
     ))
 }
 
-fn latest(trace: &Trace) -> Html {
+fn latest(trace: &RecentReading) -> Html {
     let unit = trace.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let Some(last) = trace.points.back() else {
         return tag("span").of("Nothing has come from this sensor while this page is open.");
@@ -171,7 +171,7 @@ fn latest(trace: &Trace) -> Html {
     tag("span").of((value, time, expected, score, ".", all))
 }
 
-fn rows(trace: &Trace, scored: bool) -> Html {
+fn rows(trace: &RecentReading, scored: bool) -> Html {
     let columns = [
         ("Time", false),
         ("Value", true),
@@ -201,10 +201,10 @@ fn rows(trace: &Trace, scored: bool) -> Html {
     table("Last readings", columns, tag("tbody").live("row-list").of(body))
 }
 
-fn why_unscored(board: &Board) -> Option<&'static str> {
-    match board.sink {
+fn why_unscored(status: &Status) -> Option<&'static str> {
+    match status.sink {
         sink::Kind::Embedded => None,
-        sink::Kind::Kinesis if board.readings.is_some() => Some(
+        sink::Kind::Kinesis if status.readings.is_some() => Some(
             "Scores are those of the table that the function temp-detect keeps, and seconds behind. What was expected is in \
              its output stream, where that is on.",
         ),

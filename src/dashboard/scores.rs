@@ -10,7 +10,7 @@ use wire::Timestamp;
 
 use super::tables::{FRESH, Opened, in_time};
 use crate::control::status::Table;
-use crate::telemetry::recent_readings::Trace;
+use crate::telemetry::recent_readings::RecentReading;
 
 /// Scores by when readings were observed, µs; or why they cannot be read.
 type Known = Result<BTreeMap<i64, f64>, String>;
@@ -33,7 +33,7 @@ impl Scores {
         table: &Table,
         sensor: &str,
         threshold: f64,
-        trace: &mut Trace,
+        trace: &mut RecentReading,
     ) -> Result<(), String> {
         let (Some(first), Some(last)) = (trace.points.front(), trace.points.back()) else {
             return Ok(());

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::page::Page;
 use super::session::Sessions;
-use super::{Settings, Shown, router};
-use crate::control::overrides::Order;
+use super::{Handles, Settings, router};
+use crate::control::overrides::Command;
 use crate::http_server::{self, ConnectionLimit, LimitReached, Port, Protocol, RequestBody, Timeouts};
 use crate::secrets::tokens::TokensError;
 use crate::telemetry::metrics::DASHBOARD_PORT;
@@ -75,15 +75,15 @@ impl Server {
     }
 
     /// Answers until `stop` is done and the requests under way are answered. It shows what `shown` holds at the time; what
-    /// people want changed goes to `orders`.
+    /// people want changed goes to `commands`.
     pub async fn serve(
         self,
-        shown: watch::Receiver<Shown>,
-        orders: mpsc::Sender<Order>,
+        shown: watch::Receiver<Handles>,
+        commands: mpsc::Sender<Command>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) {
         let (limit, protocol) = (self.settings.connection_limit(), self.settings.protocol());
-        let page = Arc::new(Page::new(shown, orders, self.address, self.sessions, &self.settings));
+        let page = Arc::new(Page::new(shown, commands, self.address, self.sessions, &self.settings));
         let counting = tokio::spawn(page.clone().count());
         let service = TowerToHyperService::new(router(page.clone()));
         let mut port = Port::new(DASHBOARD_PORT.to_owned(), self.listener);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 
-use super::guesses::{Denied, Guesses};
+use super::login_limiter::{Denied, LoginLimiter};
 use crate::secrets::credential::{self, Stamp};
 use crate::secrets::tokens::{Tokens, TokensError};
 
@@ -29,14 +29,14 @@ pub(super) struct Sessions {
     file: Option<PathBuf>,
     /// Cookies know no ports: two daemons of one machine must not take each other's.
     cookie: String,
-    held: Mutex<Held>,
+    guarded: Mutex<Guarded>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Guarded {
     tokens: Tokens,
     stamp: Stamp,
-    guesses: Guesses,
+    login_limiter: LoginLimiter,
     sessions: Vec<Session>,
 }
 
@@ -78,10 +78,10 @@ impl Sessions {
         Ok(Self {
             file,
             cookie: format!("temp_ingest_{port}"),
-            held: Mutex::new(Held {
+            guarded: Mutex::new(Guarded {
                 tokens,
                 stamp,
-                guesses: Guesses::default(),
+                login_limiter: LoginLimiter::default(),
                 sessions: Vec::new(),
             }),
         })
@@ -94,13 +94,13 @@ impl Sessions {
 
     /// Begins a session; what the browser is to keep.
     pub(super) fn log_in(&self, token: &str, name: &str) -> Result<String, Denied> {
-        let mut held = self.held();
-        held.look(format!("Bearer {token}").as_bytes())?;
+        let mut guarded = self.guarded();
+        guarded.look(format!("Bearer {token}").as_bytes())?;
         let id = secret();
         let (now, cookie) = (Instant::now(), &self.cookie);
-        if held.sessions.len() >= SESSIONS {
-            held.sessions.sort_by_key(|session| session.used);
-            held.sessions.remove(0);
+        if guarded.sessions.len() >= SESSIONS {
+            guarded.sessions.sort_by_key(|session| session.used);
+            guarded.sessions.remove(0);
         }
         let name: String = name
             .trim()
@@ -108,7 +108,7 @@ impl Sessions {
             .filter(|letter| !letter.is_control())
             .take(NAME)
             .collect();
-        held.sessions.push(Session {
+        guarded.sessions.push(Session {
             id: digest(&id),
             visitor: Visitor { form: secret(), name },
             began: now,
@@ -131,13 +131,13 @@ impl Sessions {
         let authorization = headers.get(AUTHORIZATION)?.as_bytes();
         // What a proxy asks for in another scheme is its own matter.
         let is_token = authorization.get(..7)?.eq_ignore_ascii_case(b"bearer ");
-        (is_token && self.are_possible()).then(|| self.held().look(authorization))
+        (is_token && self.are_possible()).then(|| self.guarded().look(authorization))
     }
 
     /// Ends a session; what the browser is to keep from now on.
     pub(super) fn log_out(&self, headers: &HeaderMap) -> String {
         if let Some(id) = self.cookie(headers) {
-            self.held().sessions.retain(|session| !session.is(&id));
+            self.guarded().sessions.retain(|session| !session.is(&id));
         }
         format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", self.cookie)
     }
@@ -154,8 +154,8 @@ impl Sessions {
 
     fn with_session<T>(&self, headers: &HeaderMap, then: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let id = self.cookie(headers)?;
-        let mut held = self.held();
-        let session = held.sessions.iter_mut().find(|session| session.is(&id))?;
+        let mut guarded = self.guarded();
+        let session = guarded.sessions.iter_mut().find(|session| session.is(&id))?;
         session.used = Instant::now();
         Some(then(session))
     }
@@ -169,36 +169,37 @@ impl Sessions {
     }
 
     /// What holds now: sessions that have ended are gone, and all of them once the file of tokens has changed.
-    fn held(&self) -> MutexGuard<'_, Held> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+    fn guarded(&self) -> MutexGuard<'_, Guarded> {
+        let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        held.sessions
+        guarded
+            .sessions
             .retain(|session| now - session.used < IDLE && now - session.began < LONGEST);
-        let Some(file) = &self.file else { return held };
+        let Some(file) = &self.file else { return guarded };
         let stamp = credential::stamp(file);
-        if stamp != held.stamp {
-            held.stamp = stamp;
+        if stamp != guarded.stamp {
+            guarded.stamp = stamp;
             match Tokens::read(file) {
-                Ok(tokens) if tokens == held.tokens => {}
+                Ok(tokens) if tokens == guarded.tokens => {}
                 Ok(tokens) => {
                     info!(
                         ?tokens,
                         "the page's tokens have changed: whoever was logged in has to log in again"
                     );
-                    held.tokens = tokens;
-                    held.sessions.clear();
+                    guarded.tokens = tokens;
+                    guarded.sessions.clear();
                 }
                 Err(error) => warn!(%error, "the page's tokens of before still hold"),
             }
         }
-        held
+        guarded
     }
 }
 
-impl Held {
+impl Guarded {
     fn look(&mut self, authorization: &[u8]) -> Result<(), Denied> {
         let tokens = &self.tokens;
-        self.guesses.look(|| tokens.admit(Some(authorization)))
+        self.login_limiter.look(|| tokens.admit(Some(authorization)))
     }
 }
 
@@ -223,7 +224,7 @@ impl Visitor {
     }
 }
 
-/// 256 random bits, which nobody guesses.
+/// 256 random bits, which nobody login_limiter.
 fn secret() -> String {
     let bits: [u8; 32] = rand::random();
     bits.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -291,10 +292,10 @@ mod tests {
         assert_eq!(sessions.visitor(&first), None);
         assert!(all.iter().all(|one| sessions.visitor(one).is_some()));
         for (at, age) in [(0, IDLE), (1, IDLE - Duration::from_secs(9))] {
-            sessions.held.lock().unwrap().sessions[at].used -= age;
+            sessions.guarded.lock().unwrap().sessions[at].used -= age;
         }
-        sessions.held.lock().unwrap().sessions[2].began -= LONGEST;
-        assert_eq!(sessions.held().sessions.len(), SESSIONS - 2);
+        sessions.guarded.lock().unwrap().sessions[2].began -= LONGEST;
+        assert_eq!(sessions.guarded().sessions.len(), SESSIONS - 2);
     }
 
     #[test]

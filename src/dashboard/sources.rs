@@ -5,28 +5,28 @@ use sha2::{Digest, Sha256};
 use super::html::{aside, badge, count, link, rate, section};
 use super::markup::{Html, each, tag};
 use super::page::{Control, hidden, how_to_turn_on, post, token};
-use super::pulse::Rates;
+use super::rate_sampler::Rates;
 use super::session::Visitor;
 use crate::control::overrides::{has_template, rate as rate_of};
-use crate::control::status::{Board, Row, State};
+use crate::control::status::{Row, State, Status};
 use crate::sink;
 use crate::source::Settings;
 use crate::source::settings::Kind;
 
-pub(super) fn part(board: &Board, rates: &Rates, control: &Control, notice: Option<Html>) -> Html {
+pub(super) fn part(status: &Status, rates: &Rates, control: &Control, notice: Option<Html>) -> Html {
     let visitor = match control {
         Control::On(visitor) => Some(visitor),
         Control::LoggedOut | Control::Off => None,
     };
-    let cards = each(&board.sources, |row| {
+    let cards = each(&status.sources, |row| {
         tag("li").class("card").of(card(row, rates, visitor))
     });
-    let none = board
+    let none = status
         .sources
         .is_empty()
         .then(|| tag("p").of("There is none: what is in the spool is delivered."));
     let shape = |row: &Row| format!("{} {:?} {} {:?}", row.name, row.state, row.changed, row.settings);
-    let shape = board.sources.iter().map(shape).collect::<Vec<_>>().join(";");
+    let shape = status.sources.iter().map(shape).collect::<Vec<_>>().join(";");
     let list = tag("ul")
         .class("cards")
         .id("source-list")
@@ -46,14 +46,14 @@ pub(super) fn part(board: &Board, rates: &Rates, control: &Control, notice: Opti
     section(
         "sources",
         "Sources",
-        (notice, visitor.map(|visitor| stream(board, visitor)), none, list, how),
+        (notice, visitor.map(|visitor| stream(status, visitor)), none, list, how),
     )
 }
 
 /// Where readings go, to be changed.
-fn stream(board: &Board, visitor: &Visitor) -> Option<Html> {
-    let now = match board.sink {
-        sink::Kind::Kinesis => board.stream.as_deref().unwrap_or_default(),
+fn stream(status: &Status, visitor: &Visitor) -> Option<Html> {
+    let now = match status.sink {
+        sink::Kind::Kinesis => status.stream.as_deref().unwrap_or_default(),
         sink::Kind::Embedded | sink::Kind::Stdout => return None,
     };
     let input = tag("input")

@@ -55,7 +55,7 @@ pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, sent
         };
         return (StatusCode::UNPROCESSABLE_ENTITY, shown).into_response();
     }
-    let dir = page.shown().board.borrow().state_dir.join(FOLDER);
+    let dir = page.shown().status.borrow().state_dir.join(FOLDER);
     let done = match keep(&dir, &text) {
         Ok(file) => ordered(&page, Change::Template(name, file)).await,
         Err(error) => Err(format!("keeping the template in {}: {error}", dir.display())),
@@ -65,8 +65,8 @@ pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, sent
 
 fn text_of(page: &Page, source: &str) -> Result<String, String> {
     let shown = page.shown();
-    let board = shown.board.borrow();
-    let row = board.sources.iter().find(|row| row.name == source);
+    let status = shown.status.borrow();
+    let row = status.sources.iter().find(|row| row.name == source);
     let text = match row.and_then(|row| row.settings.profile.as_ref()) {
         Some(Choice::BuiltIn(name)) => Template::text(*name).map(str::to_owned),
         Some(Choice::File(file)) => {

@@ -22,14 +22,14 @@ async fn send(address: SocketAddr, request: &str, headers: &str, body: &str) -> 
     answer
 }
 
-fn shown(ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>) -> Shown {
-    Shown {
+fn shown(ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>) -> Handles {
+    Handles {
         metrics: Arc::new(Metrics::new(Arc::default())),
         ready,
         canary: Arc::new(Canary::new(&handover::channel(1).0, Arc::default(), String::new())),
-        traces: Arc::default(),
-        board: watch::channel(Board::default()).1,
+        recent: Arc::default(),
         status: watch::channel(Status::default()).1,
+        health: watch::channel(Health::default()).1,
     }
 }
 
@@ -103,7 +103,7 @@ async fn a_port_in_use_is_named_with_the_key_to_change() {
 }
 
 /// As if it were bound to an address that others can reach.
-async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch::Sender<Shown>) {
+async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch::Sender<Handles>) {
     serve_beyond_this_machine(Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         token_file,
@@ -112,7 +112,7 @@ async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch:
     .await
 }
 
-async fn serve_beyond_this_machine(settings: Settings) -> (SocketAddr, watch::Sender<Shown>) {
+async fn serve_beyond_this_machine(settings: Settings) -> (SocketAddr, watch::Sender<Handles>) {
     let mut server = Server::bind(&settings).await.unwrap();
     let address = server.address();
     server.address.set_ip([192, 0, 2, 1].into());
@@ -206,7 +206,7 @@ async fn who_guesses_is_stopped_and_who_is_logged_in_goes_on() {
         );
         let wrong = send(address, request, &headers, body).await;
         assert!(
-            wrong.starts_with("HTTP/1.1 403 ") && wrong.contains("this token is not known"),
+            wrong.starts_with("HTTP/1.1 403 ") && wrong.contains("wrong token"),
             "{request}: {wrong}"
         );
     }
@@ -283,7 +283,7 @@ async fn who_is_not_admitted_is_answered_before_a_body_is_read() {
         let wrong = format!("{HOST}\r\nAuthorization: Bearer wrong");
         let wrong = without_body(address, &request, &wrong, 200_000).await;
         assert!(
-            wrong.contains("403 ") && wrong.contains("this token is not known"),
+            wrong.contains("403 ") && wrong.contains("wrong token"),
             "{path}: {wrong}"
         );
         let foreign = format!("{HOST}\r\nOrigin: http://evil.example\r\nAuthorization: Bearer the-token");

@@ -8,7 +8,7 @@ use delivery::batch::Batch;
 use delivery::lane::Arrival;
 use delivery::lanes::Lanes;
 use delivery::lanes::{Fetch, Spill};
-use delivery::ledger::{DeadLetter, Drop};
+use delivery::ledger::{DeadLetter, DropReason};
 use delivery::pace::SHARD_BYTES_PER_SECOND;
 use delivery::pressure::Pressure;
 use delivery::record::Record;
@@ -25,7 +25,7 @@ use crate::clock;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
 use crate::source::handover::Receiver;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::sink_health::{Cause, Trouble};
+use crate::telemetry::sink_health::{Cause, SinkHealth};
 
 /// What was not possible is tried again so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -50,16 +50,16 @@ pub struct Parts {
     /// How long a drain may take, from the stop on.
     pub grace: Duration,
     /// Tells operators how it goes.
-    pub status: watch::Sender<Status>,
+    pub health: watch::Sender<Health>,
     /// Grows as long as the pipeline lives.
     pub heartbeat: Arc<AtomicU64>,
 }
 
 /// How it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct Health {
     /// Why the sink takes nothing, while it does not.
-    pub trouble: Option<String>,
+    pub sink_health: Option<String>,
     /// Memory and spool are full: no more readings are taken.
     pub full: bool,
     /// What came in is being delivered, and nothing more comes in.
@@ -97,7 +97,7 @@ struct Pipeline {
     appending: bool,
     /// Too large for any record, and not yet in the dead-letter file.
     oversized: Vec<Record>,
-    trouble: Trouble,
+    sink_health: SinkHealth,
     /// No more readings come.
     closed: bool,
     /// When the grace of a stop ends.
@@ -119,11 +119,11 @@ enum Done {
         next: Result<Next, SpoolError>,
     },
     Removed(Result<Lost, SpoolError>),
-    Buried {
+    DeadLettered {
         lane: usize,
         written: Result<(), DeadLetterError>,
     },
-    BuriedOversized {
+    DeadLetteredOversized {
         record: Record,
         written: Result<(), DeadLetterError>,
     },
@@ -138,11 +138,11 @@ pub async fn run(parts: Parts, mut input: Receiver, mut stop: watch::Receiver<bo
         storage: JoinSet::new(),
         appending: false,
         oversized: Vec::new(),
-        trouble: Trouble::default(),
+        sink_health: SinkHealth::default(),
         closed: false,
         grace_end: None,
     };
-    let ended = pipeline.convey(&mut input, &mut stop).await;
+    let ended = pipeline.run_loop(&mut input, &mut stop).await;
     let unsaved = pipeline.save(&mut input).await?;
     pipeline.parts.spool.close().await?;
     ended?;
@@ -153,7 +153,7 @@ pub async fn run(parts: Parts, mut input: Receiver, mut stop: watch::Receiver<bo
 }
 
 impl Pipeline {
-    async fn convey(&mut self, input: &mut Receiver, stop: &mut watch::Receiver<bool>) -> Result<(), PipelineError> {
+    async fn run_loop(&mut self, input: &mut Receiver, stop: &mut watch::Receiver<bool>) -> Result<(), PipelineError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -272,14 +272,14 @@ impl Pipeline {
         });
     }
 
-    fn bury(&mut self, lane: usize, message: String) {
+    fn dead_letter(&mut self, lane: usize, message: String) {
         let Some(record) = self.parts.lanes.dead(lane).cloned() else {
             return;
         };
         let dead_letters = self.parts.dead_letters.clone();
         self.storage.spawn_blocking(move || {
             let written = dead_letters.append(&record, DeadLetter::Rejected, &message);
-            Done::Buried { lane, written }
+            Done::DeadLettered { lane, written }
         });
     }
 
@@ -292,7 +292,7 @@ impl Pipeline {
                     record.data.len()
                 );
                 let written = dead_letters.append(&record, DeadLetter::TooLarge, &message);
-                Done::BuriedOversized { record, written }
+                Done::DeadLetteredOversized { record, written }
             });
         }
     }
@@ -305,7 +305,7 @@ impl Pipeline {
                 self.appending = false;
                 let mut fatal = false;
                 if let Some(refused) = &outcome.refused {
-                    self.trouble.storage(&refused.error);
+                    self.sink_health.storage(&refused.error);
                     fatal = refused.error.downcast_ref().is_some_and(SpoolError::is_fatal);
                 }
                 self.parts.lanes.appended(&lanes, outcome, now);
@@ -317,27 +317,27 @@ impl Pipeline {
                 Ok(next) => self.parts.lanes.fetched(lane, next, now),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) => {
-                    self.trouble.storage(&error);
+                    self.sink_health.storage(&error);
                     self.parts.lanes.not_fetched(lane);
                 }
             },
             Done::Removed(removed) => match removed {
-                Ok(lost) => self.parts.lanes.lose(lost, Drop::SpoolCorrupt),
+                Ok(lost) => self.parts.lanes.lose(lost, DropReason::SpoolCorrupt),
                 Err(error) if error.is_fatal() => return Err(error.into()),
-                Err(error) => self.trouble.storage(&error),
+                Err(error) => self.sink_health.storage(&error),
             },
-            Done::Buried { lane, written: Ok(()) } => {
-                let position = self.parts.lanes.bury(lane, now);
+            Done::DeadLettered { lane, written: Ok(()) } => {
+                let position = self.parts.lanes.dead_lettered(lane, now);
                 self.remove(position.into_iter().collect());
             }
-            Done::Buried {
+            Done::DeadLettered {
                 lane,
                 written: Err(error),
             } => {
                 error!(%error, "a record that can never be delivered could not be written to the dead-letter file: trying again");
-                self.parts.lanes.spare(lane, now);
+                self.parts.lanes.retry_later(lane, now);
             }
-            Done::BuriedOversized {
+            Done::DeadLetteredOversized {
                 record,
                 written: Ok(()),
             } => {
@@ -347,7 +347,7 @@ impl Pipeline {
                 });
                 record.settle();
             }
-            Done::BuriedOversized {
+            Done::DeadLetteredOversized {
                 record,
                 written: Err(error),
             } => {
@@ -370,26 +370,28 @@ impl Pipeline {
         match &answers {
             Ok(answers) => {
                 if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
-                    self.trouble.ended();
+                    self.sink_health.ended();
                 }
             }
             Err(PutError::Fatal { message }) => return Err(PipelineError::Sink(message.clone())),
-            Err(PutError::Transient { kind, message }) => self.trouble.failed(Cause::Outage, kind, message),
-            Err(PutError::Misconfigured { kind, message }) => self.trouble.failed(Cause::Configuration, kind, message),
+            Err(PutError::Transient { kind, message }) => self.sink_health.failed(Cause::Outage, kind, message),
+            Err(PutError::Misconfigured { kind, message }) => {
+                self.sink_health.failed(Cause::Configuration, kind, message)
+            }
             Err(PutError::Rejected { kind, message, .. }) => rejected = Some((*kind, message.clone())),
         }
         let outcome = self.parts.lanes.answer(request, answers, now);
         self.parts.metrics.delivered(outcome.records);
         if let Some((kind, message)) = rejected {
             if let Some(lane) = outcome.held {
-                self.trouble.held(kind, &lane, &message);
+                self.sink_health.held(kind, &lane, &message);
             }
             if let Some(lane) = outcome.dead {
                 error!(
                     kind,
                     message, "the sink refuses a record and delivers others: it goes to the dead-letter file"
                 );
-                self.bury(lane, message);
+                self.dead_letter(lane, message);
             }
         }
         self.remove(outcome.delivered);
@@ -421,10 +423,10 @@ impl Pipeline {
         let Parts {
             lanes, spool, metrics, ..
         } = &self.parts;
-        metrics.lanes(lanes.doing());
+        metrics.lanes(lanes.activity());
         metrics.memory(lanes.bytes() as u64, lanes.limits().budget as u64);
         metrics.spool(spool.bytes(), self.parts.spool_max_bytes);
-        metrics.sink_failing(self.trouble.cause());
+        metrics.sink_failing(self.sink_health.cause());
         metrics.oldest_unsent([lanes.oldest(), spool.oldest_since()].into_iter().flatten().min());
         for (shard, rate) in lanes.rates() {
             metrics.pace(shard, rate * SHARD_BYTES_PER_SECOND);
@@ -432,14 +434,14 @@ impl Pipeline {
     }
 
     fn publish(&self) {
-        let status = Status {
-            trouble: self.trouble.message(),
+        let health = Health {
+            sink_health: self.sink_health.message(),
             full: self.pressure() == Pressure::Blocked,
             draining: self.closed,
         };
-        self.parts.status.send_if_modified(|known| {
-            let changed = *known != status;
-            *known = status;
+        self.parts.health.send_if_modified(|known| {
+            let changed = *known != health;
+            *known = health;
             changed
         });
     }

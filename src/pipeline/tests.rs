@@ -35,7 +35,7 @@ struct Moody {
     /// Takes nothing at all.
     down: bool,
     accepted: Mutex<Vec<Arc<Record>>>,
-    poison: Option<&'static str>,
+    rejected: Option<&'static str>,
     objection: Objection,
 }
 
@@ -47,7 +47,7 @@ impl Moody {
             faults,
             down: false,
             accepted: Mutex::default(),
-            poison: None,
+            rejected: None,
             objection: Objection::Record,
         }
     }
@@ -80,10 +80,10 @@ impl Sink for Moody {
             if self.down {
                 return Err(transient("down"));
             }
-            if let Some(poison) = self.poison
+            if let Some(rejected) = self.rejected
                 && records
                     .iter()
-                    .any(|record| String::from_utf8_lossy(&record.data).contains(poison))
+                    .any(|record| String::from_utf8_lossy(&record.data).contains(rejected))
             {
                 return Err(PutError::Rejected {
                     kind: "invalid_request",
@@ -169,7 +169,7 @@ async fn run_once(
         metrics: Arc::new(Metrics::new(ledger.clone())),
         max_requests: 4,
         grace: Duration::from_millis(200),
-        status: watch::channel(Status::default()).0,
+        health: watch::channel(Health::default()).0,
         heartbeat: Arc::new(AtomicU64::new(0)),
     };
     let output = Output::new(sender, stopped.clone(), ledger.clone());
@@ -395,7 +395,7 @@ fn a_record_that_is_rejected_for_good_is_found_and_blocks_nobody() {
     in_paused_time(async {
         let dir = tempfile::tempdir().unwrap();
         let sink = Arc::new(Moody {
-            poison: Some("\"sensor-3\""),
+            rejected: Some("\"sensor-3\""),
             ..Moody::new(3, 0.0)
         });
         let run = run_once(

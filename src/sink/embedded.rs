@@ -24,7 +24,7 @@ use tracing::warn;
 
 use crate::clock;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::recent_readings::{Point, Traces};
+use crate::telemetry::recent_readings::{Point, RecentReadings};
 
 /// The shard all records are in.
 const SHARD: &str = "embedded";
@@ -66,13 +66,13 @@ struct Request {
 
 impl Embedded {
     /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
-    /// did not get to tell. Events go to `notifier`, which the thread waits for, and what every reading came to into `traces`,
+    /// did not get to tell. Events go to `notifier`, which the thread waits for, and what every reading came to into `recent`,
     /// while somebody looks on; what was not judged is counted in `metrics`.
     pub fn start(
         dir: &Path,
         settings: detect::Settings,
         notifier: impl Notifier + 'static,
-        traces: Arc<Traces>,
+        recent: Arc<RecentReadings>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let (mut partitions, outbox) = processor::sqlite::open(dir)?;
@@ -86,7 +86,7 @@ impl Embedded {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         let (ends, ended) = watch::channel(());
         let worker = Worker {
-            handler: Handler::new(partitions, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(traces)),
+            handler: Handler::new(partitions, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(recent)),
             // Each start counts in its own range, so no number is ever given twice.
             sequence: u128::from(start) << 64,
             outbox,
@@ -257,7 +257,7 @@ impl<T: Notifier> Worker<T> {
 }
 
 /// Shows what every reading came to, while somebody looks on.
-struct Traced(Arc<Traces>);
+struct Traced(Arc<RecentReadings>);
 
 impl Scores for Traced {
     fn wanted(&self) -> bool {

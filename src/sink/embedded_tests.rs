@@ -10,7 +10,7 @@ use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, V
 use super::*;
 
 /// Hands over what is told; fails or panics when asked to.
-struct Told {
+struct Notified {
     lines: mpsc::UnboundedSender<String>,
     fault: Fault,
 }
@@ -22,7 +22,7 @@ enum Fault {
     Panic,
 }
 
-impl Notifier for Told {
+impl Notifier for Notified {
     async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
         match self.fault {
             Fault::Panic => panic!("the notifier's end, for the test"),
@@ -45,7 +45,7 @@ fn start(dir: &Path, fault: Fault) -> (Embedded, mpsc::UnboundedReceiver<String>
 fn start_with(dir: &Path, fault: Fault, settings: detect::Settings) -> (Embedded, mpsc::UnboundedReceiver<String>) {
     let (lines, told) = mpsc::unbounded_channel();
     let metrics = Arc::new(Metrics::new(Arc::default()));
-    let embedded = Embedded::start(dir, settings, Told { lines, fault }, Arc::default(), metrics).unwrap();
+    let embedded = Embedded::start(dir, settings, Notified { lines, fault }, Arc::default(), metrics).unwrap();
     (embedded, told)
 }
 
@@ -175,7 +175,7 @@ async fn what_comes_too_late_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let settings = toml::from_str("[rates.clicks]\ncount = {}\nwindow = \"10s\"").unwrap();
     let metrics = Arc::new(Metrics::new(Arc::default()));
-    let told = Told {
+    let told = Notified {
         lines: mpsc::unbounded_channel().0,
         fault: Fault::None,
     };

@@ -20,37 +20,37 @@ pub struct Closed;
 /// The sources' end.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    batches: mpsc::Sender<Handed>,
-    room: Room,
+    batches: mpsc::Sender<QueuedBatch>,
+    room: Capacity,
     pressure: watch::Receiver<Pressure>,
 }
 
 /// A [`Sender`] that does not keep the queue open.
 #[derive(Clone, Debug)]
 pub struct WeakSender {
-    batches: mpsc::WeakSender<Handed>,
-    room: Room,
+    batches: mpsc::WeakSender<QueuedBatch>,
+    room: Capacity,
     pressure: watch::Receiver<Pressure>,
 }
 
 /// The pipeline's end.
 #[derive(Debug)]
 pub struct Receiver {
-    batches: mpsc::Receiver<Handed>,
-    room: Room,
+    batches: mpsc::Receiver<QueuedBatch>,
+    room: Capacity,
     pressure: watch::Sender<Pressure>,
 }
 
-/// Room for one batch, and its place in the queue.
+/// Capacity for one batch, and its place in the queue.
 #[derive(Debug)]
 pub struct Place {
-    place: mpsc::OwnedPermit<Handed>,
+    place: mpsc::OwnedPermit<QueuedBatch>,
     room: OwnedSemaphorePermit,
 }
 
 /// A batch that takes room in the queue until it is dropped.
 #[derive(Debug)]
-pub struct Handed {
+pub struct QueuedBatch {
     /// The batch.
     pub batch: Batch,
     _room: OwnedSemaphorePermit,
@@ -58,7 +58,7 @@ pub struct Handed {
 
 /// The bytes that are left, of how many.
 #[derive(Clone, Debug)]
-struct Room {
+struct Capacity {
     left: Arc<Semaphore>,
     bytes: usize,
 }
@@ -69,7 +69,7 @@ pub fn channel(bytes: usize) -> (Sender, Receiver) {
     // As many places as batches without a reading would fit: it is always the bytes that run out first.
     let (batches, received) = mpsc::channel(bytes / BATCH_BYTES + 1);
     let (tell, pressure) = watch::channel(Pressure::default());
-    let room = Room {
+    let room = Capacity {
         left: Arc::new(Semaphore::new(bytes)),
         bytes,
     };
@@ -126,7 +126,7 @@ impl WeakSender {
 impl Place {
     /// Puts the batch there for which the room was reserved.
     pub fn put(self, batch: Batch) {
-        self.place.send(Handed {
+        self.place.send(QueuedBatch {
             batch,
             _room: self.room,
         });
@@ -135,13 +135,13 @@ impl Place {
 
 impl Receiver {
     /// The next batch; `None` once there will be none.
-    pub async fn recv(&mut self) -> Option<Handed> {
+    pub async fn recv(&mut self) -> Option<QueuedBatch> {
         self.batches.recv().await
     }
 
     /// The next batch, if it is there.
     #[cfg(test)]
-    pub fn try_recv(&mut self) -> Option<Handed> {
+    pub fn try_recv(&mut self) -> Option<QueuedBatch> {
         self.batches.try_recv().ok()
     }
 
@@ -280,7 +280,7 @@ mod tests {
                         received += 1;
                         held.push_back(handed);
                     }
-                    most = most.max(held.iter().map(|handed: &Handed| bytes(&handed.batch)).sum());
+                    most = most.max(held.iter().map(|handed: &QueuedBatch| bytes(&handed.batch)).sum());
                     held.drain(..held.len().min(held.len().saturating_sub(keep).max(1)));
                 }
                 (received, most)

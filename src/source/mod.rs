@@ -16,7 +16,6 @@ pub mod malformed;
 /// Messages of an MQTT broker.
 pub mod mqtt;
 mod output;
-mod plan;
 mod position;
 mod produced;
 mod progress;
@@ -31,6 +30,7 @@ mod stdin;
 pub mod table;
 #[cfg(test)]
 mod trial;
+mod validate;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -41,12 +41,12 @@ use handover::Closed;
 pub use listeners::Listeners;
 pub use malformed::Malformed;
 pub use output::{Output, Refused, Stop};
-use plan::Plan;
 pub use produced::Produced;
 pub use settings::{Settings, Sources};
 pub use slots::Slots;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use validate::Validated;
 use values::problem::Problem;
 
 use crate::telemetry::metrics::Metrics;
@@ -126,17 +126,17 @@ pub enum SourceError {
     },
     /// Its tokens or its certificate cannot be used.
     #[error(transparent)]
-    Terms(http::TermsError),
+    Access(http::AccessError),
 }
 
 /// What a source works with, beside its output.
 #[derive(Debug)]
-pub struct Means {
+pub struct SourceContext {
     /// Where a replay keeps its position, and a broker's client its session.
     pub state_dir: PathBuf,
-    /// Told of every line or message that is no reading.
+    /// Counts every line or message that is no reading.
     pub malformed: Arc<Malformed>,
-    /// Told of requests and messages.
+    /// Counts requests and messages.
     pub metrics: Arc<Metrics>,
     /// The port, of a source that has one.
     pub listener: Option<TcpListener>,
@@ -149,16 +149,23 @@ pub struct Means {
 /// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay,
 /// an `http` or an `mqtt` source gives its output up at once, but ends only after the last of its receipts, which a draining pipeline
 /// still settles.
-pub fn spawn(name: &str, settings: &Settings, output: Output, means: Means) -> JoinHandle<Result<Ended, SourceError>> {
-    let plan = settings.plan(name);
+pub fn spawn(
+    name: &str,
+    settings: &Settings,
+    output: Output,
+    context: SourceContext,
+) -> JoinHandle<Result<Ended, SourceError>> {
+    let config = settings.validate(name);
     let name = name.to_owned();
     tokio::spawn(async move {
-        match plan {
-            Ok(Plan::Simulate(plan)) => Ok(simulated::run(name, plan, output).await),
-            Ok(Plan::Replay(plan)) => replay::run(name, plan, output, means.state_dir, means.malformed).await,
-            Ok(Plan::Stdin(described)) => stdin::run(described, output, means.malformed).await,
-            Ok(Plan::Http(plan)) => http::run(name, plan, output, means).await,
-            Ok(Plan::Mqtt(plan)) => mqtt::run(name, *plan, output, means).await,
+        match config {
+            Ok(Validated::Simulate(config)) => Ok(simulated::run(name, config, output).await),
+            Ok(Validated::Replay(config)) => {
+                replay::run(name, config, output, context.state_dir, context.malformed).await
+            }
+            Ok(Validated::Stdin(described)) => stdin::run(described, output, context.malformed).await,
+            Ok(Validated::Http(config)) => http::run(name, config, output, context).await,
+            Ok(Validated::Mqtt(config)) => mqtt::run(name, *config, output, context).await,
             Err(problems) => Err(SourceError::Settings { name, problems }),
         }
     })

@@ -11,8 +11,8 @@ use wire::Reading;
 use super::handover::{Closed, Place, Sender};
 use super::produced::Produced;
 use super::{Admission, TooManySensors};
-use crate::telemetry::console::Screen;
-use crate::telemetry::recent_readings::{Point, Traces};
+use crate::telemetry::console::Console;
+use crate::telemetry::recent_readings::{Point, RecentReadings};
 
 /// Where a source hands its readings over.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct Output {
     handover: Sender,
     stop: Stop,
     ledger: Arc<Ledger>,
-    screen: Option<Arc<Screen>>,
-    traces: Option<Arc<Traces>>,
+    console: Option<Arc<Console>>,
+    recent: Option<Arc<RecentReadings>>,
     produced: Produced,
     admission: Option<Arc<Admission>>,
 }
@@ -42,21 +42,21 @@ impl Output {
             handover,
             stop: Stop(stop),
             ledger,
-            screen: None,
-            traces: None,
+            console: None,
+            recent: None,
             produced: Produced::default(),
             admission: None,
         }
     }
 
-    /// Shows what is handed over on a screen too.
-    pub fn shown_on(self, screen: Option<Arc<Screen>>) -> Self {
-        Self { screen, ..self }
+    /// Shows what is handed over on a console too.
+    pub fn shown_on(self, console: Option<Arc<Console>>) -> Self {
+        Self { console, ..self }
     }
 
     /// Keeps what is handed over for those who look on too.
-    pub fn traced_in(self, traces: Option<Arc<Traces>>) -> Self {
-        Self { traces, ..self }
+    pub fn traced_in(self, recent: Option<Arc<RecentReadings>>) -> Self {
+        Self { recent, ..self }
     }
 
     /// Counts what is handed over here too.
@@ -113,13 +113,13 @@ impl Output {
             counts.produced += readings;
             counts.in_flight += readings;
         });
-        if let Some(screen) = &self.screen {
-            screen.show(&batch.readings);
+        if let Some(console) = &self.console {
+            console.show(&batch.readings);
         }
         self.produced.add(readings);
-        if let Some(traces) = self.traces.as_ref().filter(|traces| traces.wanted()) {
+        if let Some(recent) = self.recent.as_ref().filter(|recent| recent.wanted()) {
             let unjudged = batch.readings.iter().map(|reading| (reading, Point::unjudged(reading)));
-            traces.keep(unjudged);
+            recent.keep(unjudged);
         }
         place.put(batch);
     }
@@ -131,7 +131,7 @@ impl Output {
 
     /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;
     /// one that cannot (a device that measures now) does not, and what it measures goes to the spool.
-    pub async fn calm(&self) -> Result<(), Closed> {
+    pub async fn wait_for_capacity(&self) -> Result<(), Closed> {
         let mut pressure = self.handover.pressure();
         let calm = pressure.wait_for(|pressure| *pressure == Pressure::Low).await;
         calm.map(drop).map_err(|_| Closed)

@@ -252,7 +252,7 @@ mod tests {
         let file = PositionFile::new(dir.path(), "history", "a.csv");
         let outstanding = Arc::new(Mutex::new(Outstanding::default()));
         let (settled, settlements) = mpsc::unbounded_channel();
-        let keeper = tokio::spawn(keep(file.clone(), Arc::clone(&outstanding), settlements));
+        let store = tokio::spawn(keep(file.clone(), Arc::clone(&outstanding), settlements));
         for number in 0..4 {
             outstanding.lock().unwrap().hand_over(at(10 * (number + 1)));
         }
@@ -260,7 +260,7 @@ mod tests {
             settled.send(number).unwrap();
         }
         drop(settled);
-        keeper.await.unwrap();
+        store.await.unwrap();
         assert_eq!(file.load().unwrap(), Some(at(20)));
         assert!(!outstanding.lock().unwrap().is_empty());
     }

@@ -28,7 +28,7 @@ const AHEAD: usize = 2;
 
 /// A replay, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct Config {
     pub path: PathBuf,
     pub speed: Speed,
     pub times: Times,
@@ -38,19 +38,19 @@ pub(super) struct Plan {
 /// Runs until the file is spent and all its readings are safe, or until `output` asks it to stop and the last receipt is in.
 pub(super) async fn run(
     name: String,
-    plan: Plan,
+    config: Config,
     output: Output,
     state_dir: PathBuf,
     malformed: Arc<Malformed>,
 ) -> Result<Ended, SourceError> {
-    let path = plan.path.display().to_string();
+    let path = config.path.display().to_string();
     let file = PositionFile::new(&state_dir, &name, &path);
     let outstanding = Arc::new(Mutex::new(Outstanding::default()));
     let (settled, settlements) = mpsc::unbounded_channel();
-    let keeper = tokio::spawn(keep(file.clone(), Arc::clone(&outstanding), settlements));
+    let store = tokio::spawn(keep(file.clone(), Arc::clone(&outstanding), settlements));
     let player = Player {
-        progress: Progress::new(&name, size(&plan.path)),
-        pace: Pace::new(plan.speed, plan.times),
+        progress: Progress::new(&name, size(&config.path)),
+        pace: Pace::new(config.speed, config.times),
         output: output.clone(),
         outstanding: Arc::clone(&outstanding),
         settled,
@@ -59,7 +59,7 @@ pub(super) async fn run(
     let reader = thread::Builder::new().name(format!("replay {name}"));
     reader
         .spawn(move || {
-            if let Err(error) = feed(&plan, &file, malformed, &chunks) {
+            if let Err(error) = feed(&config, &file, malformed, &chunks) {
                 // Nobody is left to tell where the source was stopped.
                 let _ = chunks.blocking_send(Err(error));
             }
@@ -78,7 +78,7 @@ pub(super) async fn run(
     };
     // Without the outputs the pipeline drains; the receipts it settles meanwhile move the position.
     drop(stop);
-    keeper.await.expect("the keeper does not panic and nobody aborts it");
+    store.await.expect("the store does not panic and nobody aborts it");
     let safe = outstanding.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
     match played? {
         Ended::Spent if safe => {
@@ -91,14 +91,14 @@ pub(super) async fn run(
 
 /// Reads the file from where an earlier run stopped, unless it has changed before that place.
 fn feed(
-    plan: &Plan,
+    config: &Config,
     kept: &PositionFile,
     malformed: Arc<Malformed>,
     chunks: &mpsc::Sender<Result<Chunk, SourceError>>,
 ) -> Result<(), SourceError> {
-    let path: Arc<str> = plan.path.display().to_string().into();
+    let path: Arc<str> = config.path.display().to_string().into();
     let open = || {
-        let reader = open(&plan.path).map_err(|source| SourceError::File {
+        let reader = open(&config.path).map_err(|source| SourceError::File {
             doing: "opening",
             file: path.to_string(),
             source,
@@ -106,7 +106,7 @@ fn feed(
         Ok(Readings::new(
             reader,
             Arc::clone(&path),
-            plan.described.clone(),
+            config.described.clone(),
             Arc::clone(&malformed),
         ))
     };
@@ -187,7 +187,7 @@ impl Player {
     }
 
     async fn hand_over(&mut self, readings: Vec<Reading>, end: Position) -> Result<(), super::Closed> {
-        self.output.calm().await?;
+        self.output.wait_for_capacity().await?;
         let count = readings.len();
         let number = self.number(end);
         let receipt = Receipt::new(count as u32, number, to_channel(self.settled.clone()));

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::{Timestamp, Value};
 
-use super::super::trial::{Trial, means, settle};
+use super::super::trial::{Trial, context, settle};
 use super::super::{Ended, Malformed, Output, Settings, SourceError, spawn};
 
 /// A directory with a file of so many readings, one a second, whose values count from 0.
@@ -36,7 +36,7 @@ fn csv(readings: usize) -> String {
 fn replay(dir: &Path, rest: &str, output: Output, malformed: Arc<Malformed>) -> JoinHandle<Result<Ended, SourceError>> {
     let path = dir.join("history.csv");
     let settings: Settings = toml::from_str(&format!("kind = \"replay\"\npath = {path:?}\n{rest}")).unwrap();
-    spawn("history", &settings, output, means(&dir.join("state"), malformed))
+    spawn("history", &settings, output, context(&dir.join("state"), malformed))
 }
 
 fn start(dir: &TempDir, rest: &str) -> (JoinHandle<Result<Ended, SourceError>>, Trial) {
@@ -213,7 +213,12 @@ async fn the_built_in_example_is_whole() {
     let settings = "kind = \"replay\"\npath = \"example:rds_cpu_utilization\"\nspeed = \"max\"\nunit = \"%\"";
     let settings: Settings = toml::from_str(settings).unwrap();
     let malformed = Arc::new(Malformed::default());
-    let source = spawn("recorded", &settings, output, means(dir.path(), Arc::clone(&malformed)));
+    let source = spawn(
+        "recorded",
+        &settings,
+        output,
+        context(dir.path(), Arc::clone(&malformed)),
+    );
     let readings: Vec<_> = trial.all().await.into_iter().flat_map(|batch| batch.readings).collect();
     assert_eq!((readings.len(), malformed.count()), (4_032, 0));
     assert_eq!(readings[0].time(), "2014-04-10T00:02:00Z".parse().unwrap());

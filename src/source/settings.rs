@@ -1,5 +1,5 @@
 //! One source's table in the configuration. One flat table for all kinds, so that every error keeps its line; which keys
-//! belong to which kind is checked here, and what comes out is a plan without optional parts.
+//! belong to which kind is checked here, and what comes out is a config without optional parts.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
@@ -318,7 +318,7 @@ impl Settings {
 
     /// Adds everything that is wrong with the table `[source.name]` to `problems`.
     pub fn check(&self, name: &str, problems: &mut Vec<Problem>) {
-        if let Err(found) = self.plan(name) {
+        if let Err(found) = self.validate(name) {
             problems.extend(found);
         }
     }

@@ -13,7 +13,7 @@ use crate::clock;
 
 /// A simulation, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct Config {
     pub simulation: Simulation,
     pub speed: Speed,
     pub start: Option<Timestamp>,
@@ -21,28 +21,28 @@ pub(super) struct Plan {
 }
 
 /// Runs until `count` readings are handed over or `output` asks it to stop.
-pub(super) async fn run(name: String, plan: Plan, output: Output) -> Ended {
+pub(super) async fn run(name: String, config: Config, output: Output) -> Ended {
     let mut stop = output.clone();
     tokio::select! {
         biased;
         () = stop.stopped() => Ended::Stopped,
-        played = play(&name, &plan, &output) => match played {
+        played = play(&name, &config, &output) => match played {
             Ok(()) => Ended::Spent,
             Err(Closed) => Ended::Stopped,
         },
     }
 }
 
-async fn play(name: &str, plan: &Plan, output: &Output) -> Result<(), Closed> {
+async fn play(name: &str, config: &Config, output: &Output) -> Result<(), Closed> {
     let began = Instant::now();
-    let mut running = plan.simulation.start(plan.start.unwrap_or_else(clock::now));
-    let mut left = plan.count.unwrap_or(u64::MAX);
+    let mut running = config.simulation.start(config.start.unwrap_or_else(clock::now));
+    let mut left = config.count.unwrap_or(u64::MAX);
     let mut labels = Vec::new();
     while left > 0 {
-        let due = match plan.speed {
+        let due = match config.speed {
             Speed::Factor(factor) => due(&running, began, factor).await,
             Speed::Max => {
-                output.calm().await?;
+                output.wait_for_capacity().await?;
                 i64::MAX
             }
         };
@@ -87,7 +87,7 @@ mod tests {
     use delivery::pressure::Pressure;
     use tokio::time::advance;
 
-    use super::super::trial::{Trial, means};
+    use super::super::trial::{Trial, context};
     use super::super::{Settings, spawn};
     use super::*;
 
@@ -95,7 +95,7 @@ mod tests {
     fn house(text: &str, output: Output) -> tokio::task::JoinHandle<Result<Ended, super::super::SourceError>> {
         let settings: Settings =
             toml::from_str(&format!("kind = \"simulate\"\nprofile = \"temperature\"\n{text}")).unwrap();
-        spawn("house", &settings, output, means("/nowhere".as_ref(), Arc::default()))
+        spawn("house", &settings, output, context("/nowhere".as_ref(), Arc::default()))
     }
 
     const START: &str = "start = \"2024-05-01T00:00:00Z\"";

@@ -56,7 +56,7 @@ async fn pass(mut chunks: mpsc::Receiver<Result<Chunk, SourceError>>, output: &O
             readings,
             receipt: None,
         };
-        if output.calm().await.is_err() || output.send(batch).await.is_err() {
+        if output.wait_for_capacity().await.is_err() || output.send(batch).await.is_err() {
             return Ok(Ended::Stopped);
         }
     }

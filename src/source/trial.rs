@@ -10,7 +10,7 @@ use delivery::ledger::Ledger;
 use tokio::sync::watch;
 
 use super::handover::{self, Receiver};
-use super::{Malformed, Means, Output, Slots};
+use super::{Malformed, Output, Slots, SourceContext};
 use crate::telemetry::metrics::Metrics;
 
 /// What the queue counts for a batch of one small reading, at most.
@@ -66,8 +66,8 @@ pub(super) fn settle(batch: &Batch) {
 }
 
 /// What a source without a port works with.
-pub(super) fn means(state_dir: &Path, malformed: Arc<Malformed>) -> Means {
-    Means {
+pub(super) fn context(state_dir: &Path, malformed: Arc<Malformed>) -> SourceContext {
+    SourceContext {
         state_dir: state_dir.to_owned(),
         malformed,
         metrics: Arc::new(Metrics::new(Arc::default())),

@@ -14,7 +14,7 @@ const SENSORS: usize = 256;
 
 /// The last reading of each of the first sensors.
 #[derive(Debug, Default)]
-pub struct Screen(Mutex<Seen>);
+pub struct Console(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -27,7 +27,7 @@ struct Seen {
     turn: Option<Box<str>>,
 }
 
-impl Screen {
+impl Console {
     /// Readings have come in.
     pub fn show(&self, readings: &[Reading]) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,21 +91,21 @@ mod tests {
 
     #[test]
     fn every_sensor_has_its_turn() {
-        let screen = Screen::default();
+        let console = Console::default();
         let readings = (0..8).map(|index| {
             let sensor = Arc::new(Sensor::new(&format!("s{index}"), "temperature").with_unit("°C"));
             Reading::new(sensor, Timestamp::default(), Value::Scalar(f64::from(index))).ok()
         });
         let readings: Vec<_> = readings.flatten().collect();
-        assert_eq!(screen.line(), None);
-        screen.show(&readings);
-        let first = screen.line().unwrap_or_default();
+        assert_eq!(console.line(), None);
+        console.show(&readings);
+        let first = console.line().unwrap_or_default();
         assert_eq!(
             first,
             "8 readings of 8 sensors: s0 0.0 °C, s1 1.0 °C, s2 2.0 °C, s3 3.0 °C, s4 4.0 °C, s5 5.0 °C"
         );
-        screen.show(&readings[..2]);
-        let second = screen.line().unwrap_or_default();
+        console.show(&readings[..2]);
+        let second = console.line().unwrap_or_default();
         assert!(
             second.starts_with("2 readings of 8 sensors: s6 6.0 °C, s7 7.0 °C, s0 0.0 °C"),
             "{second}"
@@ -114,13 +114,13 @@ mod tests {
 
     #[test]
     fn memory_does_not_grow_with_the_sensors() {
-        let screen = Screen::default();
+        let console = Console::default();
         for number in 0..2 * SENSORS {
             let sensor = Arc::new(Sensor::new(&format!("s{number}"), "temperature"));
             let reading = Reading::new(sensor, Timestamp::default(), Value::Scalar(1.0));
-            screen.show(&[reading.expect("one is a finite number")]);
+            console.show(&[reading.expect("one is a finite number")]);
         }
-        let line = screen.line().unwrap_or_default();
+        let line = console.line().unwrap_or_default();
         assert!(line.starts_with("512 readings of more than 256 sensors: "), "{line}");
     }
 }

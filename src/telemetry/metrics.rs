@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use delivery::lane::Doing;
-use delivery::ledger::{Counts, DeadLetter, Drop, Ledger};
+use delivery::lane::LaneActivity;
+use delivery::ledger::{Counts, DeadLetter, DropReason, Ledger};
 use delivery::sink::{Answer, PutError};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -17,7 +17,7 @@ use wire::Timestamp;
 use crate::clock;
 use crate::telemetry::sink_health::Cause;
 
-/// What operators are told a metric means.
+/// What operators are told a metric context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The full name, unit included.
@@ -123,15 +123,15 @@ pub struct Metrics {
     unjudged: Counter,
     memory: Used,
     spool: Used,
-    lanes: [Gauge; Doing::ALL.len()],
-    lanes_doing: Mutex<[u64; Doing::ALL.len()]>,
+    lanes: [Gauge; LaneActivity::ALL.len()],
+    lanes_doing: Mutex<[u64; LaneActivity::ALL.len()]>,
 }
 
 struct Readings {
     produced: Counter,
     recovered: Counter,
     delivered: Counter,
-    dropped: [Counter; Drop::ALL.len()],
+    dropped: [Counter; DropReason::ALL.len()],
     dead_lettered: [Counter; DeadLetter::ALL.len()],
     spooled: Gauge,
     in_flight: Gauge,
@@ -186,7 +186,7 @@ impl Metrics {
             unjudged: counter(&recorder, UNJUDGED, &[]),
             memory: Used::new(&recorder, MEMORY),
             spool: Used::new(&recorder, SPOOL),
-            lanes: Doing::ALL.map(|doing| gauge(&recorder, LANES, &[doing.as_str()])),
+            lanes: LaneActivity::ALL.map(|doing| gauge(&recorder, LANES, &[doing.as_str()])),
             lanes_doing: Mutex::default(),
             handle: recorder.handle(),
             scrape: Mutex::new(()),
@@ -220,8 +220,8 @@ impl Metrics {
         self.spool.bytes()
     }
 
-    /// Lanes by what they do, in the order of [`Doing::ALL`].
-    pub fn lanes_doing(&self) -> [u64; Doing::ALL.len()] {
+    /// Lanes by what they do, in the order of [`LaneActivity::ALL`].
+    pub fn lanes_doing(&self) -> [u64; LaneActivity::ALL.len()] {
         *self.lanes_doing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -306,8 +306,8 @@ impl Metrics {
         self.pace(shard, f64::NAN);
     }
 
-    /// So many lanes do this, in the order of [`Doing::ALL`].
-    pub fn lanes(&self, lanes: [u64; Doing::ALL.len()]) {
+    /// So many lanes do this, in the order of [`LaneActivity::ALL`].
+    pub fn lanes(&self, lanes: [u64; LaneActivity::ALL.len()]) {
         for (gauge, lanes) in self.lanes.iter().zip(lanes) {
             gauge.set(lanes as f64);
         }
@@ -384,7 +384,7 @@ impl Readings {
             produced: counter(recorder, PRODUCED, &[]),
             recovered: counter(recorder, RECOVERED, &[]),
             delivered: counter(recorder, DELIVERED, &[]),
-            dropped: Drop::ALL.map(|reason| counter(recorder, DROPPED, &[reason.reason()])),
+            dropped: DropReason::ALL.map(|reason| counter(recorder, DROPPED, &[reason.reason()])),
             dead_lettered: DeadLetter::ALL.map(|reason| counter(recorder, DEAD_LETTERED, &[reason.reason()])),
             spooled: gauge(recorder, SPOOLED, &[]),
             in_flight: gauge(recorder, IN_FLIGHT, &[]),

@@ -29,7 +29,7 @@ fn a_scrape_holds_the_conservation_law_while_readings_move() {
         while !mover.is_finished() {
             let scrape = metrics.render();
             let count = |name: &str| value(&scrape, &format!("temp_ingest_readings_{name} "));
-            let dropped: f64 = Drop::ALL
+            let dropped: f64 = DropReason::ALL
                 .map(|reason| {
                     value(
                         &scrape,

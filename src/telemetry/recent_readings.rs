@@ -34,7 +34,7 @@ pub struct Point {
 
 /// The last readings of a sensor, in the order of their times.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Trace {
+pub struct RecentReading {
     /// The unit of the values.
     pub unit: Option<Box<str>>,
     /// At most [`POINTS`].
@@ -43,7 +43,7 @@ pub struct Trace {
 
 /// The last readings of some sensors.
 #[derive(Debug, Default)]
-pub struct Traces {
+pub struct RecentReadings {
     wanted: AtomicBool,
     kept: Mutex<Kept>,
 }
@@ -53,11 +53,11 @@ struct Kept {
     until: Option<Instant>,
     /// Sensors asked for by name, the latest last.
     asked: VecDeque<Box<str>>,
-    sensors: BTreeMap<Box<str>, Trace>,
+    sensors: BTreeMap<Box<str>, RecentReading>,
 }
 
-impl Traces {
-    /// True while somebody looks on: only then is [`Traces::keep`] worth its while.
+impl RecentReadings {
+    /// True while somebody looks on: only then is [`RecentReadings::keep`] worth its while.
     pub fn wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
@@ -84,7 +84,7 @@ impl Traces {
     }
 
     /// What is kept of a sensor.
-    pub fn of(&self, sensor: &str) -> Option<Trace> {
+    pub fn of(&self, sensor: &str) -> Option<RecentReading> {
         self.kept().sensors.get(sensor).cloned()
     }
 
@@ -115,7 +115,7 @@ impl Kept {
             }
             let unit = reading.sensor().unit().map(Into::into);
             let points = VecDeque::new();
-            self.sensors.insert(id.into(), Trace { unit, points });
+            self.sensors.insert(id.into(), RecentReading { unit, points });
         }
         if let Some(trace) = self.sensors.get_mut(id) {
             trace.add(point);
@@ -133,7 +133,7 @@ impl Kept {
     }
 }
 
-impl Trace {
+impl RecentReading {
     fn add(&mut self, point: Point) {
         let place = self.points.partition_point(|other| other.time < point.time);
         match self.points.get_mut(place) {
@@ -181,60 +181,60 @@ mod tests {
         Reading::new(sensor, time, Value::Scalar(value)).unwrap()
     }
 
-    fn keep(traces: &Traces, readings: &[Reading]) {
-        traces.keep(readings.iter().map(|reading| (reading, Point::unjudged(reading))));
+    fn keep(recent: &RecentReadings, readings: &[Reading]) {
+        recent.keep(readings.iter().map(|reading| (reading, Point::unjudged(reading))));
     }
 
     #[test]
     fn nothing_is_kept_until_somebody_looks_and_no_more_once_nobody_does() {
-        let traces = Traces::default();
-        assert!(!traces.wanted());
-        keep(&traces, &[reading("a", 1, 1.0)]);
-        assert!(traces.sensors().is_empty());
-        traces.look(None);
-        assert!(traces.wanted());
-        keep(&traces, &[reading("a", 1, 1.0)]);
-        assert_eq!(traces.sensors(), ["a"]);
-        traces.kept().until = Some(Instant::now() - Duration::from_secs(1));
-        keep(&traces, &[reading("a", 2, 1.0)]);
-        assert!(!traces.wanted());
-        assert!(traces.sensors().is_empty());
+        let recent = RecentReadings::default();
+        assert!(!recent.wanted());
+        keep(&recent, &[reading("a", 1, 1.0)]);
+        assert!(recent.sensors().is_empty());
+        recent.look(None);
+        assert!(recent.wanted());
+        keep(&recent, &[reading("a", 1, 1.0)]);
+        assert_eq!(recent.sensors(), ["a"]);
+        recent.kept().until = Some(Instant::now() - Duration::from_secs(1));
+        keep(&recent, &[reading("a", 2, 1.0)]);
+        assert!(!recent.wanted());
+        assert!(recent.sensors().is_empty());
     }
 
     #[test]
     fn points_are_in_order_once_each_and_bounded() {
-        let traces = Traces::default();
-        traces.look(None);
+        let recent = RecentReadings::default();
+        recent.look(None);
         let seconds = [3, 1, 2, 3];
         keep(
-            &traces,
+            &recent,
             &seconds.map(|second| reading("a", second, second as f64 * 10.0)),
         );
-        keep(&traces, &[reading("a", 2, 7.0)]);
-        let trace = traces.of("a").unwrap();
+        keep(&recent, &[reading("a", 2, 7.0)]);
+        let trace = recent.of("a").unwrap();
         let values: Vec<_> = trace.points.iter().filter_map(|point| point.value).collect();
         assert_eq!(values, [10.0, 7.0, 30.0]);
         assert_eq!(trace.unit.as_deref(), Some("°C"));
         for second in 0..2 * POINTS as i64 {
-            keep(&traces, &[reading("a", second, 0.0)]);
+            keep(&recent, &[reading("a", second, 0.0)]);
         }
-        let points = traces.of("a").unwrap().points;
+        let points = recent.of("a").unwrap().points;
         assert_eq!(points.len(), POINTS);
         assert_eq!(points[0].time.as_micros(), POINTS as i64 * 1_000_000);
     }
 
     #[test]
     fn a_sensor_that_is_asked_for_comes_before_others() {
-        let traces = Traces::default();
-        traces.look(Some("zz"));
+        let recent = RecentReadings::default();
+        recent.look(Some("zz"));
         let many: Vec<_> = (0..SENSORS + 5)
             .map(|index| reading(&format!("s{index:04}"), 1, 1.0))
             .collect();
-        keep(&traces, &many);
-        assert_eq!(traces.sensors().len(), SENSORS);
-        keep(&traces, &[reading("zz", 1, 1.0)]);
-        assert_eq!(traces.sensors().len(), SENSORS);
-        assert!(traces.of("zz").is_some());
-        assert!(traces.of("s0000").is_some());
+        keep(&recent, &many);
+        assert_eq!(recent.sensors().len(), SENSORS);
+        keep(&recent, &[reading("zz", 1, 1.0)]);
+        assert_eq!(recent.sensors().len(), SENSORS);
+        assert!(recent.of("zz").is_some());
+        assert!(recent.of("s0000").is_some());
     }
 }

@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-/// Each kind of trouble is logged at most once in this time, however often it comes and goes.
+/// Each kind of sink_health is logged at most once in this time, however often it comes and goes.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// What is wrong now.
 #[derive(Debug, Default)]
-pub struct Trouble {
+pub struct SinkHealth {
     sink: Option<Sink>,
     /// When each kind was last logged; kinds are a closed set of words.
     logged: HashMap<&'static str, Instant>,
 }
 
-/// Who or what can end the trouble of a sink.
+/// Who or what can end the sink_health of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Time: an outage, a limit, a credential that is renewed.
@@ -49,7 +49,7 @@ impl Cause {
     }
 }
 
-impl Trouble {
+impl SinkHealth {
     /// A request failed as a whole, and its records are sent again.
     pub fn failed(&mut self, cause: Cause, kind: &'static str, message: &str) {
         let log = self.is_due(kind);
@@ -141,27 +141,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_kind_is_logged_once_a_minute_however_often_it_comes_and_goes() {
-        let mut trouble = Trouble::default();
+        let mut sink_health = SinkHealth::default();
         for _ in 0..3 {
-            trouble.failed(Cause::Outage, "timeout", "slow");
-            trouble.failed(Cause::Configuration, "access_denied", "not allowed");
-            trouble.ended();
+            sink_health.failed(Cause::Outage, "timeout", "slow");
+            sink_health.failed(Cause::Configuration, "access_denied", "not allowed");
+            sink_health.ended();
         }
-        assert!(!trouble.is_due("timeout") && !trouble.is_due("access_denied"));
-        assert!(trouble.is_due("connection"), "another kind does not wait");
+        assert!(!sink_health.is_due("timeout") && !sink_health.is_due("access_denied"));
+        assert!(sink_health.is_due("connection"), "another kind does not wait");
         tokio::time::advance(REMIND).await;
-        assert!(trouble.is_due("timeout"));
+        assert!(sink_health.is_due("timeout"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_failure_says_why_and_who_can_end_it() {
-        let mut trouble = Trouble::default();
-        assert_eq!((trouble.message(), trouble.cause()), (None, None));
-        trouble.failed(Cause::Outage, "timeout", "slow");
-        trouble.held("invalid_request", "16/03", "too large");
-        assert_eq!(trouble.message().as_deref(), Some("too large"));
-        assert_eq!(trouble.cause(), Some(Cause::Configuration));
-        trouble.ended();
-        assert_eq!((trouble.message(), trouble.cause()), (None, None));
+        let mut sink_health = SinkHealth::default();
+        assert_eq!((sink_health.message(), sink_health.cause()), (None, None));
+        sink_health.failed(Cause::Outage, "timeout", "slow");
+        sink_health.held("invalid_request", "16/03", "too large");
+        assert_eq!(sink_health.message().as_deref(), Some("too large"));
+        assert_eq!(sink_health.cause(), Some(Cause::Configuration));
+        sink_health.ended();
+        assert_eq!((sink_health.message(), sink_health.cause()), (None, None));
     }
 }

@@ -114,7 +114,7 @@ fn check_accepts_what_is_shipped() {
     let embedded = temp_ingest(home.path()).arg("check").output().unwrap();
     assert_eq!(
         (embedded.status.code(), out(&embedded)),
-        (Some(0), "embedded default: the settings hold\n")
+        (Some(0), "embedded default: configuration OK\n")
     );
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/config.toml");
     let commented = temp_ingest(home.path())

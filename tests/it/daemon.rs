@@ -91,7 +91,7 @@ fn every_metric_is_documented() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `temp_ingest_")?.split('`').next());
     let mut listed: Vec<_> = rows.map(|name| format!("temp_ingest_{name}")).collect();
-    let mut known: Vec<_> = temp_ingest::metrics::ALL
+    let mut known: Vec<_> = temp_ingest::telemetry::metrics::ALL
         .iter()
         .map(|metric| metric.name.to_owned())
         .collect();

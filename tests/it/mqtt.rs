@@ -172,7 +172,7 @@ fn a_broker_may_come_late_and_go_and_come_back() {
         "HTTP/1.1 200 OK",
         "it accepts while it waits"
     );
-    let said = daemon.logged("waiting for the broker");
+    let said = daemon.logged("cannot reach the MQTT broker");
     assert!(said.contains("tcp://127.0.0.1:1") && said.contains("refused"), "{said}");
     let scrape = until(&mut daemon, &address, "temp_ingest_mqtt_messages_total", 0.0);
     assert_eq!(metric(&scrape, "temp_ingest_mqtt_connected"), 0.0, "{scrape}");
@@ -180,7 +180,7 @@ fn a_broker_may_come_late_and_go_and_come_back() {
     daemon.logged("connected to the broker");
     until(&mut daemon, &address, "temp_ingest_mqtt_connected", 1.0);
     broker.stop();
-    daemon.logged("waiting for the broker");
+    daemon.logged("cannot reach the MQTT broker");
     broker.start_again();
     let said = daemon.logged("connected to the broker");
     assert!(said.contains("session=true"), "{said}");
@@ -214,11 +214,11 @@ fn certificates_are_asked_for_and_shown() {
     let url = broker.url("ssl");
     let trusting = format!("protocol = \"5\"\ntls_ca = \"{files}/ca.pem\"\n");
     let mut stranger = Daemon::start(dir.path(), &config(&url, &trusting), Some(&endpoint.url()), &[]);
-    let said = stranger.logged("waiting for the broker");
+    let said = stranger.logged("cannot reach the MQTT broker");
     assert!(said.contains("ertificate"), "{said}");
     drop(stranger);
     let mut wary = Daemon::start(dir.path(), &config(&url, ""), Some(&endpoint.url()), &[]);
-    let said = wary.logged("waiting for the broker");
+    let said = wary.logged("cannot reach the MQTT broker");
     assert!(
         said.contains("agreeing on TLS") && said.contains("UnknownIssuer"),
         "{said}"
@@ -269,7 +269,7 @@ fn a_password_opens_a_house_of_devices() {
     );
     let mut daemon = Daemon::start(dir.path(), &config, None, &[]);
     let address = daemon.address();
-    let said = daemon.logged("waiting for the broker");
+    let said = daemon.logged("cannot reach the MQTT broker");
     assert!(
         said.contains("refuses the user name or password of \\\"house\\\""),
         "{said}"

@@ -194,7 +194,7 @@ pub fn write_readings(path: &Path, sensors: u32, count: u64) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     let sensors = std::num::NonZeroU32::new(sensors).unwrap();
     let profile = "temperature".parse().unwrap();
-    temp_ingest::simulate::simulate(&profile, sensors, Some(count), 7, &mut file, None::<&mut Vec<u8>>).unwrap();
+    temp_ingest::cli::simulate::simulate(&profile, sensors, Some(count), 7, &mut file, None::<&mut Vec<u8>>).unwrap();
     file.flush().unwrap();
 }
 

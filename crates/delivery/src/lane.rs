@@ -47,7 +47,7 @@ pub(crate) enum State {
 
 /// What a lane does, as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum LaneActivity {
     /// Nothing: all it had is delivered, or what it has lingers for company.
     Idle,
     /// Its next record may join a request.
@@ -60,7 +60,7 @@ pub enum Doing {
     Spooling,
 }
 
-impl Doing {
+impl LaneActivity {
     /// All there is, in the order of its count.
     pub const ALL: [Self; 5] = [Self::Idle, Self::Ready, Self::UnderWay, Self::Waiting, Self::Spooling];
 
@@ -101,7 +101,7 @@ pub(crate) struct Lane {
     /// Times in a row the head was refused.
     pub failed: u32,
     /// The largest request the head may be in; shrinks while a request is searched for the record it was rejected for.
-    pub company: usize,
+    pub max_records: usize,
     /// The shard that took the lane's last record.
     pub shard: Option<Arc<str>>,
     /// Older lanes over the same hashes still hold spooled records, which go first.
@@ -185,7 +185,7 @@ impl Lane {
             key: Arc::new(key),
             state: State::Idle,
             failed: 0,
-            company: usize::MAX,
+            max_records: usize::MAX,
             shard: None,
             blocked: false,
             queue: VecDeque::new(),
@@ -360,13 +360,13 @@ impl Lane {
     }
 
     /// What it does.
-    pub fn doing(&self) -> Doing {
+    pub fn activity(&self) -> LaneActivity {
         match self.state {
-            _ if self.spooling() => Doing::Spooling,
-            State::Idle => Doing::Idle,
-            State::Ready { .. } => Doing::Ready,
-            State::UnderWay => Doing::UnderWay,
-            State::Waiting(_) | State::InLine => Doing::Waiting,
+            _ if self.spooling() => LaneActivity::Spooling,
+            State::Idle => LaneActivity::Idle,
+            State::Ready { .. } => LaneActivity::Ready,
+            State::UnderWay => LaneActivity::UnderWay,
+            State::Waiting(_) | State::InLine => LaneActivity::Waiting,
         }
     }
 
@@ -413,7 +413,7 @@ impl Lane {
         let queued = self.queue.pop_front()?;
         self.bytes -= queued.record.bytes();
         self.failed = 0;
-        self.company = usize::MAX;
+        self.max_records = usize::MAX;
         Some(queued)
     }
 

@@ -126,27 +126,27 @@ fn receipts_are_counted_by_the_batch() {
 fn it_says_what_it_does() {
     let mut lane = lane();
     for (state, doing) in [
-        (State::Idle, Doing::Idle),
+        (State::Idle, LaneActivity::Idle),
         (
             State::Ready {
                 backlog: false,
                 paid: false,
             },
-            Doing::Ready,
+            LaneActivity::Ready,
         ),
-        (State::UnderWay, Doing::UnderWay),
-        (State::Waiting(Instant::now()), Doing::Waiting),
-        (State::InLine, Doing::Waiting),
+        (State::UnderWay, LaneActivity::UnderWay),
+        (State::Waiting(Instant::now()), LaneActivity::Waiting),
+        (State::InLine, LaneActivity::Waiting),
     ] {
         lane.state = state;
-        assert_eq!(lane.doing(), doing);
+        assert_eq!(lane.activity(), doing);
         lane.stored = 1;
-        assert_eq!(lane.doing(), Doing::Spooling);
+        assert_eq!(lane.activity(), LaneActivity::Spooling);
         lane.stored = 0;
     }
-    let names = Doing::ALL.map(Doing::as_str);
+    let names = LaneActivity::ALL.map(LaneActivity::as_str);
     assert_eq!(names, ["idle", "ready", "under_way", "waiting", "spooling"]);
-    assert_eq!(Doing::ALL.map(|doing| doing as usize), [0, 1, 2, 3, 4]);
+    assert_eq!(LaneActivity::ALL.map(|doing| doing as usize), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -262,9 +262,9 @@ fn a_delivered_head_leaves_nothing_of_its_troubles() {
     let mut lane = lane();
     assert!(lane.pop().is_none());
     put(&mut lane);
-    (lane.failed, lane.company) = (3, 1);
+    (lane.failed, lane.max_records) = (3, 1);
     assert_eq!(lane.pop().unwrap().record.identity.number, 1);
-    assert_eq!((lane.failed, lane.company, lane.bytes), (0, usize::MAX, 0));
+    assert_eq!((lane.failed, lane.max_records, lane.bytes), (0, usize::MAX, 0));
 }
 
 #[test]

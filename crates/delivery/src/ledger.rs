@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Why a reading was given up, as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drop {
+pub enum DropReason {
     /// The spool was full and its policy is to drop the oldest.
     SpoolFull,
     /// The spool held it, but its bytes were damaged.
@@ -23,7 +23,7 @@ pub enum DeadLetter {
     Rejected,
 }
 
-impl Drop {
+impl DropReason {
     /// Every reason, in the order of its count.
     pub const ALL: [Self; 3] = [Self::SpoolFull, Self::SpoolCorrupt, Self::Unsaved];
 
@@ -60,7 +60,7 @@ pub struct Counts {
     /// Accepted by the sink.
     pub delivered: u64,
     /// Given up, by reason.
-    pub dropped: [u64; Drop::ALL.len()],
+    pub dropped: [u64; DropReason::ALL.len()],
     /// Written to the dead-letter file, by reason.
     pub dead_lettered: [u64; DeadLetter::ALL.len()],
     /// In the spool now.

@@ -19,7 +19,7 @@ pub struct Request {
     pub records: Vec<Arc<Record>>,
     bytes: usize,
     /// As many records as may share it.
-    company: usize,
+    max_records: usize,
     /// It holds as much as it may: lanes that were ready had to be left out, or would have been.
     full: bool,
 }
@@ -28,20 +28,20 @@ impl Request {
     /// An empty request.
     pub fn new() -> Self {
         Self {
-            company: MAX_RECORDS,
+            max_records: MAX_RECORDS,
             ..Self::default()
         }
     }
 
     /// Takes a lane's head along; false where it does not fit, or one of them may not travel in such company.
-    pub(crate) fn take(&mut self, lane: usize, record: &Arc<Record>, company: usize) -> bool {
-        let most = self.company.min(company);
+    pub(crate) fn take(&mut self, lane: usize, record: &Arc<Record>, max_records: usize) -> bool {
+        let most = self.max_records.min(max_records);
         let fits = self.records.is_empty() || self.bytes + record.bytes() <= MAX_BYTES;
         if !fits || self.records.len() + 1 > most {
             self.full = true;
             return false;
         }
-        self.company = most;
+        self.max_records = most;
         self.bytes += record.bytes();
         self.lanes.push(lane);
         self.records.push(record.clone());

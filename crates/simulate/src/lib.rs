@@ -13,7 +13,7 @@ pub mod label;
 pub mod name;
 /// Seeded random numbers, and noise that remembers.
 pub mod noise;
-/// Rooms of a house, or seed A's device.
+/// Rooms of a house, or the DHT device.
 pub mod temperature;
 /// Events made of a template.
 pub mod template;
@@ -77,7 +77,7 @@ impl Running {
 /// A profile with its figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Profile {
-    /// Rooms of a house, or seed A's device.
+    /// Rooms of a house, or the DHT device.
     Temperature(Temperature),
     /// Wind turbines on sites.
     Wind(Wind),

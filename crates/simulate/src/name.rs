@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Name {
-    /// Rooms of a house, or seed A's device.
+    /// Rooms of a house, or the DHT device.
     Temperature,
     /// Wind turbines on sites.
     Wind,

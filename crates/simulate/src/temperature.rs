@@ -1,4 +1,4 @@
-//! Rooms of a house, or seed A's device: a daily and a yearly swing, autoregressive noise, and an offset of each device.
+//! Rooms of a house, or the DHT device: a daily and a yearly swing, autoregressive noise, and an offset of each device.
 
 use std::f64::consts::TAU;
 
@@ -55,7 +55,7 @@ impl Temperature {
         spread: 0.6,
     };
 
-    /// Seed A's device, in °F: every value drawn anew from N(97, 2).
+    /// The DHT device, in °F: every value drawn anew from N(97, 2).
     pub const DEVICE: Self = Self {
         mean: 97.0,
         noise: 2.0,

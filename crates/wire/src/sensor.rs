@@ -29,7 +29,7 @@ pub enum Form {
     /// `sensor`, `time`, `kind`, `unit`, `value` (of an event: `event`), `lowest`, `highest`, `group`.
     #[default]
     General,
-    /// Seed A's: `timestamp`, `datatype`, `value`, `deviceid`, `date`, `lowest_temp`, `highest_temp`; after them `unit`
+    /// The DHT record: `timestamp`, `datatype`, `value`, `deviceid`, `date`, `lowest_temp`, `highest_temp`; after them `unit`
     /// and `group`, for sensors that have them. It has no place for vectors and events, which are written in the general
     /// form.
     Device,

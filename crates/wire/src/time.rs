@@ -45,7 +45,7 @@ impl Timestamp {
         text
     }
 
-    /// `2024-05-01 10:00:00.123456`: UTC without saying so, as seed A's devices write it. Its first ten bytes are the
+    /// `2024-05-01 10:00:00.123456`: UTC without saying so, as DHT records have it. Its first ten bytes are the
     /// date, its first nineteen leave out the microseconds.
     pub fn zoneless(self) -> Zoneless {
         let mut text = *b"0000-00-00 00:00:00.000000";

@@ -426,7 +426,7 @@ mod tests {
             ("%d.%m.%Y %H:%M GMT", "1.5.2024 10:05 GMT", "2024-05-01T10:05"),
             // Skipped: as much later as the clocks were set forward.
             ("iso8601", "2024-03-31 02:30", "2024-03-31T01:30"),
-            // Shown twice: the first.
+            // Handles twice: the first.
             ("iso8601", "2024-10-27 02:30", "2024-10-27T00:30"),
         ] {
             assert_eq!(read(format, text, "Europe/Berlin"), utc(expected), "{text}");
@@ -488,7 +488,7 @@ mod tests {
             let zone: Zone = "America/New_York".parse().unwrap();
             let time = Timestamp::from_micros(micros).unwrap();
             let wall = Timestamp::from_micros(zone.wall(time)).unwrap();
-            // Shown twice or not: with itself as the row before, it is found again.
+            // Handles twice or not: with itself as the row before, it is found again.
             prop_assert_eq!(zone.instant(Written::Wall(wall), Some(time)), Some(time));
         }
     }

@@ -1,4 +1,4 @@
-//! What a failed call to Kinesis means: an outage that ends by itself, a configuration that a person has to correct, or a
+//! What a failed call to Kinesis context: an outage that ends by itself, a configuration that a person has to correct, or a
 //! request that the service calls invalid.
 //! <https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>
 
@@ -9,7 +9,7 @@ use delivery::sink::{Objection, THROTTLED};
 
 use super::lacks_credentials;
 
-/// What a failed call means.
+/// What a failed call context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// A closed set of words: the metric label.

@@ -19,7 +19,7 @@ pub struct Bodies(Arc<AtomicUsize>);
 
 /// One body, counted until it is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct BodyBuffer {
     all: Arc<AtomicUsize>,
     client: Arc<AtomicUsize>,
     counted: usize,
@@ -28,7 +28,7 @@ pub struct Held {
 
 /// How many bytes there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct BodyLimits {
     /// In one body.
     pub body: usize,
     /// In all together. One client may have half of it.
@@ -63,8 +63,8 @@ impl Bodies {
         &self,
         mut body: RequestBody,
         client: &Arc<AtomicUsize>,
-        room: Room,
-    ) -> Result<Held, BodyError> {
+        room: BodyLimits,
+    ) -> Result<BodyBuffer, BodyError> {
         let mut held = self.empty(client);
         while let Some(frame) = body.frame().await {
             if let Ok(bytes) = frame?.into_data() {
@@ -75,7 +75,7 @@ impl Bodies {
     }
 
     /// Unpacks a gzip body, as far as there is room: what unpacks to more is not unpacked to its end.
-    pub fn unpack(&self, packed: Held, room: Room) -> Result<Held, BodyError> {
+    pub fn unpack(&self, packed: BodyBuffer, room: BodyLimits) -> Result<BodyBuffer, BodyError> {
         let mut held = self.empty(&packed.client);
         let mut unpacked = MultiGzDecoder::new(packed.bytes());
         let mut step = vec![0; STEP_BYTES];
@@ -95,14 +95,14 @@ impl Bodies {
 
     /// A body that has arrived.
     #[cfg(test)]
-    pub fn arrived(&self, bytes: &[u8], room: Room) -> Result<Held, BodyError> {
+    pub fn arrived(&self, bytes: &[u8], room: BodyLimits) -> Result<BodyBuffer, BodyError> {
         let mut held = self.empty(&Arc::default());
         held.add(bytes, room, false)?;
         Ok(held)
     }
 
-    fn empty(&self, client: &Arc<AtomicUsize>) -> Held {
-        Held {
+    fn empty(&self, client: &Arc<AtomicUsize>) -> BodyBuffer {
+        BodyBuffer {
             all: self.0.clone(),
             client: client.clone(),
             counted: 0,
@@ -111,13 +111,13 @@ impl Bodies {
     }
 }
 
-impl Held {
+impl BodyBuffer {
     /// What arrived.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    fn add(&mut self, bytes: &[u8], room: Room, unpacked: bool) -> Result<(), BodyError> {
+    fn add(&mut self, bytes: &[u8], room: BodyLimits, unpacked: bool) -> Result<(), BodyError> {
         let length = self.bytes.len() + bytes.len();
         if length > room.body {
             return Err(BodyError::TooLarge(room.body, unpacked));
@@ -132,7 +132,7 @@ impl Held {
     }
 
     /// Counts a buffer of so many bytes.
-    fn count(&mut self, capacity: usize, room: Room) -> Result<(), BodyError> {
+    fn count(&mut self, capacity: usize, room: BodyLimits) -> Result<(), BodyError> {
         let more = capacity - self.counted;
         self.counted = capacity;
         let all = self.all.fetch_add(more, Ordering::Relaxed) + more;
@@ -147,7 +147,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BodyBuffer {
     fn drop(&mut self) {
         self.all.fetch_sub(self.counted, Ordering::Relaxed);
         self.client.fetch_sub(self.counted, Ordering::Relaxed);
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_growing_body_counts_with_its_reserve() {
         let bodies = Bodies::default();
-        let room = Room {
+        let room = BodyLimits {
             body: 1_000,
             all: 4_000,
         };

@@ -6,7 +6,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use wire::json::Layout;
 
 use super::answer::Answer;
-use super::plan::Limits;
+use super::http_config::Limits;
 use crate::secrets::tokens::Tokens;
 
 /// Where readings are posted.
@@ -18,7 +18,7 @@ const MAX_KEY_BYTES: usize = 255;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Route {
     /// To take readings.
     Readings,
     /// Whether readings are taken.
@@ -27,7 +27,7 @@ pub enum Asked {
 
 /// What a request says of its body.
 #[derive(Debug)]
-pub struct Told {
+pub struct RequestMetadata {
     /// It is packed.
     pub gzip: bool,
     /// How it holds its readings.
@@ -37,11 +37,11 @@ pub struct Told {
 }
 
 /// What a request asks for; or where and how to ask.
-pub fn asked(head: &Parts) -> Result<Asked, Answer> {
+pub fn route(head: &Parts) -> Result<Route, Answer> {
     match (head.uri.path(), &head.method) {
-        (READINGS, &Method::POST) => Ok(Asked::Readings),
+        (READINGS, &Method::POST) => Ok(Route::Readings),
         (READINGS, _) => Err(wrong_method("POST")),
-        (HEALTH, &Method::GET | &Method::HEAD) => Ok(Asked::Health),
+        (HEALTH, &Method::GET | &Method::HEAD) => Ok(Route::Health),
         (HEALTH, _) => Err(wrong_method("GET, HEAD")),
         (path, _) => {
             let text = format!("there is no {path}: post readings to {READINGS}");
@@ -84,7 +84,7 @@ pub fn check_token(headers: &HeaderMap, tokens: Option<&Tokens>) -> Result<(), A
 }
 
 /// What a request says of its body.
-pub fn told(headers: &HeaderMap) -> Result<Told, Answer> {
+pub fn told(headers: &HeaderMap) -> Result<RequestMetadata, Answer> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let gzip = match text(header::CONTENT_ENCODING).as_deref() {
         None | Some("identity") => false,
@@ -126,7 +126,7 @@ pub fn told(headers: &HeaderMap) -> Result<Told, Answer> {
             }
         },
     };
-    Ok(Told { gzip, layout, key })
+    Ok(RequestMetadata { gzip, layout, key })
 }
 
 fn wrong_method(allowed: &'static str) -> Answer {

@@ -8,10 +8,10 @@ use tokio::sync::{mpsc, watch};
 use wire::Reading;
 use wire::json::{BatchError, BatchLimits, Decoder, Layout, decode_batch};
 
-use super::bodies::{Bodies, BodyError, Held};
-use super::head::Told;
+use super::bodies::{Bodies, BodyBuffer, BodyError};
+use super::head::RequestMetadata;
+use super::http_config::Limits;
 use super::keys::{Key, Keys, Known, OtherBody, Outcome, Outcomes, Repeated};
-use super::plan::Limits;
 use crate::source::slots::{SMALL_BYTES, Slots};
 use crate::source::{Output, Refused, TooManySensors, to_channel};
 
@@ -111,7 +111,12 @@ impl Intake {
 
     /// Hands the readings of a body over, once for each key. Waits for its turn to be decoded and for room in the hand-over;
     /// where it is dropped meanwhile, nothing was taken.
-    pub async fn take(self: &Arc<Self>, body: Held, told: Told, limits: &Limits) -> Result<Taken, NotTaken> {
+    pub async fn take(
+        self: &Arc<Self>,
+        body: BodyBuffer,
+        told: RequestMetadata,
+        limits: &Limits,
+    ) -> Result<Taken, NotTaken> {
         let limits = *limits;
         let small = !told.gzip && body.bytes().len() <= SMALL_BYTES;
         let slot = self.slots.acquire(small).await;
@@ -161,7 +166,7 @@ impl Intake {
     }
 
     /// Reads a body, and lets go of it.
-    fn read(&self, body: Held, told: Told, limits: &Limits) -> Result<Content, NotTaken> {
+    fn read(&self, body: BodyBuffer, told: RequestMetadata, limits: &Limits) -> Result<Content, NotTaken> {
         let body = match told.gzip {
             true => self.bodies.unpack(body, limits.room)?,
             false => body,

@@ -9,17 +9,17 @@ use flate2::write::GzEncoder;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::source::plan::Plan;
 use crate::source::settings::Settings;
 use crate::source::trial::{Trial, settle};
+use crate::source::validate::Validated;
 
 const LARGE: usize = 2;
 const CLIENTS: usize = 16;
 
 fn limits() -> Limits {
     let settings: Settings = toml::from_str("kind = \"http\"\nlisten = \"127.0.0.1:0\"").unwrap();
-    match settings.plan("posts") {
-        Ok(Plan::Http(plan)) => plan.limits,
+    match settings.validate("posts") {
+        Ok(Validated::Http(config)) => config.limits,
         other => panic!("{other:?}"),
     }
 }
@@ -42,15 +42,19 @@ fn vectors(count: usize) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn told(gzip: bool, key: Option<&str>) -> Told {
-    Told {
+fn told(gzip: bool, key: Option<&str>) -> RequestMetadata {
+    RequestMetadata {
         gzip,
         layout: Layout::Lines,
         key: key.map(str::to_owned),
     }
 }
 
-fn take(intake: &Arc<Intake>, body: &[u8], told: Told) -> impl Future<Output = Result<Taken, NotTaken>> + use<> {
+fn take(
+    intake: &Arc<Intake>,
+    body: &[u8],
+    told: RequestMetadata,
+) -> impl Future<Output = Result<Taken, NotTaken>> + use<> {
     let (intake, limits) = (intake.clone(), limits());
     let body = intake.bodies.arrived(body, limits.room).unwrap();
     async move { intake.take(body, told, &limits).await }

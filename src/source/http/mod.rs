@@ -2,15 +2,15 @@
 //! in the spool, or among the dead letters. What a client sends one after the other stays in order for each sensor; what it
 //! sends at the same time has none.
 
+mod access;
 mod answer;
 mod bodies;
-mod desk;
+mod handler;
 mod head;
+pub(super) mod http_config;
 mod intake;
 mod keys;
 mod overload;
-pub(super) mod plan;
-mod terms;
 mod tls;
 
 use std::net::SocketAddr;
@@ -24,13 +24,13 @@ use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 use tracing::{debug, info, warn};
 
-use self::desk::{Desk, Peer};
+use self::access::Access;
+pub use self::access::AccessError;
+use self::handler::{Peer, RequestHandler};
+pub use self::http_config::{Config, Listen};
 use self::intake::Intake;
-pub use self::plan::{Listen, Plan};
-use self::terms::Terms;
-pub use self::terms::TermsError;
-use super::plan::Plan as AnyPlan;
-use super::{Ended, Means, Output, SourceError};
+use super::validate::Validated;
+use super::{Ended, Output, SourceContext, SourceError};
 use crate::http_server::{self, Activity, Port, Protocol, RequestBody};
 use crate::telemetry::metrics::Metrics;
 
@@ -39,27 +39,32 @@ const LOOK: Duration = Duration::from_secs(10);
 
 /// Runs until `output` asks it to stop and everybody who waits has an answer. Takes up what `settings` changes to, but for
 /// the address.
-pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) -> Result<Ended, SourceError> {
-    let Means {
+pub(super) async fn run(
+    name: String,
+    config: Config,
+    output: Output,
+    context: SourceContext,
+) -> Result<Ended, SourceError> {
+    let SourceContext {
         listener,
         slots,
         metrics,
         mut settings,
         ..
-    } = means;
+    } = context;
     let listener = listener.expect("a source with an address has its port bound");
     let failed = |source| SourceError::Listen {
-        address: plan.listen,
+        address: config.listen,
         source,
     };
     let listener = TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let terms = Terms::read(&plan).map_err(SourceError::Terms)?;
-    info!(source = name, %address, tls = plan.tls.is_some(), "taking readings over HTTP");
+    let terms = Access::read(&config).map_err(SourceError::Access)?;
+    info!(source = name, %address, tls = config.tls.is_some(), "taking readings over HTTP");
     let mut stop = output.stop();
     let intake = Intake::new(output, slots);
     let mut server = Server {
-        desk: Arc::new(Desk::new(name.clone(), terms, intake, metrics.clone())),
+        handler: Arc::new(RequestHandler::new(name.clone(), terms, intake, metrics.clone())),
         port: Port::new(format!("source.{name}"), listener),
         name,
         metrics,
@@ -70,9 +75,9 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
             biased;
             () = stop.asked() => break,
             Ok(()) = settings.changed() => {
-                let now = settings.borrow_and_update().plan(&server.name);
+                let now = settings.borrow_and_update().validate(&server.name);
                 match now {
-                    Ok(AnyPlan::Http(plan)) => server.renew(&plan),
+                    Ok(Validated::Http(config)) => server.renew(&config),
                     // It was checked, but a file may have changed since.
                     _ => warn!(source = server.name, "what it is set to now does not hold: going on as before"),
                 }
@@ -88,14 +93,14 @@ pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) 
 
 struct Server {
     name: String,
-    desk: Arc<Desk>,
+    handler: Arc<RequestHandler>,
     port: Port,
     metrics: Arc<Metrics>,
 }
 
 impl Server {
     async fn serve(&mut self, stream: TcpStream, client: SocketAddr) {
-        let terms = self.desk.terms();
+        let terms = self.handler.terms();
         let admitted = self.port.admit(client.ip(), terms.limits.connections, &self.metrics);
         let Some(permit) = admitted.await else { return };
         let peer = Peer {
@@ -103,23 +108,23 @@ impl Server {
             bytes: permit.body_bytes.clone(),
             over: permit.refused,
         };
-        let (desk, name) = (self.desk.clone(), self.name.clone());
+        let (handler, name) = (self.handler.clone(), self.name.clone());
         let (activity, closing) = (permit.activity.clone(), self.port.closing());
         self.port.spawn(permit, async move {
             let Some(tls) = &terms.tls else {
-                return serve(stream, desk, peer, activity, closing).await;
+                return serve(stream, handler, peer, activity, closing).await;
             };
             match timeout(terms.limits.timeouts.headers, tls.accept(stream)).await {
-                Ok(Ok(stream)) => serve(stream, desk, peer, activity, closing).await,
+                Ok(Ok(stream)) => serve(stream, handler, peer, activity, closing).await,
                 Ok(Err(error)) => debug!(source = name, %client, %error, "no TLS was agreed on"),
                 Err(_) => debug!(source = name, %client, "no TLS was agreed on within header_timeout"),
             }
         });
     }
 
-    fn renew(&self, plan: &Plan) {
-        match Terms::read(plan) {
-            Ok(terms) => self.desk.renew(terms),
+    fn renew(&self, config: &Config) {
+        match Access::read(config) {
+            Ok(terms) => self.handler.renew(terms),
             Err(error) => warn!(
                 source = self.name,
                 "going on with the tokens and certificate in force: {error}"
@@ -128,21 +133,21 @@ impl Server {
     }
 
     fn look(&self) {
-        let terms = self.desk.terms();
+        let terms = self.handler.terms();
         if terms.is_stale() {
             info!(
                 source = self.name,
                 "tokens or certificate have changed: reading them again"
             );
-            self.renew(&terms.plan);
+            self.renew(&terms.config);
         }
     }
 
     /// Answers everybody who waits, and whoever comes meanwhile with 503; then closes.
     async fn stop(mut self) {
-        self.desk.stop();
-        let desk = self.desk.clone();
-        let answered = desk.answered();
+        self.handler.stop();
+        let handler = self.handler.clone();
+        let answered = handler.answered();
         tokio::pin!(answered);
         loop {
             tokio::select! {
@@ -156,11 +161,16 @@ impl Server {
 }
 
 /// Answers the requests of one client.
-async fn serve<S>(stream: S, desk: Arc<Desk>, peer: Peer, activity: Arc<Activity>, closing: watch::Receiver<bool>)
-where
+async fn serve<S>(
+    stream: S,
+    handler: Arc<RequestHandler>,
+    peer: Peer,
+    activity: Arc<Activity>,
+    closing: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = desk.terms().limits;
+    let limits = handler.terms().limits;
     let protocol = Protocol {
         timeouts: limits.timeouts,
         max_headers: limits.headers,
@@ -168,12 +178,12 @@ where
     let peer = Arc::new(peer);
     let client = activity.clone();
     http_server::serve(stream, activity, protocol, closing, |request: Request<RequestBody>| {
-        let (desk, peer, client) = (desk.clone(), peer.clone(), client.clone());
+        let (handler, peer, client) = (handler.clone(), peer.clone(), client.clone());
         async move {
-            if !client.is_admitted() && desk.knows(request.headers()) {
+            if !client.is_admitted() && handler.knows(request.headers()) {
                 client.admit();
             }
-            let answer = desk.answer(request, &peer).await;
+            let answer = handler.answer(request, &peer).await;
             // Where no token is asked for, readings are what shows a client of ours.
             if answer.is_safe() {
                 client.admit();

@@ -68,7 +68,7 @@ pub(super) struct Connection<'a> {
 impl<'a> Connection<'a> {
     pub fn new(broker: &'a mut Broker, dialled: Dialled) -> Self {
         Self {
-            window: Window::new(broker.plan.most_undelivered),
+            window: Window::new(broker.config.most_undelivered),
             broker,
             dialled,
             out: Vec::new(),
@@ -87,9 +87,9 @@ impl<'a> Connection<'a> {
 
     async fn run(&mut self, server: &Server) -> Result<std::convert::Infallible, End> {
         self.subscribe()?;
-        let patience = self.broker.plan.timeout;
+        let patience = self.broker.config.timeout;
         // Half of it, so that a broker that is gone is known within it.
-        let beat = self.broker.plan.keep_alive / 2;
+        let beat = self.broker.config.keep_alive / 2;
         let answered_by = Instant::now() + patience;
         let mut ping_at = Instant::now() + beat;
         // Whether a ping is unanswered although we have listened ever since.
@@ -143,16 +143,16 @@ impl<'a> Connection<'a> {
     }
 
     fn subscribe(&mut self) -> Result<(), End> {
-        let plan = &self.broker.plan;
+        let config = &self.broker.config;
         let unwanted = match self.dialled.session {
             true => self.broker.session.unwanted(&self.broker.filters),
             false => Vec::new(),
         };
         if !unwanted.is_empty() {
-            let unsubscribe = packet::unsubscribe(plan.protocol, &unwanted).map_err(ConnectionError::Unsayable)?;
+            let unsubscribe = packet::unsubscribe(config.protocol, &unwanted).map_err(ConnectionError::Unsayable)?;
             self.out.extend(unsubscribe);
         }
-        let subscribe = packet::subscribe(plan.protocol, &self.broker.filters, plan.acknowledged);
+        let subscribe = packet::subscribe(config.protocol, &self.broker.filters, config.acknowledged);
         self.out.extend(subscribe.map_err(ConnectionError::Unsayable)?);
         Ok(())
     }
@@ -170,7 +170,7 @@ impl<'a> Connection<'a> {
                 break;
             };
             let packet = match frame {
-                Frame::Packet { first, body } => Packet::read(self.broker.plan.protocol, first, body)?,
+                Frame::Packet { first, body } => Packet::read(self.broker.config.protocol, first, body)?,
                 Frame::TooLarge { topic, id, bytes } => {
                     self.broker.too_large(&topic, bytes);
                     ids.extend(id);
@@ -231,7 +231,7 @@ impl<'a> Connection<'a> {
             let remedy = "allow it there, or mend topics";
             warn!(source = name, %server, topics = listed, remedy, "the broker refuses to subscribe us to some topics");
         }
-        if self.broker.plan.acknowledged && granted.contains(&Granted::AtMostOnce) {
+        if self.broker.config.acknowledged && granted.contains(&Granted::AtMostOnce) {
             let lost = "what is under way when the connection ends";
             warn!(source = name, %server, lost, "the broker gives messages at most once");
         }

@@ -10,11 +10,11 @@ use wire::{Reading, Sensor, Timestamp, Value, json};
 use super::fields::{self, Fields};
 use super::names::{Names, Origin};
 use super::template::Template;
-use super::time::{self, Told};
+use super::time::{self, FieldTime};
 use super::topic::Pattern;
 use super::{glob, words};
-use crate::source::plan::Plan;
 use crate::source::settings::Settings;
+use crate::source::validate::Validated;
 
 /// How messages become readings, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,8 +129,8 @@ pub struct Decoder {
 impl Decoder {
     /// As the table `[source.name]` says; refused with all that is wrong with it.
     pub fn of(settings: &Settings, name: &str) -> Result<Self, Vec<Problem>> {
-        match settings.plan(name)? {
-            Plan::Mqtt(plan) => Ok(Self::new(plan.rules)),
+        match settings.validate(name)? {
+            Validated::Mqtt(config) => Ok(Self::new(config.rules)),
             _ => Err(vec![Problem::new(
                 format!("source.{name}.kind"),
                 "",
@@ -297,16 +297,16 @@ impl Decoder {
                 return Ok(None);
             };
             return match time::told(value, zone) {
-                Told::At(time) => Ok(Some(time)),
-                Told::Nothing => Ok(None),
-                Told::NoTime => Err(format!("its field {name:?} is no time: {value:?}")),
+                FieldTime::At(time) => Ok(Some(time)),
+                FieldTime::Nothing => Ok(None),
+                FieldTime::NoTime => Err(format!("its field {name:?} is no time: {value:?}")),
             };
         }
         let told = TIMES.iter().filter_map(|name| self.fields.get(name));
         Ok(told
             .filter_map(|value| match time::told(value, zone) {
-                Told::At(time) => Some(time),
-                Told::Nothing | Told::NoTime => None,
+                FieldTime::At(time) => Some(time),
+                FieldTime::Nothing | FieldTime::NoTime => None,
             })
             .next())
     }

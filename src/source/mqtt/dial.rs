@@ -10,8 +10,8 @@ use tokio_rustls::TlsConnector;
 use values::duration::friendly;
 
 use super::frames::{Frame, Frames, NotMqtt};
+use super::mqtt_config::Config;
 use super::packet::{self, Packet, Refusal};
-use super::plan::Plan;
 use super::server::Server;
 use super::tls::{self, TlsError};
 use crate::secrets::credential::{self, CredentialError};
@@ -79,20 +79,20 @@ pub(super) enum ConnectionError {
 }
 
 /// Connects to `server` as `client_id`.
-pub(super) async fn dial(plan: &Plan, server: &Server, client_id: &str) -> Result<Dialled, ConnectionError> {
+pub(super) async fn dial(config: &Config, server: &Server, client_id: &str) -> Result<Dialled, ConnectionError> {
     let timed_out = |doing| ConnectionError::TimedOut {
         doing,
-        within: plan.timeout,
+        within: config.timeout,
     };
-    let stream = timeout(plan.timeout, connect(plan, server))
+    let stream = timeout(config.timeout, connect(config, server))
         .await
         .map_err(|_| timed_out("connecting"))??;
-    timeout(plan.timeout, introduce(plan, stream, client_id))
+    timeout(config.timeout, introduce(config, stream, client_id))
         .await
         .map_err(|_| timed_out("logging in"))?
 }
 
-async fn connect(plan: &Plan, server: &Server) -> Result<Box<dyn Duplex>, ConnectionError> {
+async fn connect(config: &Config, server: &Server) -> Result<Box<dyn Duplex>, ConnectionError> {
     let stream = TcpStream::connect((server.host.as_str(), server.port))
         .await
         .map_err(ConnectionError::Connect)?;
@@ -102,7 +102,7 @@ async fn connect(plan: &Plan, server: &Server) -> Result<Box<dyn Duplex>, Connec
         return Ok(Box::new(stream));
     }
     let name = ServerName::try_from(server.host.clone()).expect("it was checked with the settings");
-    let connector = TlsConnector::from(tls::client(&plan.tls)?);
+    let connector = TlsConnector::from(tls::client(&config.tls)?);
     let stream = connector
         .connect(name, stream)
         .await
@@ -110,34 +110,34 @@ async fn connect(plan: &Plan, server: &Server) -> Result<Box<dyn Duplex>, Connec
     Ok(Box::new(stream))
 }
 
-async fn introduce(plan: &Plan, mut stream: Box<dyn Duplex>, client_id: &str) -> Result<Dialled, ConnectionError> {
-    let password = match plan.login.as_ref().and_then(|login| login.password_file.as_deref()) {
+async fn introduce(config: &Config, mut stream: Box<dyn Duplex>, client_id: &str) -> Result<Dialled, ConnectionError> {
+    let password = match config.login.as_ref().and_then(|login| login.password_file.as_deref()) {
         Some(file) => Some(credential::text(file)?),
         None => None,
     };
     // An editor ends the file with a line; a password has none.
     let password = password.as_deref().map(|text| text.trim_end_matches(['\r', '\n']));
-    let login = plan.login.as_ref().map(|login| (login.username.as_str(), password));
-    let connect = packet::connect(plan, client_id, login).map_err(ConnectionError::Unsayable)?;
+    let login = config.login.as_ref().map(|login| (login.username.as_str(), password));
+    let connect = packet::connect(config, client_id, login).map_err(ConnectionError::Unsayable)?;
     stream.write_all(&connect).await.map_err(ConnectionError::Broken)?;
     stream.flush().await.map_err(ConnectionError::Broken)?;
-    let mut frames = Frames::new(plan.max_message_bytes.max(MAX_ANSWER_BYTES));
+    let mut frames = Frames::new(config.max_message_bytes.max(MAX_ANSWER_BYTES));
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         if let Some(frame) = frames.next()? {
             let Frame::Packet { first, body } = frame else {
                 return Err(NotMqtt("it sent a message before it has accepted us").into());
             };
-            return match Packet::read(plan.protocol, first, body)? {
+            return match Packet::read(config.protocol, first, body)? {
                 Packet::Accepted { session } => {
-                    frames.limit(plan.max_message_bytes);
+                    frames.limit(config.max_message_bytes);
                     Ok(Dialled {
                         stream,
                         frames,
                         session,
                     })
                 }
-                Packet::Refused(refusal) => Err(refused(plan, client_id, refusal)),
+                Packet::Refused(refusal) => Err(refused(config, client_id, refusal)),
                 _ => Err(NotMqtt("it sent something else before it has accepted us").into()),
             };
         }
@@ -148,10 +148,10 @@ async fn introduce(plan: &Plan, mut stream: Box<dyn Duplex>, client_id: &str) ->
     }
 }
 
-fn refused(plan: &Plan, client_id: &str, refusal: Refusal) -> ConnectionError {
+fn refused(config: &Config, client_id: &str, refusal: Refusal) -> ConnectionError {
     match refusal {
         Refusal::Login => ConnectionError::Login {
-            user: match &plan.login {
+            user: match &config.login {
                 Some(login) => format!("{:?}", login.username),
                 None => "nobody (username is not set)".into(),
             },

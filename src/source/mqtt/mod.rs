@@ -8,9 +8,9 @@ mod dial;
 mod fields;
 mod frames;
 mod glob;
+mod mqtt_config;
 mod names;
 mod packet;
-mod plan;
 mod server;
 mod session;
 mod template;
@@ -28,30 +28,30 @@ pub use decoder::{Decoder, Format, Message, Outcome};
 use delivery::backoff::Backoff;
 pub use devices::Devices;
 use dial::ConnectionError;
+pub(super) use mqtt_config::Config;
 #[cfg(test)]
-pub(super) use plan::KEYS;
-pub(super) use plan::Plan;
-pub use plan::Protocol;
+pub(super) use mqtt_config::KEYS;
+pub use mqtt_config::Protocol;
 use session::Session;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use wire::{Reading, Timestamp};
 
-use super::{Ended, Malformed, Means, Output, SourceError, Stop};
+use super::{Ended, Malformed, Output, SourceContext, SourceError, Stop};
 use crate::telemetry::metrics::Metrics;
 
 /// The longest wait before the second round of all servers, and before any: a broker that is back is soon found.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// A connection that lasted so long was a good one. Two clients of one id end each other's sooner, and wait ever longer.
 const GOOD: Duration = Duration::from_secs(5);
-/// While trouble lasts it is said again so often.
+/// While failure lasts it is said again so often.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// What outlives connections.
 struct Broker {
     name: String,
-    plan: Plan,
+    config: Config,
     session: Session,
     /// What the broker is asked for.
     filters: Vec<String>,
@@ -62,7 +62,7 @@ struct Broker {
     counts: [u64; Outcome::ALL.len()],
     /// There was a connection before.
     was_connected: bool,
-    trouble: Trouble,
+    failure: ConnectionFailure,
     stop: Stop,
     /// Where readings go; `None` once there are to be no more.
     output: Option<Output>,
@@ -75,22 +75,27 @@ struct Broker {
 
 /// What keeps us from the broker, said once when it begins and now and then while it lasts.
 #[derive(Default)]
-struct Trouble(Option<(String, Instant)>);
+struct ConnectionFailure(Option<(String, Instant)>);
 
 /// Runs until `output` asks it to stop.
-pub(super) async fn run(name: String, plan: Plan, output: Output, means: Means) -> Result<Ended, SourceError> {
+pub(super) async fn run(
+    name: String,
+    config: Config,
+    output: Output,
+    context: SourceContext,
+) -> Result<Ended, SourceError> {
     let (settled, settlements) = mpsc::unbounded_channel();
     let mut broker = Broker {
-        session: Session::open(&means.state_dir, &name, plan.client_id.as_deref())?,
-        filters: plan.rules.topics.iter().map(topic::Pattern::filter).collect(),
-        decoder: Decoder::new(plan.rules.clone()),
+        session: Session::open(&context.state_dir, &name, config.client_id.as_deref())?,
+        filters: config.rules.topics.iter().map(topic::Pattern::filter).collect(),
+        decoder: Decoder::new(config.rules.clone()),
         name,
-        plan,
-        malformed: means.malformed,
-        metrics: means.metrics,
+        config,
+        malformed: context.malformed,
+        metrics: context.metrics,
         counts: Default::default(),
         was_connected: false,
-        trouble: Trouble::default(),
+        failure: ConnectionFailure::default(),
         stop: output.stop(),
         output: Some(output),
         settled: Some(settled),
@@ -107,7 +112,7 @@ impl Broker {
     /// Connects again and again, to one server after another.
     async fn connections(&mut self) -> Result<Ended, SourceError> {
         let backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
-        let servers = self.plan.servers.clone();
+        let servers = self.config.servers.clone();
         let mut failed = 0;
         loop {
             let server = &servers[failed as usize % servers.len()];
@@ -115,7 +120,7 @@ impl Broker {
             let dialled = tokio::select! {
                 biased;
                 () = stop.asked() => return Ok(Ended::Stopped),
-                dialled = dial::dial(&self.plan, server, self.session.client_id()) => dialled,
+                dialled = dial::dial(&self.config, server, self.session.client_id()) => dialled,
             };
             let began = Instant::now();
             let error = match dialled {
@@ -131,7 +136,7 @@ impl Broker {
                 return Ok(Ended::Stopped);
             }
             failed = if began.elapsed() >= GOOD { 1 } else { failed + 1 };
-            self.trouble.seen(&self.name, &server.to_string(), &error);
+            self.failure.seen(&self.name, &server.to_string(), &error);
             // A whole round without a wait: the next server may well be there.
             let rounds = failed / servers.len() as u32;
             let round_ends = (failed as usize).is_multiple_of(servers.len());
@@ -157,7 +162,7 @@ impl Broker {
         let again = std::mem::replace(&mut self.was_connected, true);
         self.metrics.broker_reconnected(&self.name, again.into());
         self.metrics.broker_connected(&self.name, true);
-        self.trouble = Trouble::default();
+        self.failure = ConnectionFailure::default();
     }
 
     fn disconnected(&self) {
@@ -197,7 +202,7 @@ impl Broker {
     }
 
     fn too_large(&mut self, topic: &str, bytes: usize) {
-        let most = self.plan.max_message_bytes;
+        let most = self.config.max_message_bytes;
         debug!(
             source = self.name,
             topic, bytes, most, "a message larger than max_message_bytes is passed over"
@@ -206,17 +211,17 @@ impl Broker {
     }
 }
 
-impl Trouble {
+impl ConnectionFailure {
     fn seen(&mut self, source: &str, server: &str, error: &ConnectionError) {
         let error = error.to_string();
         match &self.0 {
             Some((said, at)) if *said == error && at.elapsed() < REMIND => {
-                debug!(source, server, error, "still no broker");
+                debug!(source, server, error, "still no MQTT broker");
             }
             _ => {
                 warn!(
                     source,
-                    server, error, "waiting for the broker; it keeps what it has for us"
+                    server, error, "cannot reach the MQTT broker; retrying: it keeps what it has for this session"
                 );
                 self.0 = Some((error, Instant::now()));
             }

@@ -6,7 +6,7 @@ use mqtt_protocol_core::mqtt::packet::{
 use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, ConnectReturnCode, MqttError};
 
 use super::frames::NotMqtt;
-use super::plan::{Plan, Protocol};
+use super::mqtt_config::{Config, Protocol};
 
 /// Of our own packets only these two are answered by number.
 const SUBSCRIBE_ID: u16 = 1;
@@ -193,9 +193,13 @@ fn granted(code: u8) -> Granted {
 }
 
 /// The first packet of a connection.
-pub(super) fn connect(plan: &Plan, client_id: &str, login: Option<(&str, Option<&str>)>) -> Result<Vec<u8>, MqttError> {
+pub(super) fn connect(
+    config: &Config,
+    client_id: &str,
+    login: Option<(&str, Option<&str>)>,
+) -> Result<Vec<u8>, MqttError> {
     // MQTT counts whole seconds; sessions that expire take part from version 5 on.
-    let keep_alive = plan.keep_alive.as_secs() as u16;
+    let keep_alive = config.keep_alive.as_secs() as u16;
     macro_rules! connect {
         ($version:ident) => {{
             let mut builder = $version::Connect::builder()
@@ -210,18 +214,18 @@ pub(super) fn connect(plan: &Plan, client_id: &str, login: Option<(&str, Option<
             builder
         }};
     }
-    Ok(match plan.protocol {
+    Ok(match config.protocol {
         Protocol::V3 => connect!(v3_1_1)
-            .clean_session(!plan.persistent)
+            .clean_session(!config.persistent)
             .build()?
             .to_continuous_buffer(),
         Protocol::V5 => {
-            let mut properties: Vec<Property> = vec![ReceiveMaximum::new(plan.most_undelivered)?.into()];
-            if plan.persistent {
-                properties.push(SessionExpiryInterval::new(plan.session_expiry.as_secs() as u32)?.into());
+            let mut properties: Vec<Property> = vec![ReceiveMaximum::new(config.most_undelivered)?.into()];
+            if config.persistent {
+                properties.push(SessionExpiryInterval::new(config.session_expiry.as_secs() as u32)?.into());
             }
             connect!(v5_0)
-                .clean_start(!plan.persistent)
+                .clean_start(!config.persistent)
                 .props(properties)
                 .build()?
                 .to_continuous_buffer()

@@ -12,7 +12,7 @@ const FIRST_SECONDS: f64 = 1e9;
 
 /// What a field says of the time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Told {
+pub(super) enum FieldTime {
     /// The instant.
     At(Timestamp),
     /// A time of a clock whose zone is not known, or that was never set.
@@ -22,47 +22,47 @@ pub(super) enum Told {
 }
 
 /// Reads the time that a field tells; one without a zone is of `zone`.
-pub(super) fn told(value: Value<'_>, zone: Option<&TimeZone>) -> Told {
+pub(super) fn told(value: Value<'_>, zone: Option<&TimeZone>) -> FieldTime {
     match value {
         Value::Number(number) => unix(number),
         Value::Text(text) => match text.parse() {
             Ok(number) => unix(number),
             Err(_) => iso(text, zone),
         },
-        Value::Null => Told::Nothing,
-        Value::Boolean(_) => Told::NoTime,
+        Value::Null => FieldTime::Nothing,
+        Value::Boolean(_) => FieldTime::NoTime,
     }
 }
 
-fn unix(number: f64) -> Told {
+fn unix(number: f64) -> FieldTime {
     let micros = match number {
-        _ if !number.is_finite() || number < 0.0 => return Told::NoTime,
-        _ if number < FIRST_SECONDS => return Told::Nothing,
+        _ if !number.is_finite() || number < 0.0 => return FieldTime::NoTime,
+        _ if number < FIRST_SECONDS => return FieldTime::Nothing,
         _ if number < FIRST_SECONDS * 1e2 => number * 1e6,
         _ if number < FIRST_SECONDS * 1e5 => number * 1e3,
         _ if number < FIRST_SECONDS * 1e8 => number,
         _ => number / 1e3,
     };
     // Rounded: a fraction of a second has no exact double.
-    Timestamp::from_micros(micros.round() as i64).map_or(Told::NoTime, Told::At)
+    Timestamp::from_micros(micros.round() as i64).map_or(FieldTime::NoTime, FieldTime::At)
 }
 
-fn iso(text: &str, zone: Option<&TimeZone>) -> Told {
+fn iso(text: &str, zone: Option<&TimeZone>) -> FieldTime {
     let instant = match text.parse::<jiff::Timestamp>() {
         Ok(instant) => instant,
         Err(_) => match (text.parse::<DateTime>(), zone) {
-            (Err(_), _) => return Told::NoTime,
-            (Ok(_), None) => return Told::Nothing,
+            (Err(_), _) => return FieldTime::NoTime,
+            (Ok(_), None) => return FieldTime::Nothing,
             (Ok(civil), Some(zone)) => match zone.to_timestamp(civil) {
                 Ok(instant) => instant,
-                Err(_) => return Told::NoTime,
+                Err(_) => return FieldTime::NoTime,
             },
         },
     };
     match Timestamp::from_micros(instant.as_microsecond()) {
-        Some(time) if time.as_micros() as f64 >= FIRST_SECONDS * 1e6 => Told::At(time),
-        Some(_) => Told::Nothing,
-        None => Told::NoTime,
+        Some(time) if time.as_micros() as f64 >= FIRST_SECONDS * 1e6 => FieldTime::At(time),
+        Some(_) => FieldTime::Nothing,
+        None => FieldTime::NoTime,
     }
 }
 
@@ -72,8 +72,8 @@ mod tests {
 
     use super::*;
 
-    fn at(text: &str) -> Told {
-        Told::At(text.parse().unwrap())
+    fn at(text: &str) -> FieldTime {
+        FieldTime::At(text.parse().unwrap())
     }
 
     #[test]
@@ -88,9 +88,9 @@ mod tests {
             assert_eq!(told(Value::Number(number), None), expected, "{number}");
         }
         assert_eq!(told(Value::Text("1714557600"), None), at("2024-05-01T10:00:00Z"));
-        assert_eq!(told(Value::Number(8.0), None), Told::Nothing);
+        assert_eq!(told(Value::Number(8.0), None), FieldTime::Nothing);
         for number in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
-            assert_eq!(told(Value::Number(number), None), Told::NoTime, "{number}");
+            assert_eq!(told(Value::Number(number), None), FieldTime::NoTime, "{number}");
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
     fn a_time_without_a_zone_needs_one() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let text = |text, zone| told(Value::Text(text), zone);
-        assert_eq!(text("2024-05-01T12:00:00", None), Told::Nothing);
+        assert_eq!(text("2024-05-01T12:00:00", None), FieldTime::Nothing);
         assert_eq!(text("2024-05-01T12:00:00", Some(&berlin)), at("2024-05-01T10:00:00Z"));
         assert_eq!(text("2024-05-01 12:00:00", Some(&berlin)), at("2024-05-01T10:00:00Z"));
         for zoned in [
@@ -114,10 +114,10 @@ mod tests {
     fn a_clock_that_was_never_set_tells_nothing() {
         assert_eq!(
             told(Value::Text("1970-01-01T00:00:12"), Some(&TimeZone::UTC)),
-            Told::Nothing
+            FieldTime::Nothing
         );
-        assert_eq!(told(Value::Null, None), Told::Nothing);
-        assert_eq!(told(Value::Text("yesterday"), None), Told::NoTime);
-        assert_eq!(told(Value::Boolean(true), None), Told::NoTime);
+        assert_eq!(told(Value::Null, None), FieldTime::Nothing);
+        assert_eq!(told(Value::Text("yesterday"), None), FieldTime::NoTime);
+        assert_eq!(told(Value::Boolean(true), None), FieldTime::NoTime);
     }
 }

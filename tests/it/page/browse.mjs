@@ -117,7 +117,7 @@ const house = {
     await accessible(page, "log-in");
     await page.getByLabel("Token").fill(`${token}x`);
     await page.getByRole("button", { name: "Log in" }).click();
-    await page.getByRole("alert").filter({ hasText: "not known" }).waitFor(WAIT);
+    await page.getByRole("alert").filter({ hasText: "wrong token" }).waitFor(WAIT);
     await accessible(page, "log-in again");
     assert.deepEqual(await page.context().cookies(), []);
     await page.context().close();

@@ -17,7 +17,7 @@ use crate::spool::Position;
 pub struct Outcome {
     /// Delivered records to take out of the spool.
     pub delivered: Vec<Position>,
-    /// A record that can never be accepted, for the dead-letter file. It heads its lane until `bury` is called.
+    /// A record that can never be accepted, for the dead-letter file. It heads its lane until `dead_lettered` is called.
     pub dead: Option<usize>,
     /// The name of a lane whose head the sink refuses by itself, without evidence that it takes other records.
     pub held: Option<Box<str>>,
@@ -36,7 +36,7 @@ impl Lanes {
         }
         let mut outcome = Outcome::default();
         let alone = request.records.len() == 1;
-        let company = (request.records.len() / 2).max(1);
+        let max_records = (request.records.len() / 2).max(1);
         drop(request.records);
         match answers {
             Ok(answers) => {
@@ -60,8 +60,8 @@ impl Lanes {
             }
             Err(PutError::Rejected { .. }) => {
                 for index in request.lanes {
-                    self.table[index].company = company;
-                    self.rest(index, now);
+                    self.table[index].max_records = max_records;
+                    self.set_idle(index, now);
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Lanes {
             outcome.readings += readings;
             outcome.records += 1;
         }
-        self.rest(index, now);
+        self.set_idle(index, now);
     }
 
     pub(crate) fn refused(&mut self, index: usize, code: &str, now: Instant) {
@@ -107,7 +107,7 @@ impl Lanes {
     }
 
     /// The lane has nothing under way any more.
-    pub(crate) fn rest(&mut self, index: usize, now: Instant) {
+    pub(crate) fn set_idle(&mut self, index: usize, now: Instant) {
         self.table[index].state = State::Idle;
         self.freed(index, now);
     }

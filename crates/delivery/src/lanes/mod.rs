@@ -23,7 +23,7 @@ pub use self::overflow::{Fetch, Spill};
 use self::timers::Due;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Receipt};
-use crate::lane::{Arrival, Doing, Lane, Packing, Resume, State};
+use crate::lane::{Arrival, Lane, LaneActivity, Packing, Resume, State};
 use crate::ledger::Ledger;
 use crate::pace::{Paces, Turn};
 use crate::ready::ReadyLanes;
@@ -176,7 +176,7 @@ impl Lanes {
             };
             // Without a head its records have moved on to the spool.
             let head = lane.queue.front().filter(|_| !lane.blocked);
-            if head.is_some_and(|head| !request.take(index, &head.record, lane.company)) {
+            if head.is_some_and(|head| !request.take(index, &head.record, lane.max_records)) {
                 break;
             }
             self.ready.pop(backlog);
@@ -236,11 +236,11 @@ impl Lanes {
         self.table.iter().filter_map(|(_, lane)| lane.oldest()).min()
     }
 
-    /// How many lanes do what, in the order of [`Doing::ALL`].
-    pub fn doing(&self) -> [u64; Doing::ALL.len()] {
-        let mut lanes = [0; Doing::ALL.len()];
+    /// How many lanes do what, in the order of [`LaneActivity::ALL`].
+    pub fn activity(&self) -> [u64; LaneActivity::ALL.len()] {
+        let mut lanes = [0; LaneActivity::ALL.len()];
         for (_, lane) in &self.table {
-            lanes[lane.doing() as usize] += 1;
+            lanes[lane.activity() as usize] += 1;
         }
         lanes
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::lane::{Arrival, Queued};
 use crate::lanes::Lanes;
-use crate::ledger::Drop;
+use crate::ledger::DropReason;
 use crate::pressure::Pressure;
 use crate::record::{LaneKey, Record};
 use crate::spool::{Appended, Lost, Next, Position, Recovered};
@@ -59,7 +59,7 @@ impl Lanes {
         self.ledger.record(|counts| {
             counts.recovered += readings + recovered.corrupt.readings;
             counts.spooled += readings;
-            counts.dropped[Drop::SpoolCorrupt as usize] += recovered.corrupt.readings;
+            counts.dropped[DropReason::SpoolCorrupt as usize] += recovered.corrupt.readings;
         });
     }
 
@@ -165,8 +165,8 @@ impl Lanes {
             counts.in_flight -= stored;
             counts.spooled += stored;
         });
-        self.lose(outcome.dropped, Drop::SpoolFull);
-        self.lose(outcome.corrupt, Drop::SpoolCorrupt);
+        self.lose(outcome.dropped, DropReason::SpoolFull);
+        self.lose(outcome.corrupt, DropReason::SpoolCorrupt);
         let split = outcome.stored.len();
         for (record, index) in outcome.stored.iter().zip(lanes) {
             let lane = &mut self.table[*index];
@@ -205,7 +205,7 @@ impl Lanes {
 
     /// What the spool held for a lane.
     pub fn fetched(&mut self, lane: usize, next: Next, now: Instant) {
-        self.lose(next.corrupt, Drop::SpoolCorrupt);
+        self.lose(next.corrupt, DropReason::SpoolCorrupt);
         let found = &mut self.table[lane];
         found.fetching = false;
         found.stored = if next.records.is_empty() {
@@ -231,7 +231,7 @@ impl Lanes {
     }
 
     /// Readings the spool has given up, or found damaged.
-    pub fn lose(&self, lost: Lost, reason: Drop) {
+    pub fn lose(&self, lost: Lost, reason: DropReason) {
         self.ledger.record(|counts| {
             counts.spooled = counts.spooled.saturating_sub(lost.readings);
             counts.dropped[reason as usize] += lost.readings;
@@ -257,10 +257,10 @@ impl Lanes {
         self.ledger.record(|counts| {
             counts.in_flight -= stored + unsaved;
             counts.spooled += stored;
-            counts.dropped[Drop::Unsaved as usize] += unsaved;
+            counts.dropped[DropReason::Unsaved as usize] += unsaved;
         });
-        self.lose(outcome.dropped, Drop::SpoolFull);
-        self.lose(outcome.corrupt, Drop::SpoolCorrupt);
+        self.lose(outcome.dropped, DropReason::SpoolFull);
+        self.lose(outcome.corrupt, DropReason::SpoolCorrupt);
         outcome.stored.iter().for_each(Record::settle);
         unsaved
     }

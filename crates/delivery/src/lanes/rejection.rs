@@ -33,7 +33,7 @@ impl Lanes {
     }
 
     /// The lane's head is in the dead-letter file: the lane goes on. Its place in the spool comes back.
-    pub fn bury(&mut self, lane: usize, now: Instant) -> Option<Position> {
+    pub fn dead_lettered(&mut self, lane: usize, now: Instant) -> Option<Position> {
         let head = self.take_head(lane);
         if let Some(head) = &head {
             let readings = u64::from(head.record.readings);
@@ -43,12 +43,12 @@ impl Lanes {
             });
             head.record.settle();
         }
-        self.rest(lane, now);
+        self.set_idle(lane, now);
         head.and_then(|head| head.position)
     }
 
     /// The lane's head could not be written to the dead-letter file: it is tried again later.
-    pub fn spare(&mut self, lane: usize, now: Instant) {
+    pub fn retry_later(&mut self, lane: usize, now: Instant) {
         self.dead_letters_left += 1;
         self.refused(lane, "", now);
     }

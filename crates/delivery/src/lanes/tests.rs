@@ -224,7 +224,7 @@ fn a_lane_above_its_share_leaves_memory_to_the_others() {
     let (spill, number) = spilled(&mut lanes, at);
     assert_eq!(number, 3);
     assert!(spill.lanes.iter().all(|lane| *lane == 0));
-    assert_eq!(lanes.doing()[Doing::Spooling as usize], 1);
+    assert_eq!(lanes.activity()[LaneActivity::Spooling as usize], 1);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn between_two_deliveries_few_records_are_dead_lettered_and_only_such_as_the_sin
                 Some(0),
                 "{round} {letter}"
             );
-            lanes.bury(0, at);
+            lanes.dead_lettered(0, at);
             accept(&mut lanes, 0, at);
         }
         at += LINGER;
@@ -343,6 +343,6 @@ fn a_record_that_could_not_be_written_down_is_given_up_at_its_next_try() {
     for _ in 0..2 * rejection::IN_A_ROW {
         at += LINGER;
         assert_eq!(reject(&mut lanes, 0, Objection::Record, at).dead, Some(0));
-        lanes.spare(0, at);
+        lanes.retry_later(0, at);
     }
 }

@@ -22,7 +22,7 @@ impl Lanes {
     pub(crate) fn end_waits(&mut self, now: Instant) {
         while let Some((until, due)) = self.due(now) {
             match due {
-                Due::Lane(index) if self.table[index].state == State::Waiting(until) => self.rest(index, now),
+                Due::Lane(index) if self.table[index].state == State::Waiting(until) => self.set_idle(index, now),
                 Due::Lane(_) => {}
                 Due::Line(shard) => self.move_on(shard, now),
             }
@@ -37,7 +37,7 @@ impl Lanes {
     /// Whose turn has come in the line before a shard may join the next request.
     fn move_on(&mut self, shard: Arc<str>, now: Instant) {
         while let Some(index) = self.paces.next_in_line(&shard, now) {
-            self.rest(index, now);
+            self.set_idle(index, now);
             let lane = &mut self.table[index];
             if let (State::Ready { paid, .. }, Some(head)) = (&mut lane.state, lane.queue.front()) {
                 self.paces.spend(&shard, head.record.bytes());

@@ -59,12 +59,7 @@ pub(super) fn of_session(session: usize, spool: &Path, scratch: &Path) -> Vec<Ev
         .args(["-f", "-y", "-xx", "-s", "100000000", "-e", CALLS, "-o"])
         .arg(&trace)
         .arg(env::current_exe().unwrap())
-        .args([
-            "crash_tests::child",
-            "--exact",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["crash_tests::child", "--exact", "--nocapture", "--test-threads=1"])
         .env(DIR, spool)
         .env(SAID, &said)
         .env(SESSION, session.to_string())

@@ -72,7 +72,7 @@ impl Decoder {
         }
     }
 
-    /// Reads one JSON object: with `sensor` it is in the general form, without in seed A's. It has a
+    /// Reads one JSON object: with `sensor` it is in the general form, without in that of the DHT record. It has a
     /// `value`; in the general form it may have an `event` instead. Fields may come in any order; unknown ones are ignored, and so is an identity that is not of our making.
     pub fn decode<'a>(&mut self, json: &'a [u8]) -> Result<Decoded, DecodeError> {
         let json = str::from_utf8(json).map_err(|error| DecodeError::NotUtf8(error.valid_up_to()))?;

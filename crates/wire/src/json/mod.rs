@@ -1,4 +1,4 @@
-//! Readings as JSON, in the general form and in seed A's: one object each, or many in one text. Knows nothing of files or
+//! Readings as JSON, in the general form and as DHT records: one object each, or many in one text. Knows nothing of files or
 //! records.
 
 mod batch;

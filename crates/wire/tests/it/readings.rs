@@ -8,7 +8,7 @@ use wire::fields::{FieldValue, FieldsWriter};
 use wire::json::{DecodeError, Decoded, Decoder, encode};
 use wire::{Bounds, Fields, Form, Identity, ProducerId, Reading, Sensor, Timestamp, Value};
 
-/// SPEC.md, seed A.
+/// The DHT record.
 const SEED_A: &str = r#"{"timestamp": "2024-05-01 10:00:00.123456", "datatype": "Temperature", "value": 97.3, "deviceid": "DHT_001", "date": "2024-05-01", "lowest_temp": 96, "highest_temp": 101}"#;
 
 const GENERAL: &str = r#"{"sensor":"s","time":"2024-05-01T10:00:00.123456Z","kind":"wind_speed","unit":"m/s","value":[1,-2.5,1e+300],"lowest":0,"highest":25,"group":"site \"A\""}"#;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::tables::{FRESH, Opened, in_time, why};
 use crate::clock;
-use crate::control::status::Keeper;
+use crate::control::status::IncidentStore;
 use crate::incidents::{self, IncidentsError, in_store};
 
 /// How many are listed.
@@ -22,7 +22,7 @@ const COUNTED: u32 = 500;
 
 /// What is open of them.
 #[derive(Debug, Default)]
-pub(super) struct Keepers {
+pub(super) struct IncidentStores {
     folder: Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>,
     table: Opened<Lately>,
 }
@@ -39,7 +39,7 @@ type Listed = Result<Arc<[Incident]>, String>;
 
 /// What a person wants of an incident.
 #[derive(Debug)]
-pub(super) struct Deed {
+pub(super) struct Action {
     /// Its id.
     pub id: String,
     /// Who wants it.
@@ -48,17 +48,17 @@ pub(super) struct Deed {
     pub mute: Option<Duration>,
 }
 
-impl Keepers {
+impl IncidentStores {
     /// The incidents, open ones first; `None` where nobody keeps any.
-    pub(super) async fn list(&self, keeper: &Keeper) -> Option<Listed> {
-        match keeper {
-            Keeper::Nowhere => None,
-            Keeper::Folder(dir) => {
+    pub(super) async fn list(&self, store: &IncidentStore) -> Option<Listed> {
+        match store {
+            IncidentStore::Nowhere => None,
+            IncidentStore::Folder(dir) => {
                 let list = |store: &EmbeddedIncidents| Ok(Handle::current().block_on(store.list(None, COUNTED))?);
                 let listed = self.in_folder(dir.clone(), list).await;
                 Some(listed.map(Arc::from).map_err(why))
             }
-            Keeper::Table(table) => {
+            IncidentStore::Table(table) => {
                 // Held while it is read: who looks on meanwhile gets the same list.
                 Some(self.table.of(table, Lately::of).await.list().await)
             }
@@ -66,16 +66,16 @@ impl Keepers {
     }
 
     /// Does it, and says what was done; `None` where nobody keeps incidents.
-    pub(super) async fn perform(&self, keeper: &Keeper, deed: Deed) -> Option<Result<String, String>> {
-        match keeper {
-            Keeper::Nowhere => None,
-            Keeper::Folder(dir) => {
-                let perform = move |store: &EmbeddedIncidents| Handle::current().block_on(deed.perform(store));
+    pub(super) async fn perform(&self, store: &IncidentStore, action: Action) -> Option<Result<String, String>> {
+        match store {
+            IncidentStore::Nowhere => None,
+            IncidentStore::Folder(dir) => {
+                let perform = move |store: &EmbeddedIncidents| Handle::current().block_on(action.perform(store));
                 Some(self.in_folder(dir.clone(), perform).await.map_err(why))
             }
-            Keeper::Table(table) => {
+            IncidentStore::Table(table) => {
                 let incidents = self.table.of(table, Lately::of).await.incidents.clone();
-                let done = deed.perform(&incidents).await.map_err(why);
+                let done = action.perform(&incidents).await.map_err(why);
                 self.table.of(table, Lately::of).await.listed = None;
                 Some(done)
             }
@@ -121,7 +121,7 @@ impl Lately {
     }
 }
 
-impl Deed {
+impl Action {
     async fn perform(&self, store: &impl Incidents) -> Result<String, IncidentsError> {
         let (mut said, now) = (Vec::new(), clock::now());
         match self.mute {

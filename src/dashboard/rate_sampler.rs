@@ -11,10 +11,10 @@ const BEATS: usize = 11;
 
 /// What was counted lately.
 #[derive(Debug, Default)]
-pub(super) struct Pulse(Mutex<VecDeque<Beat>>);
+pub(super) struct RateSampler(Mutex<VecDeque<Sample>>);
 
 #[derive(Debug)]
-pub(super) struct Beat {
+pub(super) struct Sample {
     pub at: Instant,
     pub produced: u64,
     pub delivered: u64,
@@ -30,9 +30,9 @@ pub(super) struct Rates {
     pub sources: BTreeMap<String, f64>,
 }
 
-impl Pulse {
+impl RateSampler {
     /// It was counted.
-    pub(super) fn beat(&self, beat: Beat) {
+    pub(super) fn beat(&self, beat: Sample) {
         let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if beats.back().is_some_and(|last| last.produced > beat.produced) {
             // Another daemon took this one's place, and counts from the beginning.
@@ -71,8 +71,8 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    fn beat(began: Instant, second: u64, produced: u64) -> Beat {
-        Beat {
+    fn beat(began: Instant, second: u64, produced: u64) -> Sample {
+        Sample {
             at: began + Duration::from_secs(second),
             produced,
             delivered: produced / 2,
@@ -82,20 +82,20 @@ mod tests {
 
     #[test]
     fn rates_are_of_the_last_seconds() {
-        let (pulse, began) = (Pulse::default(), Instant::now());
-        assert_eq!(pulse.rates(), Rates::default());
-        pulse.beat(beat(began, 0, 5));
-        assert_eq!(pulse.rates(), Rates::default());
+        let (rate_sampler, began) = (RateSampler::default(), Instant::now());
+        assert_eq!(rate_sampler.rates(), Rates::default());
+        rate_sampler.beat(beat(began, 0, 5));
+        assert_eq!(rate_sampler.rates(), Rates::default());
         for second in 1..=30 {
-            pulse.beat(beat(began, second, 5 + second * second));
+            rate_sampler.beat(beat(began, second, 5 + second * second));
         }
         // From 20 x 20 to 30 x 30 in ten seconds.
-        assert_eq!(pulse.rates().produced, Some(50.0));
-        assert_eq!(pulse.rates().sources["house"], 50.0);
-        pulse.beat(beat(began, 31, 3));
-        pulse.beat(beat(began, 32, 9));
+        assert_eq!(rate_sampler.rates().produced, Some(50.0));
+        assert_eq!(rate_sampler.rates().sources["house"], 50.0);
+        rate_sampler.beat(beat(began, 31, 3));
+        rate_sampler.beat(beat(began, 32, 9));
         assert_eq!(
-            pulse.rates().delivered,
+            rate_sampler.rates().delivered,
             Some(3.0),
             "a daemon that starts again counts anew"
         );

@@ -1,4 +1,4 @@
-//! What the settings of a broker come to: a plan without optional parts, or every problem at once.
+//! What the settings of a broker come to: a config without optional parts, or every problem at once.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::template::{PAYLOAD, Template};
 use super::tls;
 use super::topic::Pattern;
 use crate::secrets::credential;
-use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::Settings;
+use crate::source::validate::{ADMISSION, Problems};
 
 /// The keys of `kind = "mqtt"` alone.
 pub(in crate::source) const KEYS: &[&str] = &[
@@ -71,7 +71,7 @@ pub enum Protocol {
 
 /// A subscription to a broker, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::source) struct Plan {
+pub(in crate::source) struct Config {
     pub servers: Vec<Server>,
     pub protocol: Protocol,
     /// At least once, else at most once.
@@ -97,7 +97,7 @@ pub(in crate::source) struct Login {
 
 impl Settings {
     /// What a table with `kind = "mqtt"` comes to; all that is wrong goes to `problems`.
-    pub(in crate::source) fn broker(&self, problems: &mut Problems) -> Plan {
+    pub(in crate::source) fn broker(&self, problems: &mut Problems) -> Config {
         self.refuse_others("kind = \"mqtt\"", &[KEYS, ADMISSION], problems);
         let servers = self.brokers(problems);
         let login = self.login(&servers, problems);
@@ -129,7 +129,7 @@ impl Settings {
                 "is not in MQTT 3.1.1: set protocol = \"5\", or the broker's own limit",
             );
         }
-        Plan {
+        Config {
             tls: self.tls_files(&servers, problems),
             servers,
             protocol: self.protocol.unwrap_or_default(),
@@ -331,5 +331,5 @@ fn template(key: &str, text: Option<&str>, topics: &[Pattern], problems: &mut Pr
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
+#[path = "mqtt_config_tests.rs"]
 mod tests;

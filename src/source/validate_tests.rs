@@ -80,42 +80,45 @@ const EVERY_KEY: &str = r#"
     zone = "UTC"
 "#;
 
-fn plan(text: &str) -> Result<Plan, Vec<Problem>> {
-    toml::from_str::<Settings>(text).unwrap().plan("house")
+fn config(text: &str) -> Result<Validated, Vec<Problem>> {
+    toml::from_str::<Settings>(text).unwrap().validate("house")
 }
 
-fn simulation(text: &str) -> simulated::Plan {
-    match plan(&format!("kind = \"simulate\"\n{text}")).unwrap() {
-        Plan::Simulate(plan) => plan,
+fn simulation(text: &str) -> simulated::Config {
+    match config(&format!("kind = \"simulate\"\n{text}")).unwrap() {
+        Validated::Simulate(config) => config,
         other => panic!("{other:?}"),
     }
 }
 
-fn fleet(plan: &simulated::Plan) -> &simulate::Plan {
-    match &plan.simulation {
+fn fleet(config: &simulated::Config) -> &simulate::Plan {
+    match &config.simulation {
         Simulation::Fleet(fleet) => fleet,
         other => panic!("{other:?}"),
     }
 }
 
 fn problems(text: &str) -> Vec<String> {
-    plan(text).unwrap_err().iter().map(Problem::to_string).collect()
+    config(text).unwrap_err().iter().map(Problem::to_string).collect()
 }
 
 #[test]
 fn spec_s_example_is_a_house_in_real_time() {
-    let plan = simulation("profile = \"temperature\"\nsensors = 10\ninterval = \"1s\"\nseed = 42");
-    let fleet = fleet(&plan);
+    let config = simulation("profile = \"temperature\"\nsensors = 10\ninterval = \"1s\"\nseed = 42");
+    let fleet = fleet(&config);
     assert_eq!(fleet.profile, Profile::Temperature(Temperature::HOUSE));
     assert_eq!(fleet.prefix, "house-");
     assert_eq!((fleet.sensors, fleet.interval_micros, fleet.seed), (10, 1_000_000, 42));
-    assert_eq!((plan.speed, plan.count, fleet.faults_per_day), (Speed::REAL, None, 0.0));
+    assert_eq!(
+        (config.speed, config.count, fleet.faults_per_day),
+        (Speed::REAL, None, 0.0)
+    );
 }
 
 #[test]
 fn the_device_form_is_seed_a_s_device() {
-    let plan = simulation("profile = \"temperature\"\nform = \"device\"");
-    let fleet = fleet(&plan);
+    let config = simulation("profile = \"temperature\"\nform = \"device\"");
+    let fleet = fleet(&config);
     assert_eq!(fleet.profile, Profile::Temperature(Temperature::DEVICE));
     let mut line = Vec::new();
     let reading = simulate::Fleet::new(fleet, "2024-05-01T10:00:00.123456Z".parse().unwrap()).step(&mut Vec::new());
@@ -182,7 +185,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         REPLAY,
         STDIN,
         ADMISSION,
-        http::plan::KEYS,
+        http::http_config::KEYS,
         mqtt::KEYS,
     ]
     .concat();
@@ -199,7 +202,7 @@ fn every_key_belongs_to_a_kind_and_is_refused_under_another() {
         .collect();
     let mut others = ["gusts", "path", "rate", "scale", "sensor", "shape", "times"].to_vec();
     others.extend(ADMISSION);
-    others.extend(http::plan::KEYS);
+    others.extend(http::http_config::KEYS);
     others.extend(mqtt::KEYS);
     others.sort();
     others.dedup();
@@ -270,15 +273,15 @@ fn a_replay_needs_a_regular_file_or_an_example() {
     assert!(problems("kind = \"replay\"")[0].contains("is missing"));
     assert!(problems("kind = \"replay\"\npath = \"/\"")[0].contains("regular file"));
     assert!(problems("kind = \"replay\"\npath = \"example:none\"")[0].contains("rds_cpu_utilization"));
-    assert!(plan("kind = \"replay\"\npath = \"example:rds_cpu_utilization\"").is_ok());
+    assert!(config("kind = \"replay\"\npath = \"example:rds_cpu_utilization\"").is_ok());
 }
 
 #[test]
 fn times_follow_the_pace_unless_there_is_none() {
-    let times = |rest: &str| match plan(&format!(
+    let times = |rest: &str| match config(&format!(
         "kind = \"replay\"\npath = \"example:rds_cpu_utilization\"\n{rest}"
     )) {
-        Ok(Plan::Replay(plan)) => Some(plan.times),
+        Ok(Validated::Replay(config)) => Some(config.times),
         _ => None,
     };
     assert_eq!(times(""), Some(Times::Shift));

@@ -15,7 +15,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// The wrong tokens of the window that was begun last.
 #[derive(Debug)]
-pub(super) struct Guesses {
+pub(super) struct LoginLimiter {
     began: Instant,
     wrong: u32,
 }
@@ -24,7 +24,7 @@ pub(super) struct Guesses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     /// It is none of ours.
-    #[error("this token is not known: tokens are lines of the file that admin.token_file names")]
+    #[error("wrong token: tokens are lines of the file that admin.token_file names")]
     Wrong,
     /// It was not looked at, nor is any for so long.
     #[error(
@@ -35,7 +35,7 @@ pub(super) enum Denied {
     Later(Duration),
 }
 
-impl Guesses {
+impl LoginLimiter {
     /// Looks at a token, as long as wrong ones are few.
     pub(super) fn look(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Denied> {
         let now = Instant::now();
@@ -57,7 +57,7 @@ impl Guesses {
     }
 }
 
-impl Default for Guesses {
+impl Default for LoginLimiter {
     fn default() -> Self {
         Self {
             began: Instant::now(),
@@ -104,36 +104,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_ten_wrong_tokens_none_is_looked_at_until_the_minute_is_over() {
-        let mut guesses = Guesses::default();
+        let mut login_limiter = LoginLimiter::default();
         // The window begins with the first wrong token, not with the daemon.
         tokio::time::advance(WINDOW / 2).await;
         for _ in 0..MOST {
-            assert_eq!(guesses.look(|| true), Ok(()), "right ones do not count");
-            assert_eq!(guesses.look(|| false), Err(Denied::Wrong));
+            assert_eq!(login_limiter.look(|| true), Ok(()), "right ones do not count");
+            assert_eq!(login_limiter.look(|| false), Err(Denied::Wrong));
         }
         tokio::time::advance(WINDOW - Duration::from_millis(1_500)).await;
-        let denied = guesses.look(|| unreachable!("no token is looked at"));
+        let denied = login_limiter.look(|| unreachable!("no token is looked at"));
         assert_eq!(denied, Err(Denied::Later(Duration::from_millis(1_500))));
         let answer = Denied::Later(Duration::from_millis(1_500)).into_response();
         assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(answer.headers()[RETRY_AFTER], "2");
         tokio::time::advance(Duration::from_millis(1_500)).await;
-        assert_eq!(guesses.look(|| true), Ok(()));
+        assert_eq!(login_limiter.look(|| true), Ok(()));
         // What was wrong before the window is forgotten.
         for _ in 0..MOST {
-            assert_eq!(guesses.look(|| false), Err(Denied::Wrong));
+            assert_eq!(login_limiter.look(|| false), Err(Denied::Wrong));
         }
-        assert_eq!(guesses.look(|| true), Err(Denied::Later(WINDOW)));
+        assert_eq!(login_limiter.look(|| true), Err(Denied::Later(WINDOW)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wrong_token_now_and_then_stops_nobody() {
-        let mut guesses = Guesses::default();
+        let mut login_limiter = LoginLimiter::default();
         for _ in 0..3 * MOST {
             // A window has room for one more.
             tokio::time::advance(WINDOW / MOST + Duration::from_secs(1)).await;
-            assert_eq!(guesses.look(|| false), Err(Denied::Wrong));
+            assert_eq!(login_limiter.look(|| false), Err(Denied::Wrong));
         }
-        assert_eq!(guesses.look(|| true), Ok(()));
+        assert_eq!(login_limiter.look(|| true), Ok(()));
     }
 }

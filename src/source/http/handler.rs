@@ -15,14 +15,14 @@ use tracing::debug;
 use values::duration::friendly;
 use wire::json::BatchError;
 
+use super::access::Access;
 use super::answer::Answer;
-use super::bodies::{BodyError, Held};
-use super::head::{Asked, Told, asked, check_headers, check_token, told};
+use super::bodies::{BodyBuffer, BodyError};
+use super::head::{RequestMetadata, Route, check_headers, check_token, route, told};
+use super::http_config::Limits;
 use super::intake::{Intake, NotTaken, Taken};
 use super::keys::Outcome;
 use super::overload::Overload;
-use super::plan::Limits;
-use super::terms::Terms;
 use crate::http_server::ALIVE;
 use crate::http_server::{LimitReached, RequestBody};
 use crate::source::slots::SMALL_BYTES;
@@ -35,10 +35,10 @@ const RESTART: Duration = Duration::from_secs(5);
 
 /// What all connections of a source share.
 #[derive(Debug)]
-pub struct Desk {
+pub struct RequestHandler {
     name: String,
     /// What holds now; a reload exchanges it.
-    terms: RwLock<Arc<Terms>>,
+    terms: RwLock<Arc<Access>>,
     stopping: watch::Sender<bool>,
     /// Requests that were taken and wait for their answer.
     waiting: watch::Sender<usize>,
@@ -57,9 +57,9 @@ pub struct Peer {
     pub over: Option<LimitReached>,
 }
 
-impl Desk {
+impl RequestHandler {
     /// Takes readings in by `intake`.
-    pub fn new(name: String, terms: Terms, intake: Intake, metrics: Arc<Metrics>) -> Self {
+    pub fn new(name: String, terms: Access, intake: Intake, metrics: Arc<Metrics>) -> Self {
         for overload in Overload::ALL {
             metrics.http_overloads(&name, overload.reason(), 0);
         }
@@ -74,12 +74,12 @@ impl Desk {
     }
 
     /// What holds now.
-    pub fn terms(&self) -> Arc<Terms> {
+    pub fn terms(&self) -> Arc<Access> {
         self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// From the next request on this holds.
-    pub fn renew(&self, terms: Terms) {
+    pub fn renew(&self, terms: Access) {
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
     }
 
@@ -92,7 +92,7 @@ impl Desk {
     /// Returns once every request that was taken has its answer.
     pub async fn answered(&self) {
         let mut waiting = self.waiting.subscribe();
-        // The sender is this desk's own.
+        // The sender is this handler's own.
         let _ = waiting.wait_for(|waiting| *waiting == 0).await;
     }
 
@@ -137,8 +137,8 @@ impl Desk {
     }
 
     /// What a request says of its body; or its answer, where that does not need the body.
-    fn look_at(&self, head: &Parts, body_bytes: u64, terms: &Terms) -> Result<Told, Answer> {
-        if asked(head)? == Asked::Health {
+    fn look_at(&self, head: &Parts, body_bytes: u64, terms: &Access) -> Result<RequestMetadata, Answer> {
+        if route(head)? == Route::Health {
             return Err(self.health());
         }
         check_headers(head, &terms.limits)?;
@@ -165,7 +165,7 @@ impl Desk {
         }
     }
 
-    async fn receive(&self, body: RequestBody, peer: &Peer, limits: &Limits) -> Result<Held, Answer> {
+    async fn receive(&self, body: RequestBody, peer: &Peer, limits: &Limits) -> Result<BodyBuffer, Answer> {
         let mut stopped = self.stopping.subscribe();
         let arriving = timeout(
             limits.body_timeout,
@@ -188,7 +188,13 @@ impl Desk {
     }
 
     /// Hands the readings of a body over, in time or not at all.
-    async fn take(&self, body: Held, told: Told, limits: &Limits, deadline: Instant) -> Result<Taken, Answer> {
+    async fn take(
+        &self,
+        body: BodyBuffer,
+        told: RequestMetadata,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Result<Taken, Answer> {
         let mut stopped = self.stopping.subscribe();
         tokio::select! {
             biased;

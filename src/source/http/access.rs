@@ -2,16 +2,16 @@
 
 use tokio_rustls::TlsAcceptor;
 
-use super::plan::{Limits, Plan};
+use super::http_config::{Config, Limits};
 use super::tls::{self, TlsError};
 use crate::secrets::credential::{self, Stamp};
 use crate::secrets::tokens::{Tokens, TokensError};
 
 /// What holds now.
-pub struct Terms {
-    /// The plan they were made of.
-    pub plan: Plan,
-    /// The same as the plan's.
+pub struct Access {
+    /// The config they were made of.
+    pub config: Config,
+    /// The same as the config's.
     pub limits: Limits,
     /// Who is let in; `None` lets everybody in.
     pub tokens: Option<Tokens>,
@@ -22,7 +22,7 @@ pub struct Terms {
 
 /// A file that the terms need cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TermsError {
+pub enum AccessError {
     /// The tokens'.
     #[error(transparent)]
     Tokens(#[from] TokensError),
@@ -31,42 +31,43 @@ pub enum TermsError {
     Tls(#[from] TlsError),
 }
 
-impl Terms {
-    /// Reads the files that the plan names.
-    pub fn read(plan: &Plan) -> Result<Self, TermsError> {
-        let tls = plan.tls.as_ref();
+impl Access {
+    /// Reads the files that the config names.
+    pub fn read(config: &Config) -> Result<Self, AccessError> {
+        let tls = config.tls.as_ref();
         // Before the files: one that changes meanwhile is read again.
-        let stamps = stamps(plan);
+        let stamps = stamps(config);
         Ok(Self {
-            limits: plan.limits,
-            tokens: plan.token_file.as_deref().map(Tokens::read).transpose()?,
+            limits: config.limits,
+            tokens: config.token_file.as_deref().map(Tokens::read).transpose()?,
             tls: tls
                 .map(|(certificate, key)| tls::acceptor(certificate, key))
                 .transpose()?,
-            plan: plan.clone(),
+            config: config.clone(),
             stamps,
         })
     }
 
     /// True where a file has changed since.
     pub fn is_stale(&self) -> bool {
-        stamps(&self.plan) != self.stamps
+        stamps(&self.config) != self.stamps
     }
 }
 
-fn stamps(plan: &Plan) -> Vec<Stamp> {
-    let tls = plan.tls.iter().flat_map(|(certificate, key)| [certificate, key]);
-    plan.token_file
+fn stamps(config: &Config) -> Vec<Stamp> {
+    let tls = config.tls.iter().flat_map(|(certificate, key)| [certificate, key]);
+    config
+        .token_file
         .iter()
         .chain(tls)
         .map(|file| credential::stamp(file))
         .collect()
 }
 
-impl std::fmt::Debug for Terms {
+impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Terms")
-            .field("plan", &self.plan)
+        f.debug_struct("Access")
+            .field("config", &self.config)
             .field("tokens", &self.tokens)
             .finish_non_exhaustive()
     }

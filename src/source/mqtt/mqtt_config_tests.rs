@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::source::plan;
+use crate::source::validate;
 
 /// What is wrong with a table, as `key = value: remedy`.
 fn problems(settings: &str) -> Vec<String> {
@@ -11,23 +11,23 @@ fn problems(settings: &str) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-fn planned(settings: &str) -> Plan {
+fn planned(settings: &str) -> Config {
     let settings: Settings = toml::from_str(&format!("kind = \"mqtt\"\n{settings}")).unwrap();
-    match settings.plan("b").unwrap() {
-        plan::Plan::Mqtt(plan) => *plan,
+    match settings.validate("b").unwrap() {
+        validate::Validated::Mqtt(config) => *config,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn servers_and_devices_are_enough() {
-    let plan = planned("servers = [\"tcp://127.0.0.1\"]\ndevices = \"zigbee2mqtt\"");
-    assert!(plan.acknowledged && plan.persistent);
-    assert_eq!(plan.most_undelivered, 1_000);
-    let filters: Vec<_> = plan.rules.topics.iter().map(Pattern::filter).collect();
+    let config = planned("servers = [\"tcp://127.0.0.1\"]\ndevices = \"zigbee2mqtt\"");
+    assert!(config.acknowledged && config.persistent);
+    assert_eq!(config.most_undelivered, 1_000);
+    let filters: Vec<_> = config.rules.topics.iter().map(Pattern::filter).collect();
     assert_eq!(filters, ["zigbee2mqtt/+", "zigbee2mqtt/+/+"]);
-    let plan = planned("servers = [\"tcp://127.0.0.1\"]\ntopics = [\"#\"]\nqos = 0");
-    assert!(!plan.acknowledged);
+    let config = planned("servers = [\"tcp://127.0.0.1\"]\ntopics = [\"#\"]\nqos = 0");
+    assert!(!config.acknowledged);
 }
 
 #[test]

@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use values::byte_size::ByteSize;
 use wire::json::BatchLimits;
 
-use super::bodies::Room;
+use super::bodies::BodyLimits;
 use super::keys::Bounds;
 use super::tls;
 use crate::http_server::{ConnectionLimit, Timeouts};
 use crate::secrets::tokens::Tokens;
-use crate::source::plan::{ADMISSION, Problems};
 use crate::source::settings::{Kind, Settings};
+use crate::source::validate::{ADMISSION, Problems};
 
 /// The keys of the kind.
 pub(in crate::source) const KEYS: &[&str] = &[
@@ -47,7 +47,7 @@ const CONNECTIONS: u32 = 1_024;
 
 /// An `http` source, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
     /// Who is let in; `None` lets everybody in.
@@ -68,7 +68,7 @@ pub struct Limits {
     /// How long a client may keep a connection waiting.
     pub timeouts: Timeouts,
     /// Bytes of bodies.
-    pub room: Room,
+    pub room: BodyLimits,
     /// Readings of a request.
     pub batch: BatchLimits,
     /// Bytes of the headers of a request.
@@ -91,7 +91,7 @@ impl Settings {
         (self.kind == Some(Kind::Http)).then_some(connections)
     }
 
-    pub(in crate::source) fn http(&self, problems: &mut Problems) -> Option<Plan> {
+    pub(in crate::source) fn http(&self, problems: &mut Problems) -> Option<Config> {
         self.refuse_others("kind = \"http\"", &[KEYS, ADMISSION], problems);
         let limits = self.http_limits(problems);
         let tls = match (self.tls_certificate.clone(), self.tls_key.clone()) {
@@ -133,7 +133,7 @@ impl Settings {
             let remedy = "can be reached from other machines: set token_file, or listen on 127.0.0.1";
             problems.add("listen", format!("\"{listen}\""), remedy);
         }
-        Some(Plan {
+        Some(Config {
             listen,
             token_file: self.token_file.clone(),
             tls,
@@ -160,7 +160,7 @@ impl Settings {
                 headers: self.header_timeout.map_or(Duration::from_secs(10), |time| time.get()),
                 idle: self.idle_timeout.map_or(Duration::from_secs(75), |time| time.get()),
             },
-            room: Room {
+            room: BodyLimits {
                 body,
                 all: size(
                     problems,
@@ -267,12 +267,12 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
-    use crate::source::plan::Plan as AnyPlan;
+    use crate::source::validate::Validated;
 
-    fn plan(text: &str) -> Result<Plan, Vec<String>> {
+    fn config(text: &str) -> Result<Config, Vec<String>> {
         let settings: Settings = toml::from_str(&format!("kind = \"http\"\n{text}")).unwrap();
-        match settings.plan("posts") {
-            Ok(AnyPlan::Http(plan)) => Ok(plan),
+        match settings.validate("posts") {
+            Ok(Validated::Http(config)) => Ok(config),
             Ok(other) => panic!("{other:?}"),
             Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
         }
@@ -281,18 +281,18 @@ mod tests {
     #[test]
     fn only_the_address_is_required() {
         assert_eq!(
-            plan("").unwrap_err(),
+            config("").unwrap_err(),
             ["source.posts.listen: is missing: write an address with a port such as \"127.0.0.1:9185\""]
         );
-        let plan = plan("listen = \"127.0.0.1:9185\"").unwrap();
-        assert_eq!((plan.tls, plan.token_file), (None, None));
-        assert_eq!((plan.limits.room.body, plan.limits.room.all), (1 << 20, 64 << 20));
+        let config = config("listen = \"127.0.0.1:9185\"").unwrap();
+        assert_eq!((config.tls, config.token_file), (None, None));
+        assert_eq!((config.limits.room.body, config.limits.room.all), (1 << 20, 64 << 20));
     }
 
     #[test]
     fn beyond_this_machine_a_token_is_needed() {
         for open in ["0.0.0.0:9185", "192.0.2.1:9185", "[::]:9185"] {
-            let problems = plan(&format!("listen = \"{open}\"")).unwrap_err();
+            let problems = config(&format!("listen = \"{open}\"")).unwrap_err();
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert!(
                 problems[0].starts_with(&format!("source.posts.listen = \"{open}\": ")),
@@ -303,8 +303,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tokens = dir.path().join("tokens");
         std::fs::write(&tokens, "secret\n").unwrap();
-        assert!(plan(&format!("listen = \"0.0.0.0:9185\"\ntoken_file = {tokens:?}")).is_ok());
-        assert!(plan("listen = \"[::1]:9185\"").is_ok());
+        assert!(config(&format!("listen = \"0.0.0.0:9185\"\ntoken_file = {tokens:?}")).is_ok());
+        assert!(config("listen = \"[::1]:9185\"").is_ok());
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         let text = format!(
             "listen = \"127.0.0.1:0\"\ntoken_file = \"/none/tokens\"\ntls_certificate = {file:?}\ntls_key = {file:?}"
         );
-        let problems = plan(&text).unwrap_err();
+        let problems = config(&text).unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(
             problems[0].starts_with("source.posts.tls_certificate = "),
@@ -330,14 +330,14 @@ mod tests {
             "{problems:?}"
         );
         for (key, other) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
-            let problems = plan(&format!("listen = \"127.0.0.1:0\"\n{key} = {file:?}")).unwrap_err();
+            let problems = config(&format!("listen = \"127.0.0.1:0\"\n{key} = {file:?}")).unwrap_err();
             assert!(problems[0].contains(&format!("set {other} as well")), "{problems:?}");
         }
     }
 
     #[test]
     fn limits_out_of_range_are_all_told() {
-        let problems = plan(
+        let problems = config(
             "listen = \"127.0.0.1:0\"\nmax_body = \"100B\"\nmax_bodies = \"100B\"\nmax_headers = \"2MiB\"\n\
              max_readings = 2000000\nmax_connections = 200000\nmax_client_connections = 200000\n\
              idempotency_keys = 2000000",
@@ -361,7 +361,7 @@ mod tests {
             problems[0].contains("write a size from 1KiB to 64MiB, such as \"1MiB\""),
             "{problems:?}"
         );
-        let problems = plan("listen = \"127.0.0.1:0\"\nmax_body = \"4MiB\"\nmax_bodies = \"15MiB\"").unwrap_err();
+        let problems = config("listen = \"127.0.0.1:0\"\nmax_body = \"4MiB\"\nmax_bodies = \"15MiB\"").unwrap_err();
         assert!(problems[0].contains("from 16MiB to"), "{problems:?}");
     }
 }

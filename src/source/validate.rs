@@ -1,4 +1,4 @@
-//! What the settings of a source come to: a plan without optional parts, or every problem at once.
+//! What the settings of a source come to: a config without optional parts, or every problem at once.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -47,12 +47,12 @@ pub(super) const ADMISSION: &[&str] = &["max_new_sensors_per_hour"];
 
 /// A source, checked.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Plan {
-    Simulate(simulated::Plan),
-    Replay(replay::Plan),
+pub(super) enum Validated {
+    Simulate(simulated::Config),
+    Replay(replay::Config),
     Stdin(Described),
-    Http(http::Plan),
-    Mqtt(Box<mqtt::Plan>),
+    Http(http::Config),
+    Mqtt(Box<mqtt::Config>),
 }
 
 impl Settings {
@@ -75,32 +75,32 @@ impl Settings {
             Choice::BuiltIn(name) => name.as_str(),
             Choice::File(path) => path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("profile"),
         };
-        match settings.plan(name)? {
-            Plan::Simulate(plan) => Ok(plan.simulation),
-            Plan::Replay(_) | Plan::Stdin(_) | Plan::Http(_) | Plan::Mqtt(_) => {
+        match settings.validate(name)? {
+            Validated::Simulate(config) => Ok(config.simulation),
+            Validated::Replay(_) | Validated::Stdin(_) | Validated::Http(_) | Validated::Mqtt(_) => {
                 unreachable!("its kind is simulate")
             }
         }
     }
 
     /// What the table `[source.name]` comes to.
-    pub(super) fn plan(&self, name: &str) -> Result<Plan, Vec<Problem>> {
+    pub(super) fn validate(&self, name: &str) -> Result<Validated, Vec<Problem>> {
         let mut problems = Problems {
             table: format!("source.{name}"),
             all: Vec::new(),
         };
-        let plan = match self.kind {
+        let config = match self.kind {
             None => {
                 problems.add("kind", "", "is missing: use simulate, replay, stdin, http or mqtt");
                 None
             }
-            Some(Kind::Simulate) => self.simulation(name, &mut problems).map(Plan::Simulate),
-            Some(Kind::Replay) => self.replay(name, &mut problems).map(Plan::Replay),
-            Some(Kind::Mqtt) => Some(Plan::Mqtt(Box::new(self.broker(&mut problems)))),
-            Some(Kind::Http) => self.http(&mut problems).map(Plan::Http),
+            Some(Kind::Simulate) => self.simulation(name, &mut problems).map(Validated::Simulate),
+            Some(Kind::Replay) => self.replay(name, &mut problems).map(Validated::Replay),
+            Some(Kind::Mqtt) => Some(Validated::Mqtt(Box::new(self.broker(&mut problems)))),
+            Some(Kind::Http) => self.http(&mut problems).map(Validated::Http),
             Some(Kind::Stdin) => {
                 self.refuse_others("kind = \"stdin\"", &[STDIN, ADMISSION], &mut problems);
-                Some(Plan::Stdin(self.described(name, &mut problems)))
+                Some(Validated::Stdin(self.described(name, &mut problems)))
             }
         };
         if let Some(limit) = self
@@ -110,13 +110,13 @@ impl Settings {
             let remedy = format!("is too many: use at most {}", admission::MOST);
             problems.add("max_new_sensors_per_hour", limit, &remedy);
         }
-        match plan {
-            Some(plan) if problems.all.is_empty() => Ok(plan),
+        match config {
+            Some(config) if problems.all.is_empty() => Ok(config),
             _ => Err(problems.all),
         }
     }
 
-    fn simulation(&self, name: &str, problems: &mut Problems) -> Option<simulated::Plan> {
+    fn simulation(&self, name: &str, problems: &mut Problems) -> Option<simulated::Config> {
         let Some(choice) = &self.profile else {
             let known = Name::ALL.map(Name::as_str).join(", ");
             problems.add("profile", "", &format!("is missing: use one of {known}"));
@@ -174,7 +174,7 @@ impl Settings {
     }
 
     /// Events of a template.
-    fn events(&self, name: &str, choice: &Choice, problems: &mut Problems) -> Option<simulated::Plan> {
+    fn events(&self, name: &str, choice: &Choice, problems: &mut Problems) -> Option<simulated::Config> {
         let whose = format!("kind = \"simulate\" with events, as profile = \"{choice}\" has them");
         self.refuse_others(&whose, &[EVENTS], problems);
         if let Some(unit) = &self.unit {
@@ -205,7 +205,7 @@ impl Settings {
         let text = |own: &Option<String>, default: Option<&template::Label>| {
             own.clone().or(default.map(|label| label.as_str().to_owned()))
         };
-        let plan = template::Plan {
+        let config = template::Plan {
             sensors,
             rate: self.rate.unwrap_or(template.rate).get(),
             seed: self.seed.unwrap_or(0),
@@ -218,15 +218,15 @@ impl Settings {
             faults_per_day: self.faults.map_or(0.0, Into::into),
             template: Arc::new(template),
         };
-        if let Err(error) = plan.check() {
+        if let Err(error) = config.check() {
             let remedy = format!("or another text of its sensors: {error}");
-            problems.add("prefix", format!("{:?}", plan.prefix), &remedy);
+            problems.add("prefix", format!("{:?}", config.prefix), &remedy);
         }
-        Some(self.paced(Simulation::Events(plan)))
+        Some(self.paced(Simulation::Events(config)))
     }
 
-    fn paced(&self, simulation: Simulation) -> simulated::Plan {
-        simulated::Plan {
+    fn paced(&self, simulation: Simulation) -> simulated::Config {
+        simulated::Config {
             simulation,
             speed: self.speed.unwrap_or(Speed::REAL),
             start: self.start.map(|start| start.0),
@@ -290,7 +290,7 @@ impl Settings {
         }
     }
 
-    fn replay(&self, name: &str, problems: &mut Problems) -> Option<replay::Plan> {
+    fn replay(&self, name: &str, problems: &mut Problems) -> Option<replay::Config> {
         self.refuse_others("kind = \"replay\"", &[REPLAY], problems);
         let speed = self.speed.unwrap_or(Speed::REAL);
         let times = match (self.times, speed) {
@@ -311,7 +311,7 @@ impl Settings {
         if let Err(remedy) = check_path(&path) {
             problems.add("path", format!("{:?}", path.display().to_string()), &remedy);
         }
-        Some(replay::Plan {
+        Some(replay::Config {
             path,
             speed,
             times,
@@ -420,5 +420,5 @@ const LAND: Defaults = Defaults {
 };
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
+#[path = "validate_tests.rs"]
 mod tests;
