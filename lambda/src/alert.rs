@@ -1,4 +1,4 @@
-//! Behind the partitions' table: the events of entries in, anomalies and incidents kept, people told.
+//! Behind the stream of the partitions table: delivers the events of entries.
 
 use aws_config::SdkConfig;
 use detect::Event;
@@ -47,7 +47,7 @@ impl Invoke<TableEvent> for Alert {
                 }
             }
         }
-        // All at once: what fails together comes from several partitions, and is told together.
+        // All at once: sensors that fail together may be in several partitions, and are notified together.
         let (delivered, undelivered) = deliver(&mut self.outbox, &mut self.topic, &entries, clock::now()).await;
         if let Some(undelivered) = undelivered {
             failed = Some((undelivered.entry, undelivered.error.into()));
@@ -62,7 +62,7 @@ impl Invoke<TableEvent> for Alert {
             error!(
                 partition,
                 error = format!("{error:#}"),
-                "events of an entry wait to be delivered"
+                "events not delivered; they will be delivered again"
             );
             change.sequence_number.as_str()
         });

@@ -1,11 +1,11 @@
-//! What API Gateway hands over and wants back, of a REST API with proxy integration (payload format 1.0):
+//! Events of API Gateway, for a REST API with proxy integration (payload format 1.0), and the answers to them:
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// What is read of a request.
+/// The fields of a request that are used.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -32,7 +32,7 @@ struct Context {
 }
 
 impl Request {
-    /// The body's bytes; what is not base64 where it says so stays as it is.
+    /// The body's bytes. A body that claims to be base64 but is not stays as it is.
     pub fn body(&self) -> Vec<u8> {
         let body = self.body.as_deref().unwrap_or_default().as_bytes();
         match self.is_base64_encoded {
@@ -47,7 +47,7 @@ impl Request {
         model.filter(|model| !model.is_empty())
     }
 
-    /// By which it is found in the log.
+    /// The id by which it is found in the log.
     pub fn id(&self) -> &str {
         &self.request_context.request_id
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_the_form_that_is_asked_for() {
+    fn an_answer_has_the_documented_form() {
         let answer = serde_json::to_value(Answer::new(200, &[1])).unwrap();
         assert_eq!(
             (

@@ -1,4 +1,4 @@
-//! Behind the stream: records in, partitions moved, the first record that failed out.
+//! Behind the stream: folds records, and answers the first one that failed.
 
 use aws_config::SdkConfig;
 use processor::dynamodb::{TablePartitions, TableReadings};
@@ -14,7 +14,7 @@ use crate::scores::Destinations;
 use crate::systems_manager::SystemsManager;
 use crate::{Invoke, optional, required, serve};
 
-/// How many days readings are kept where nothing else is set.
+/// Default of READINGS_DAYS.
 const READINGS_DAYS: u32 = 30;
 
 struct Detect {
@@ -33,7 +33,7 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     )?;
     let days = match optional("READINGS_DAYS") {
         Some(days) => days.parse().map_err(|error| {
-            anyhow::anyhow!("the environment variable READINGS_DAYS is {days:?}, which is no number of days: {error}")
+            anyhow::anyhow!("the environment variable READINGS_DAYS is {days:?}, not a number of days: {error}")
         })?,
         None => READINGS_DAYS,
     };
@@ -52,14 +52,12 @@ pub async fn run(sdk: &SdkConfig) -> anyhow::Result<()> {
     .await
 }
 
-/// The function's memory in MiB, which the service tells.
+/// The function's memory in MiB, as the service sets it.
 fn mebibytes() -> anyhow::Result<Option<usize>> {
     const NAME: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
     let parsed = |memory: String| {
         let number = memory.parse();
-        number.map_err(|error| {
-            anyhow::anyhow!("the environment variable {NAME} is {memory:?}, which is no number: {error}")
-        })
+        number.map_err(|error| anyhow::anyhow!("the environment variable {NAME} is {memory:?}, not a number: {error}"))
     };
     optional(NAME).map(parsed).transpose()
 }

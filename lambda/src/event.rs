@@ -1,4 +1,4 @@
-//! What the event source mappings hand over and want back:
+//! Events of the event source mappings, and the answers to them:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-example.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-example.html>,
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html>.
@@ -42,7 +42,7 @@ impl StreamRecord {
     }
 }
 
-/// Changes of items of the partitions' table.
+/// Changes of items of the partitions table.
 #[derive(Debug, Deserialize)]
 pub struct TableEvent {
     #[serde(rename = "Records")]
@@ -59,12 +59,12 @@ pub struct TableRecord {
 #[serde(rename_all = "PascalCase")]
 pub struct Change {
     pub sequence_number: String,
-    /// None where the item was deleted.
+    /// Empty if the item was deleted.
     #[serde(default)]
     pub new_image: Image,
 }
 
-/// What is read of an item.
+/// The attributes of an item that are used.
 #[derive(Debug, Default, Deserialize)]
 pub struct Image {
     #[serde(default)]
@@ -85,7 +85,7 @@ pub struct Binary {
     pub bytes: Vec<u8>,
 }
 
-/// Which record failed first: it and all after it are delivered again.
+/// The first record that failed: it and all after it are delivered again.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -99,7 +99,7 @@ struct Failure {
 }
 
 impl Answer {
-    /// This one failed; nothing did where there is none.
+    /// This record failed first; or none did.
     pub fn of(failed: Option<impl Into<String>>) -> Self {
         let failures = failed.map(|sequence| Failure {
             item_identifier: sequence.into(),

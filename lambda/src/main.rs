@@ -1,5 +1,6 @@
-//! The functions' program, on the runtime `provided.al2023`: `detect` behind the stream, `alert` behind the partitions' table,
-//! `score` behind a REST API. The function's property `Handler` says which one it is.
+//! The program of the functions, on the runtime `provided.al2023`: events in, the processor, events out. `detect` is
+//! behind the stream, `alert` behind the stream of the partitions table, `score` behind a REST API; the function's
+//! property `Handler` selects one.
 
 // Futures of the SDK nest deeply.
 #![recursion_limit = "256"]
@@ -25,7 +26,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use tracing_subscriber::EnvFilter;
 
-/// Ten times what the slowest of these calls takes in a healthy region.
+/// Time limit of a call: ten times that of the slowest one in a healthy region.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// One thread: a function has two processors only from 1.8 GB of memory on.
@@ -47,18 +48,18 @@ async fn run() -> anyhow::Result<()> {
         "detect" => detect::run(&sdk).await,
         "alert" => alert::run(&sdk).await,
         "score" => score::run(&sdk).await,
-        other => bail!("no handler is called {other:?}: set the function's property Handler to detect, alert or score"),
+        other => bail!("unknown handler {other:?}: set the function's property Handler to detect, alert or score"),
     }
 }
 
-/// The SDK tries a call again by itself, and does not wait for one that hangs until the function's time is up.
+/// The SDK retries calls; the time limit keeps one that hangs from using up the function's time.
 async fn sdk() -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest());
     loader.timeout_config(timeouts).load().await
 }
 
-/// Lines of JSON, which CloudWatch Logs takes apart.
+/// Logs lines of JSON, which CloudWatch Logs can query.
 fn log() {
     let level = env::var("LOG_LEVEL").unwrap_or_default();
     let filter = EnvFilter::try_new(if level.is_empty() { "info" } else { &level });
@@ -68,17 +69,17 @@ fn log() {
     format.with_env_filter(filter).init();
 }
 
-/// An environment variable that must be there; `why` says what it is.
+/// A required environment variable; `why` says what it is.
 fn required(name: &str, why: &str) -> anyhow::Result<String> {
     optional(name).with_context(|| format!("the environment variable {name} is not set: give {why}"))
 }
 
-/// An environment variable, where it is set and not empty.
+/// An environment variable, if it is set and not empty.
 fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Calls the handler with one event after the other, until the service ends the process.
+/// Passes events to the handler, one after the other, until the service ends the process.
 async fn serve<E, H>(handler: H) -> anyhow::Result<()>
 where
     E: for<'de> serde::Deserialize<'de> + 'static,
@@ -94,11 +95,11 @@ where
         .map_err(|error| anyhow::anyhow!("serving invocations: {error}"))
 }
 
-/// Answers one event after the other.
+/// Handles events one after the other.
 trait Invoke<E> {
-    /// What is given back.
+    /// The answer to an event.
     type Answer: serde::Serialize;
 
-    /// The answer, or why there is none.
+    /// Handles an event.
     fn invoke(&mut self, event: E) -> impl Future<Output = Result<Self::Answer, lambda_runtime::Error>>;
 }

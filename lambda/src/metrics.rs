@@ -1,4 +1,4 @@
-//! Metrics in the log: CloudWatch takes them out of lines in the embedded metric format,
+//! Metrics in the log: CloudWatch extracts them from lines in the embedded metric format,
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use std::env;
@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use processor::dynamodb::clock;
 use serde_json::{Map, Value, json};
 
-/// Where CloudWatch shows them.
+/// The namespace in CloudWatch.
 const NAMESPACE: &str = "TempIngest";
 
-/// In what a metric counts.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug)]
 pub enum Unit {
     Count,
@@ -24,7 +24,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// By the function's name.
+    /// Metrics of this function, by its name.
     pub fn new() -> Self {
         Self {
             function: env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
@@ -35,7 +35,7 @@ impl Metrics {
     pub fn put(&self, metrics: &[(&str, Unit, u64)]) {
         let line = self.line(metrics, clock::now().as_micros() / 1_000);
         if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
-            tracing::warn!(%error, "metrics cannot be written");
+            tracing::warn!(%error, "cannot write metrics");
         }
     }
 

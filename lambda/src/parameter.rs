@@ -1,4 +1,4 @@
-//! What people set: the `[detect]` table, kept as one parameter of Systems Manager.
+//! The settings: a `[detect]` table in a parameter of Systems Manager.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tracing::{error, info};
 
 use crate::systems_manager::SystemsManager;
 
-/// A change takes effect after so long at most.
+/// A change takes effect after this time at most.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// The parameter's value: the same table as in the daemon's configuration, and nothing besides.
+/// The parameter's value: the same table as in the daemon's configuration, and nothing else.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -19,7 +19,7 @@ struct Document {
     detect: detect::Settings,
 }
 
-/// The parameter, and when it was read.
+/// The parameter, and when it was last read.
 #[derive(Debug)]
 pub struct Parameter {
     service: SystemsManager,
@@ -27,14 +27,14 @@ pub struct Parameter {
     read: Option<Instant>,
 }
 
-/// What reading the parameter came to.
+/// The result of reading the parameter.
 #[derive(Debug, PartialEq)]
 pub enum Settings {
-    /// These hold from now on.
+    /// New settings.
     New(detect::Settings),
-    /// Those read before still hold.
+    /// The settings have not changed.
     Same,
-    /// Those read before still hold, because the parameter cannot be read.
+    /// The parameter cannot be read; the settings stay as they are.
     Rejected,
 }
 
@@ -48,7 +48,8 @@ impl Parameter {
         }
     }
 
-    /// Reads it where that was long ago. Without any settings nothing is judged: then the first failure is an error.
+    /// Reads the parameter again after a while. The first failure is an error, because nothing can be judged without
+    /// settings.
     pub async fn settings(&mut self) -> anyhow::Result<Settings> {
         if self.read.is_some_and(|read| read.elapsed() < READ_AGAIN_AFTER) {
             return Ok(Settings::Same);
@@ -66,7 +67,10 @@ impl Parameter {
             Err(error) if first => Err(error),
             Err(error) => {
                 self.read = Some(Instant::now());
-                error!(error = format!("{error:#}"), "settings stay as they were");
+                error!(
+                    error = format!("{error:#}"),
+                    "cannot read the settings; keeping the previous ones"
+                );
                 Ok(Settings::Rejected)
             }
         }
@@ -79,7 +83,7 @@ impl Parameter {
     }
 }
 
-/// The settings of a text that is a `[detect]` table.
+/// Parses a `[detect]` table.
 pub fn parse(text: &str) -> anyhow::Result<detect::Settings> {
     Ok(toml::from_str::<Document>(text)?.detect)
 }

@@ -1,4 +1,4 @@
-//! Behind a REST API: what a series or a vector would score. It reads the partitions and writes nothing.
+//! Behind a REST API: scores a series or a vector. It reads partitions and writes nothing.
 
 use anyhow::{Context, bail};
 use aws_config::SdkConfig;
@@ -11,7 +11,7 @@ use wire::lane::MAX_LANES;
 use crate::api::{Answer, Request};
 use crate::{Invoke, optional, parameter, required, serve};
 
-/// The daemon's own number where nothing else is set.
+/// Default of LANES, the daemon's own.
 const LANES: u32 = 16;
 
 struct Score {
@@ -41,7 +41,7 @@ fn lanes() -> anyhow::Result<u32> {
 impl Invoke<Request> for Score {
     type Answer = Answer;
 
-    /// Never an error: API Gateway would answer for it with a body that says nothing.
+    /// Never an error: API Gateway would replace it with a generic body.
     async fn invoke(&mut self, request: Request) -> Result<Answer, lambda_runtime::Error> {
         Ok(match self.scorer.score(&request.body(), request.model()).await {
             Ok(scored) => Answer::new(200, &scored),
@@ -51,18 +51,18 @@ impl Invoke<Request> for Score {
             }
             Err(Unscored::Store(error)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                error!(request = request.id(), %error, cause, "cannot be answered");
+                error!(request = request.id(), %error, cause, "cannot answer");
                 Answer::new(500, &internal(request.id()))
             }
         })
     }
 }
 
-/// What is said of our own failure: how to find it in the log, and nothing of what is in there.
+/// The answer to an internal error: how to find it in the log, without its details.
 fn internal(id: &str) -> serde_json::Value {
     json!({
         "error": "internal",
-        "detail": "the request is as it should be, and could not be answered",
+        "detail": "the request is valid, but could not be answered",
         "remedy": "try again; the function's log has the reason under this request_id",
         "request_id": id,
     })

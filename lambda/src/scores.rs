@@ -1,4 +1,4 @@
-//! Where every reading goes, by what is set: to the output stream, to the readings' table, to both or nowhere.
+//! Where scores go: to the output stream, to the readings table, to both or nowhere.
 
 use processor::StoreError;
 use processor::dynamodb::TableReadings;
@@ -7,7 +7,7 @@ use processor::scores::{Scored, Scores};
 
 use crate::output::Output;
 
-/// What is set.
+/// The destinations that are configured.
 #[derive(Debug)]
 pub struct Destinations {
     pub output: Option<Output>,

@@ -1,5 +1,5 @@
-//! `GetParameter` of Systems Manager. Its SDK crate has 150 operations and takes a fifth of a build; this is one of them, over
-//! the SDK's own client and signer.
+//! `GetParameter` of Systems Manager. Its SDK crate has 150 operations and takes a fifth of a build; this is one of
+//! them, over the SDK's own client and signer.
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html>
 
 use std::env;
@@ -26,7 +26,7 @@ pub struct SystemsManager {
     call: Operation<HttpRequest, String, Refused>,
 }
 
-/// What the service says of a request that it refuses.
+/// The error of a refused request.
 #[derive(Debug, Default, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 #[serde(default)]
@@ -74,7 +74,7 @@ impl SystemsManager {
         }
     }
 
-    /// The value of a parameter, decrypted where it is a `SecureString`.
+    /// The value of a parameter, decrypted if it is a `SecureString`.
     pub async fn get_parameter(&self, name: &str) -> anyhow::Result<String> {
         let request = self.request(name).await?;
         let answer = self.call.invoke(request).await;
@@ -84,8 +84,8 @@ impl SystemsManager {
         })
     }
 
-    /// The request, signed by Signature Version 4. The signature covers the host, so it is made here and not by the call,
-    /// which only sends.
+    /// The request, signed by Signature Version 4. The signature covers the host, so it is made here and not by the
+    /// call, which only sends.
     async fn request(&self, name: &str) -> anyhow::Result<HttpRequest> {
         let credentials = self
             .sdk
@@ -119,7 +119,7 @@ impl SystemsManager {
     }
 }
 
-/// Where the service is: what the environment says, as for every SDK client, or the region's own.
+/// The endpoint: from the environment, as for every SDK client, or the region's own.
 /// <https://docs.aws.amazon.com/general/latest/gr/ssm.html>
 fn endpoint(sdk: &SdkConfig) -> String {
     let set = env::var("AWS_ENDPOINT_URL_SSM").ok().filter(|url| !url.is_empty());
@@ -146,7 +146,9 @@ fn value(response: &HttpResponse) -> Result<String, OrchestratorError<Refused>> 
         let answer: Result<Answer, _> = serde_json::from_slice(body);
         return match answer {
             Ok(answer) => Ok(answer.parameter.value),
-            Err(error) => Err(OrchestratorError::other(format!("the answer is no parameter: {error}"))),
+            Err(error) => Err(OrchestratorError::other(format!(
+                "the answer is not a parameter: {error}"
+            ))),
         };
     }
     let refused = serde_json::from_slice(body).unwrap_or_else(|_| Refused {

@@ -1,4 +1,4 @@
-//! Tells people through a topic: by email, by SMS, and whatever else subscribes to it.
+//! Notifies people through an SNS topic: by email, SMS and other subscriptions.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// To the topic of this ARN.
+    /// Publishes to the topic of this ARN.
     pub fn new(client: Client, arn: String) -> Self {
         Self { client, arn }
     }
@@ -36,7 +36,7 @@ impl Notifier for Topic {
             .set_message_attributes(Some(attributes(message)));
         request.send().await.map(drop).map_err(|error| {
             let (subject, source) = (message.subject.clone(), said(&error).into());
-            match is_of_the_message(error.code().unwrap_or_default(), error.message().unwrap_or_default()) {
+            match is_about_content(error.code().unwrap_or_default(), error.message().unwrap_or_default()) {
                 true => NotifyError::Refused { subject, source },
                 false => NotifyError::Failed { subject, source },
             }
@@ -44,9 +44,9 @@ impl Notifier for Topic {
     }
 }
 
-/// True where SNS refuses a message for what it holds. A wrong topic is an invalid parameter too, for every message.
+/// True if SNS rejects this message for its content. A wrong topic is an invalid parameter too, but for every message.
 /// <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors>
-fn is_of_the_message(code: &str, message: &str) -> bool {
+fn is_about_content(code: &str, message: &str) -> bool {
     let invalid = [
         "InvalidParameter",
         "InvalidParameterException",
@@ -61,7 +61,7 @@ fn is_of_the_message(code: &str, message: &str) -> bool {
     invalid.contains(&code) && !of_the_topic.iter().any(|word| message.contains(word))
 }
 
-/// By which subscriptions filter: <https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html>.
+/// Attributes by which subscriptions filter: <https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html>.
 fn attributes(message: &Message) -> HashMap<String, MessageAttributeValue> {
     let attributes = message.attributes.iter().map(|(name, attribute)| {
         let (kind, value) = match attribute {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_blamed_only_for_what_it_holds() {
+    fn a_message_is_rejected_only_for_its_content() {
         for (code, message) in [
             (
                 "InvalidParameter",
@@ -95,7 +95,7 @@ mod tests {
                 "The message attribute 'kind' with type 'String' must use field 'String'.",
             ),
         ] {
-            assert!(is_of_the_message(code, message), "{code}: {message}");
+            assert!(is_about_content(code, message), "{code}: {message}");
         }
         for (code, message) in [
             ("InvalidParameter", "Invalid parameter: TopicArn"),
@@ -110,7 +110,7 @@ mod tests {
             ("InternalError", ""),
             ("", ""),
         ] {
-            assert!(!is_of_the_message(code, message), "{code}: {message}");
+            assert!(!is_about_content(code, message), "{code}: {message}");
         }
     }
 }

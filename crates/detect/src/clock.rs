@@ -1,25 +1,26 @@
-//! The partition's own time: what silence and quiet are measured by. It knows neither an outage of everything nor a wrong clock.
+//! The partition's own clock, which measures silence and quiet. Neither an outage of all sensors nor a single wrong
+//! clock disturbs it.
 //!
-//! It moves with the newest event time, but by no more at once than a few times the longest step it usually makes. So
-//! an outage of all sensors passes in a moment (nobody is silent for it), and one sensor whose clock runs years ahead
-//! moves it a moment too. While such a reading is the newest the time stands; once nearly all others are far behind,
+//! It follows the newest event time, but one step is limited to a few times the longest usual step. So an outage of all
+//! sensors takes only a moment (no sensor is silent because of it), and a sensor whose clock is years ahead moves it
+//! only a moment too. While such a reading is the newest, the clock stands; once nearly all readings are far behind,
 //! the newest falls back to them.
 
 use serde::{Deserialize, Serialize};
 
 const SECOND: i64 = 1_000_000;
-/// So much more than the longest usual step may pass at once, besides a second.
+/// The largest step is this multiple of the longest usual one, plus a second.
 const LEAP: i64 = 4;
-/// A usual step fades to nothing within so many times its own length.
+/// A usual step fades to nothing within this multiple of its own length.
 const FADE: i64 = 64;
-/// What a reading ahead of all others outweighs, of readings far behind.
+/// Readings far behind that one ahead of all others outweighs.
 const AHEAD_WEIGHT: u8 = 4;
-/// So many readings more far behind than ahead, and the newest falls back.
+/// The newest falls back after this many more readings far behind than ahead.
 const FALL_BACK: u8 = 64;
-/// A leap that has not fallen back within so many readings was true.
+/// A leap that has not fallen back within this many readings was genuine.
 const PROBATION: u16 = 512;
 
-/// Time that passes while the partition is being spoken to, in microseconds from 0.
+/// Time that passes while readings arrive, in microseconds from 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Clock {
     now: i64,
@@ -27,7 +28,7 @@ pub(crate) struct Clock {
     /// The longest usual step.
     usual: i64,
     behind: u8,
-    /// The usual step before the last leap, until it is proven true, in so many readings.
+    /// The usual step before the last leap, and for how many readings that is still on probation.
     before: Option<(i64, u16)>,
 }
 
@@ -36,7 +37,7 @@ impl Clock {
         self.now
     }
 
-    /// A reading with this event time came in.
+    /// A reading with this event time arrived.
     pub fn advance(&mut self, event: i64) {
         let newest = *self.newest.get_or_insert(event);
         let limit = self.usual.saturating_mul(LEAP).saturating_add(SECOND);
@@ -69,7 +70,7 @@ impl Clock {
         }
     }
 
-    /// The clock of a partition made of several: the latest, so that no age has to be shortened.
+    /// The clock of a merged partition: the latest of both, so that no age has to be shortened.
     pub fn merge(&self, other: &Self) -> Self {
         Self {
             now: self.now.max(other.now),
@@ -85,7 +86,7 @@ impl Clock {
 mod tests {
     use super::*;
 
-    /// A partition of ten sensors that speak once a second, one after another, for so many seconds.
+    /// Ten sensors with a reading a second each, one after another.
     fn run(clock: &mut Clock, from: i64, seconds: i64) {
         for tenth in 0..seconds * 10 {
             clock.advance(from + tenth * SECOND / 10);

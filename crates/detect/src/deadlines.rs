@@ -1,8 +1,8 @@
-//! When something is due without a reading of the sensor itself: silence, the end of an incident, forgetting.
+//! What is due without a reading of the sensor itself: silence, the end of an incident, forgetting.
 //!
-//! A heap that lags behind on purpose: a deadline that moves later, as with every reading, is looked at only once its old
-//! place comes up. What is due comes in the order of (deadline, sensor), whatever the heap went through, so that a partition
-//! read back from its bytes tells the same events in the same order.
+//! The heap is lazy: a deadline that moves later, as it does with every reading, is checked only once its old place
+//! comes up. Due sensors come in the order of (deadline, sensor), whatever the history of the heap, so that a partition
+//! decoded from its bytes causes the same events in the same order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,16 +10,16 @@ use std::collections::BinaryHeap;
 /// Never due.
 pub(crate) const NEVER: i64 = i64::MAX;
 
-/// One deadline a sensor, by the partition's clock.
+/// One deadline per sensor, by the partition's clock.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadlines {
     heap: BinaryHeap<Reverse<(i64, u32)>>,
-    /// The one place in the heap that counts for each sensor: at its deadline or sooner.
+    /// The valid heap entry of each sensor: at its deadline or earlier.
     places: Vec<i64>,
 }
 
 impl Deadlines {
-    /// The deadline of a sensor is now this one.
+    /// Sets the deadline of a sensor.
     pub fn set(&mut self, index: u32, deadline: i64) {
         let at = index as usize;
         if at >= self.places.len() {
@@ -31,7 +31,8 @@ impl Deadlines {
         }
     }
 
-    /// The next sensor whose deadline has come; `deadline` tells the true one. It must be [`set`](Self::set) again after.
+    /// The next sensor that is due; `deadline` gives the actual deadline. It must be [`set`](Self::set) again
+    /// afterwards.
     pub fn next(&mut self, now: i64, deadline: impl Fn(u32) -> i64) -> Option<u32> {
         while let Some(&Reverse((place, index))) = self.heap.peek()
             && place <= now

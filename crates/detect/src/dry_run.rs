@@ -1,4 +1,4 @@
-//! What a reading would come to that nobody has sent: a partition is asked and does not move.
+//! The score a reading would get: the partition is asked, and does not change.
 
 use wire::{Timestamp, Value};
 
@@ -7,7 +7,7 @@ use crate::detector::Finding;
 use crate::folded::{Disposition, Folded};
 use crate::track::Track;
 
-/// What a partition knows of one sensor.
+/// What a partition knows about one sensor.
 #[derive(Clone, Copy, Debug)]
 pub struct DryRun<'a> {
     track: &'a Track,
@@ -16,13 +16,13 @@ pub struct DryRun<'a> {
 }
 
 impl<'a> DryRun<'a> {
-    /// Of a sensor that was heard.
+    /// For a sensor with a reading.
     pub(crate) fn of(track: &'a Track, settings: &'a Settings) -> Option<Self> {
         let time = track.time()?;
         Some(Self { track, time, settings })
     }
 
-    /// When the sensor was heard last.
+    /// Time of its latest reading.
     pub fn time(&self) -> Timestamp {
         self.time
     }
@@ -32,19 +32,19 @@ impl<'a> DryRun<'a> {
         self.track.sensor.kind()
     }
 
-    /// How many numbers its latest reading has.
+    /// Number count of its latest reading.
     pub fn length(&self) -> usize {
         self.track.last.as_ref().map_or(0, |last| last.value.numbers().len())
     }
 
-    /// What these numbers would come to as the sensor's next reading, the usual time after its latest one.
+    /// Judges these numbers as the sensor's next reading, one median interval after its latest one.
     pub fn judge(&self, numbers: &[f64]) -> Folded {
         let value = match (self.track.last.as_ref().map(|last| &last.value), numbers) {
             (Some(Value::Scalar(_)), [number]) => Value::Scalar(*number),
             _ => Value::Vector(numbers.into()),
         };
         let mut track = self.track.clone();
-        let Finding { score, kinds, expected } = track.foretell(&value, self.settings);
+        let Finding { score, kinds, expected } = track.dry_run(&value, self.settings);
         Folded {
             disposition: Disposition::Fresh,
             score,

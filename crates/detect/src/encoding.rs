@@ -1,4 +1,4 @@
-//! How the wire's types are written in state and events. The wire itself knows JSON only.
+//! The form of the types of `wire` in state and events; `wire` itself knows only JSON.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -18,7 +18,7 @@ pub mod timestamp {
     }
 }
 
-/// A [`wire::Value`] as its numbers and whether it is a vector, or as the JSON of its event.
+/// A [`wire::Value`] as its numbers, or as the JSON of its event.
 pub mod value {
     use wire::{Fields, Value};
 
@@ -54,7 +54,7 @@ pub mod value {
     }
 }
 
-/// A [`wire::Sensor`] field by field; its hash is computed anew.
+/// A [`wire::Sensor`] field by field; its hash is recomputed.
 pub mod sensor {
     use std::borrow::Cow;
     use std::sync::Arc;
@@ -116,7 +116,6 @@ mod tests {
     #[derive(Serialize, Deserialize)]
     struct Kept(#[serde(with = "sensor")] Arc<Sensor>);
 
-    /// States of earlier versions hold such sensors, and have to be read.
     #[test]
     fn a_sensor_with_an_empty_kind_is_read_back() {
         let kept = Kept(Arc::new(Sensor::new("s", "")));

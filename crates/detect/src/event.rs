@@ -1,4 +1,4 @@
-//! What a fold tells the world: anomalies, one a reading, and the moments of an incident people hear about.
+//! What a fold causes: anomalies, one per reading, and transitions of incidents.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use wire::{Sensor, Timestamp, Value};
 
 use crate::{Kinds, encoding};
 
-/// What a fold tells the world, in the order it happened.
+/// What a fold causes, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// A reading is an anomaly.
@@ -30,38 +30,38 @@ pub struct Anomaly {
     pub value: Value,
     /// What is wrong with it.
     pub kinds: Kinds,
-    /// On the seeds' scale, at least the threshold, at most [`MAX_SCORE`](crate::MAX_SCORE).
+    /// Anomaly score: at least the threshold, at most [`MAX_SCORE`](crate::MAX_SCORE).
     pub score: f64,
-    /// The lowest and the highest value that would have been usual, where the detector knows.
+    /// The expected range, if known.
     pub expected: Option<(f64, f64)>,
-    /// When the incident it belongs to began.
+    /// Start of the incident it belongs to.
     #[serde(with = "encoding::timestamp")]
     pub incident: Timestamp,
 }
 
-/// One moment of an incident. Sensor and `since` together name the incident; `number` orders its moments.
+/// One transition of an incident. Sensor and `since` together name the incident; `number` orders its transitions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
     /// Whose incident: id, kind, unit, group and bounds.
     #[serde(with = "encoding::sensor")]
     pub sensor: Arc<Sensor>,
-    /// When the incident began, by the sensor's own time. No two incidents of a sensor share it.
+    /// Start of the incident, by the sensor's own clock. No two incidents of a sensor share it.
     #[serde(with = "encoding::timestamp")]
     pub since: Timestamp,
-    /// Counts the moments of this incident, from 1.
+    /// Counts the transitions of this incident, from 1.
     pub number: u32,
     /// What changed.
     pub change: Change,
     /// All that has been wrong during the incident.
     pub kinds: Kinds,
-    /// What is wrong at this moment; nothing where it is over.
+    /// What is wrong now; nothing once it is over.
     pub now: Kinds,
-    /// The reading that changed it; the last one heard where silence or quiet did.
+    /// The reading that caused it; for silence or quiet, the latest one.
     #[serde(with = "encoding::value")]
     pub value: Value,
-    /// The lowest and the highest value that would have been usual at the last anomaly, where the detector knew.
+    /// The expected range at the last anomaly, if known.
     pub expected: Option<(f64, f64)>,
-    /// For how long the sensor has said nothing, or nothing new, where that is what is wrong at this moment.
+    /// How long the sensor has been silent or stuck, if it is.
     pub lasting: Option<Lasting>,
     /// The highest score so far.
     pub peak: f64,
@@ -69,7 +69,7 @@ pub struct Transition {
     pub worst: Worst,
     /// Readings that were anomalies so far.
     pub anomalies: u32,
-    /// When it changed, by the sensor's own time.
+    /// When it changed, by the sensor's own clock.
     #[serde(with = "encoding::timestamp")]
     pub time: Timestamp,
 }
@@ -77,26 +77,26 @@ pub struct Transition {
 /// An incident at its highest score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worst {
-    /// When that was, by the sensor's own time.
+    /// When that was, by the sensor's own clock.
     #[serde(with = "encoding::timestamp")]
     pub time: Timestamp,
     /// What was wrong then.
     pub kinds: Kinds,
-    /// The reading; the last one heard where it was silence.
+    /// The reading; for silence, the latest one.
     #[serde(with = "encoding::value")]
     pub value: Value,
-    /// The lowest and the highest value that would have been usual, where the detector knew.
+    /// The expected range, if known.
     pub expected: Option<(f64, f64)>,
-    /// For how long the sensor had said nothing, or nothing new, where that was wrong.
+    /// How long the sensor had been silent or stuck, if it was.
     pub lasting: Option<Lasting>,
 }
 
-/// How long something goes on that should not.
+/// How long a sensor has been silent or stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lasting {
     /// So far, in microseconds.
     pub micros: i64,
-    /// The longest it ever did before, in microseconds; 0 where it never did.
+    /// The longest before, in microseconds; 0 if there was none.
     pub before: i64,
 }
 
@@ -105,14 +105,14 @@ pub struct Lasting {
 pub enum Change {
     /// It began.
     Opened,
-    /// Something else is wrong too, or the score reached twice the height last told.
+    /// Something else is wrong too, or the score is twice the one last reported.
     Worsened,
     /// It is over.
     Resolved,
 }
 
 impl Change {
-    /// In one word, lower case.
+    /// One word, lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",

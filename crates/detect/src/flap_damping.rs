@@ -1,34 +1,35 @@
-//! A sensor that is in alarm again soon after an incident of it was over: each time it has to be quiet for twice as long.
+//! Flap damping: a sensor that raises an alarm again soon after an incident has to be quiet for twice as long each
+//! time.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Kinds;
 
-/// A flap_damping is an alarm within so many quiet periods after the end of an incident.
+/// An alarm within this many quiet periods after the end of an incident is a flap.
 const SOON: i64 = 4;
-/// The quiet period doubles so often at most.
+/// How often the quiet period doubles at most.
 const MOST_DOUBLINGS: u8 = 4;
 
 /// How a sensor's incidents follow each other.
 ///
-/// Whatever goes in and out of alarm at least once in five quiet periods is told at most four times, however long it
-/// goes on; whatever is calm for longer begins anew.
+/// A sensor that flaps at least once in five quiet periods is notified at most four times, however long it goes on. A
+/// longer calm starts over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FlapDamping {
     doublings: u8,
-    /// What was wrong in the incidents since it was calm.
+    /// All that was wrong since the last calm.
     kinds: Kinds,
-    /// When the last of them was over, by the partition's clock.
+    /// When the last incident was over, by the partition's clock.
     over: Option<i64>,
 }
 
 impl FlapDamping {
-    /// How long the sensor must be quiet, where without flap_damping that would be `usual`.
+    /// The quiet period, given the undamped one.
     pub fn quiet(&self, usual: i64) -> i64 {
         usual.saturating_mul(1 << self.doublings.min(MOST_DOUBLINGS))
     }
 
-    /// An incident opens. Something else that goes wrong is no flap_damping.
+    /// An incident opens. Another kind of fault is not a flap.
     pub fn open(&mut self, kinds: Kinds, now: i64, usual: i64) {
         let Some(over) = self.over.take() else { return };
         if now.saturating_sub(over) > self.quiet(usual).saturating_mul(SOON) {

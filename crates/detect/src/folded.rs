@@ -1,4 +1,4 @@
-//! What a partition says of each reading it folds.
+//! What a partition answers for each reading it folds.
 
 use wire::{Reading, Timestamp};
 
@@ -9,36 +9,36 @@ use crate::Kinds;
 pub struct Folded {
     /// Whether it moved the state.
     pub disposition: Disposition,
-    /// On the seeds' scale, where 2 is an alert; 0 where it was not judged.
+    /// Anomaly score: 2 is an alert, 0 was not judged.
     pub score: f64,
-    /// The lowest and the highest value that would have been usual, where the detector knows.
+    /// The expected range, if known.
     pub expected: Option<(f64, f64)>,
     /// What is wrong with it.
     pub kinds: Kinds,
-    /// When the incident began that is open for the sensor after this reading.
+    /// Start of the incident that is open for the sensor after this reading.
     pub incident: Option<Timestamp>,
 }
 
 /// Whether a reading moved the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Newer than all its sensor said before.
+    /// Newer than its sensor's last one.
     Fresh,
-    /// Not newer than its sensor's last one: repeated or out of order. It moved nothing. Of an event: a window it belongs
-    /// to is closed.
+    /// Not newer than its sensor's last one: repeated or out of order. It moved nothing. An event is late if a window
+    /// it belongs to is closed.
     Late,
-    /// Its sensor is new and the partition full, or it is a longer vector than there is room for. It moved nothing.
+    /// Its sensor is new and the partition is full, or there is no room for so long a vector. It moved nothing.
     Refused,
-    /// An event: nothing to judge by itself, but counted wherever settings want it.
+    /// An event: not judged by itself, but counted as the settings say.
     Event,
 }
 
-/// A reading that follows from events, and what the fold found out about it.
+/// A reading derived from events, and what the fold found out about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Derived {
     /// Of a derived sensor.
     pub reading: Reading,
-    /// As of any other reading.
+    /// As for any other reading.
     pub folded: Folded,
 }
 

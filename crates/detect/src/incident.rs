@@ -1,4 +1,4 @@
-//! An anomaly that goes on: it opens once, may worsen, resolves once. It does not know why it ends; its sensor's track does.
+//! An incident opens once, may worsen, and resolves once. It does not know why it ends; its sensor's track does.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use wire::{Sensor, Timestamp, Value};
 use crate::event::{Lasting, Worst};
 use crate::{Change, Kinds, Transition, encoding};
 
-/// Something is wrong, at this moment.
+/// Something is wrong with a sensor now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alarm<'a> {
     pub kinds: Kinds,
     pub score: f64,
     pub expected: Option<(f64, f64)>,
-    /// The reading; the last one heard where it is silence.
+    /// The reading; for silence, the latest one.
     pub value: &'a Value,
     pub lasting: Option<Lasting>,
-    /// By the sensor's own time.
+    /// By the sensor's own clock.
     pub time: Timestamp,
     /// By the partition's clock.
     pub now: i64,
@@ -32,11 +32,11 @@ pub(crate) struct Incident {
     pub kinds: Kinds,
     pub peak: f64,
     pub worst: Worst,
-    /// A peak from here on is worse than what was told.
+    /// A score from here on is worse than what was reported.
     pub worse: f64,
     pub expected: Option<(f64, f64)>,
     pub anomalies: u32,
-    /// When it was held open last, by the sensor's own time and by the partition's clock.
+    /// When it was last held open, by the sensor's own clock and by the partition's.
     #[serde(with = "encoding::timestamp")]
     pub time: Timestamp,
     pub now: i64,
@@ -58,9 +58,9 @@ impl Incident {
         }
     }
 
-    /// Takes another alarm in; true where the incident got worse by it.
+    /// Takes in another alarm; true if the incident got worse.
     pub fn join(&mut self, alarm: &Alarm<'_>) -> bool {
-        // Who is stuck for longer scores higher, and that is no news.
+        // Stuck for longer scores higher, but is nothing new.
         let worse = (alarm.score >= self.worse && alarm.kinds != Kinds::STUCK) || !self.kinds.contains(alarm.kinds);
         self.kinds |= alarm.kinds;
         if alarm.score > self.peak {
@@ -77,14 +77,14 @@ impl Incident {
         worse
     }
 
-    /// Begins the quiet period anew.
+    /// Restarts the quiet period.
     pub fn hold(&mut self, time: Timestamp, now: i64) {
         self.time = time;
         self.now = now;
     }
 
-    /// What people hear of an alarm it has taken in.
-    pub fn told(&self, change: Change, sensor: &Arc<Sensor>, alarm: &Alarm<'_>) -> Transition {
+    /// The transition caused by an alarm it has taken in.
+    pub fn transition_by(&self, change: Change, sensor: &Arc<Sensor>, alarm: &Alarm<'_>) -> Transition {
         Transition {
             now: alarm.kinds,
             lasting: alarm.lasting,
@@ -92,7 +92,7 @@ impl Incident {
         }
     }
 
-    /// What people hear at its end.
+    /// The transition at its end.
     pub fn resolved(mut self, sensor: &Arc<Sensor>, value: &Value, time: Timestamp) -> Transition {
         self.number = self.number.saturating_add(1);
         self.transition(Change::Resolved, sensor, value, time)
@@ -125,17 +125,17 @@ impl Incident {
         self.since
     }
 
-    /// When it was held open last, by the sensor's own time.
+    /// When it was last held open, by the sensor's own clock.
     pub fn time(&self) -> Timestamp {
         self.time
     }
 
-    /// When it was held open last, by the partition's clock.
+    /// When it was last held open, by the partition's clock.
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// The partition's clock is another one from here on, ahead by so much.
+    /// Moves its times to a clock that is ahead by this much.
     pub fn shift(&mut self, ahead: i64) {
         self.now = self.now.saturating_add(ahead);
     }

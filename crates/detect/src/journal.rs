@@ -1,9 +1,9 @@
-//! What was folded, compactly: replayed onto the partition it was folded into, it gives the very same state.
+//! What was folded, in compact form: replayed onto the same partition, it gives the identical state.
 //!
 //! A version byte, then operations. Each begins with a varint: the lowest three bits say which operation, the rest is
-//! the index of the sensor in its partition. A reading is its step in time from the sensor's previous one (zigzag varint, µs)
-//! and its value in the shortest form that gives back the same bits: 5 to 14 bytes as a rule. Settings are of no sensor:
-//! their index says whether they are settings at all, an event by its digest, or the eviction of a sensor.
+//! the index of the sensor in its partition. A reading is its step in time from the sensor's previous one (zigzag
+//! varint, µs) and its value in the shortest form that gives back the same bits: usually 5 to 14 bytes. Settings belong
+//! to no sensor: their index tells settings, the digest of an event, and the eviction of a sensor apart.
 
 use std::sync::Arc;
 
@@ -28,32 +28,32 @@ const SINGLE: u8 = 5;
 const DOUBLE: u8 = 6;
 const VECTOR: u8 = 7;
 
-/// Largest whole number, and number of hundredths, worth writing as a varint: it takes at most 7 bytes.
+/// The largest number, whole or in hundredths, written as a varint: it takes at most 7 bytes.
 const LARGEST: f64 = (1u64 << 47) as f64;
 
-/// What was folded since it was new.
+/// What was folded so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal {
     bytes: Vec<u8>,
 }
 
 impl Journal {
-    /// An empty one.
+    /// An empty journal.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// True where nothing was folded.
+    /// True if nothing was folded.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The bytes it takes so far.
+    /// Its size in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// For [`Partition::replay`](crate::Partition::replay). Empty where nothing was folded, which replays as nothing.
+    /// The bytes for [`Partition::replay`](crate::Partition::replay); empty if nothing was folded.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -75,7 +75,7 @@ impl Journal {
         self.serialized(&Described { sensor: sensor.clone() });
     }
 
-    /// A reading, `step` microseconds after the previous one of its sensor, or after the epoch where it is the first.
+    /// A reading, `step` microseconds after the previous one of its sensor, or after the epoch if it is the first.
     pub(crate) fn reading(&mut self, index: u32, step: i64, value: &Value) {
         match value {
             Value::Event(_) => unreachable!("an event moves no sensor"),
@@ -111,7 +111,7 @@ impl Journal {
         }
     }
 
-    /// An event by its digest, `step` microseconds after the latest one of its sensor, or after the epoch where it is the
+    /// The digest of an event, `step` microseconds after the latest one of its sensor, or after the epoch if it is the
     /// first.
     pub(crate) fn event(&mut self, index: u32, step: i64, digest: &[u64]) {
         self.head(SETTINGS, EVENT);

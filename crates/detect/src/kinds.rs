@@ -15,18 +15,18 @@ impl Kinds {
     pub const BELOW: Self = Self(1);
     /// Above the sensor's highest bound.
     pub const ABOVE: Self = Self(2);
-    /// Changing far faster than it ever did.
+    /// Far from the prediction: a spike or a shift.
     pub const JUMP: Self = Self(4);
     /// The same value for far longer than ever.
     pub const STUCK: Self = Self(8);
-    /// Nothing heard for far longer than ever, while others of its partition speak.
+    /// No data for far longer than ever, while other sensors of its partition send some.
     pub const SILENT: Self = Self(16);
-    /// Unlike anything seen of it before.
+    /// Unlike anything the sensor sent before.
     pub const NOVEL: Self = Self(32);
 
     /// Much noisier than ever.
     pub const NOISE: Self = Self(64);
-    /// Its level has left the course it keeps.
+    /// Its level has drifted away.
     pub const DRIFT: Self = Self(128);
 
     const ALL: [(Self, &'static str); 8] = [
@@ -45,17 +45,17 @@ impl Kinds {
         Self::ALL.into_iter().fold(Self::NONE, |all, (one, _)| all | one)
     }
 
-    /// True where there is none.
+    /// True if there is none.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// True where all of `other` are among these.
+    /// True if all of `other` are among these.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// True where any of `other` is among these.
+    /// True if any of `other` is among these.
     pub fn overlaps(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

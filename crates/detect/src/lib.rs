@@ -1,7 +1,7 @@
 //! Detectors, their state and incidents: readings in, events out.
 //!
-//! Pure: no clock, no I/O, no AWS type. Time comes with the readings, and the same readings give the same state and events
-//! on every machine. It must not know where state is stored or who is notified. Read in this order:
+//! Pure: no clock, no I/O, no AWS type. Time comes with the readings, and the same readings give the same state and
+//! events on every machine. It must not know where state is stored or who is notified. Read in this order:
 
 mod clock;
 mod deadlines;

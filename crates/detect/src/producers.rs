@@ -1,17 +1,17 @@
-//! How far each producer has come in this partition's lane, so that a record sent again is recognised.
+//! High-water marks of producers, so that a record sent again is recognised.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wire::{Identity, ProducerId, Timestamp};
 
-/// Producers silent for so long, by arrival, are forgotten: µs.
+/// Producers silent for this long, by arrival, are forgotten, µs.
 const FORGET_AFTER: i64 = 24 * 3_600_000_000;
 
 /// Whether a record is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advance {
-    /// Its readings are to be folded.
+    /// Its readings have to be folded.
     New,
     /// It was folded before: skip all of it.
     Repeated,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_silent_for_a_day_is_forgotten() {
+    fn a_producer_silent_for_a_day_is_forgotten() {
         let mut producers = Producers::default();
         producers.advance(identity(7, 5), at(0));
         producers.advance(identity(8, 1), at(24));

@@ -1,4 +1,4 @@
-//! How stored state begins and ends: a version in front, a digest behind. What is newer or older is refused by name.
+//! The frame of stored state: a version in front, a digest behind. Any other version is refused by name.
 
 /// State that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum StateError {
         what: &'static str,
         /// Its version.
         found: u8,
-        /// The newest version this release reads.
+        /// The version this release reads.
         known: u8,
     },
     /// An older release wrote it.
@@ -25,7 +25,7 @@ pub enum StateError {
         /// The version this release reads.
         known: u8,
     },
-    /// It would take more memory than it may.
+    /// It would take too much memory.
     #[error("the {what} holds sensors of weight {weight} or more, and {most} fit in memory")]
     TooLarge {
         /// What was read: a partition.
@@ -35,7 +35,7 @@ pub enum StateError {
         /// The most that was allowed.
         most: u64,
     },
-    /// Its bytes are damaged or not what they should be.
+    /// Its bytes are damaged.
     #[error("the {what} is damaged: {problem}")]
     Damaged {
         /// What was read: partition or journal.

@@ -1,4 +1,4 @@
-//! One sensor of a partition: what its detectors learnt, whether it is silent, and its incident.
+//! One sensor of a partition: what its detectors have learnt, whether it is silent, and its incident.
 
 use std::sync::Arc;
 
@@ -13,22 +13,23 @@ use crate::flap_damping::FlapDamping;
 use crate::incident::{Alarm, Incident};
 use crate::{Anomaly, Change, Event, Kinds, Settings, encoding};
 
-/// A slow sensor's incident stays open for so many of its longest intervals at least: one reading is no quiet.
+/// A slow sensor's incident stays open for at least this many of its longest intervals: one reading is not quiet.
 const QUIET_INTERVALS: i64 = 3;
 
-/// The partition's clock must have gone on by so much, µs, before a sensor that was not heard makes place for a new one: three
-/// days, so that one which is read once a day may miss two of them.
+/// How long a sensor must have been silent before it may be evicted for a new one, µs of the partition's clock: three
+/// days, so that a sensor read once a day may miss two of them.
 const EVICTABLE_AFTER: i64 = 3 * 86_400_000_000;
 
-/// So many numbers of a vector weigh as much as a sensor: the latest vector is kept, and that of an incident's worst moment.
+/// Numbers of a vector that weigh as much as a sensor: the latest vector is kept, and that of an incident's worst
+/// reading.
 const NUMBERS_OF_WEIGHT_1: usize = 128;
 
-/// What a sensor weighs besides 1 because this value of it is kept.
+/// The additional weight of a sensor with this value.
 pub(crate) fn weight_of(value: &Value) -> u64 {
     (value.numbers().len() / NUMBERS_OF_WEIGHT_1) as u64
 }
 
-/// All that is kept of one sensor.
+/// The state of one sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Track {
     #[serde(with = "encoding::sensor")]
@@ -39,9 +40,9 @@ pub(crate) struct Track {
     pub flap_damping: FlapDamping,
     /// When its latest incident began: the next begins later, so that the two names differ.
     pub began: Option<i64>,
-    /// What is kept of its events, where it sends any.
+    /// What is kept of its events, if it sends any.
     pub parent: Option<Box<Parent>>,
-    /// The hash of the sensor it is derived from, where it is: the two share a partition.
+    /// The hash of the sensor it is derived from, if it is: the two share a partition.
     pub root: Option<Box<u128>>,
 }
 
@@ -52,27 +53,27 @@ pub(crate) struct Last {
     pub time: Timestamp,
     #[serde(with = "encoding::value")]
     pub value: Value,
-    /// When it came, by the partition's clock.
+    /// When it arrived, by the partition's clock.
     pub now: i64,
-    /// Since when the value is this very one.
+    /// Since when the value has been the same.
     #[serde(with = "encoding::timestamp")]
     pub same_since: Timestamp,
-    /// For how long it was another very one at most, µs.
+    /// The longest any other value lasted, µs.
     pub longest_same: i64,
 }
 
-/// What is due for a sensor without a reading of it.
+/// What is due for a sensor without a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// It has been silent for too long.
     Silence,
     /// Its incident has been quiet for long enough.
     Quiet,
-    /// It has been silent for so long that it is gone for good.
+    /// It has been silent for so long that it is forgotten.
     Forget,
-    /// Something follows from its events, without another one.
+    /// A derived reading is due, without another event.
     Yield,
-    /// It has sent no event for so long that what is kept of them is given up.
+    /// It has sent no event for so long that what is kept of them is forgotten.
     ForgetEvents,
 }
 
@@ -90,24 +91,24 @@ impl Track {
         }
     }
 
-    /// When it was heard last, by its own time.
+    /// Time of its latest reading, by its own clock.
     pub fn time(&self) -> Option<Timestamp> {
         self.last.as_ref().map(|last| last.time)
     }
 
-    /// When it was heard last, by its own time, in whatever way.
+    /// Time of its latest reading or event, by its own clock.
     pub fn newest(&self) -> Option<i64> {
         let parent = self.parent.as_ref().map(|parent| parent.latest());
         parent.max(self.time().map(Timestamp::as_micros))
     }
 
-    /// When it was heard last, by the partition's clock, in whatever way.
+    /// When its latest reading or event arrived, by the partition's clock.
     pub fn heard(&self) -> Option<i64> {
         let parent = self.parent.as_ref().map(|parent| parent.heard());
         parent.max(self.last.as_ref().map(|last| last.now))
     }
 
-    /// When it may be evicted for a new sensor, by the partition's clock; never while it has an open incident.
+    /// When it may be evicted for a new sensor, by the partition's clock; never while an incident is open.
     pub fn evictable(&self) -> i64 {
         match self.heard() {
             Some(heard) if self.incident.is_none() => heard.saturating_add(EVICTABLE_AFTER),
@@ -115,17 +116,17 @@ impl Track {
         }
     }
 
-    /// How many sensors it counts as, by what is kept of it. It follows from what is stored.
+    /// How many sensors it counts as, by the size of its state. It follows from what is stored.
     pub fn weight(&self) -> u64 {
         1 + self.weight_of_value() + self.parent.as_ref().map_or(0, |parent| parent.weight())
     }
 
-    /// What it weighs more because of its latest value.
+    /// The additional weight of its latest value.
     pub fn weight_of_value(&self) -> u64 {
         self.last.as_ref().map_or(0, |last| weight_of(&last.value))
     }
 
-    /// The place in the hash space that decides on its partition.
+    /// The hash that decides on its partition.
     pub fn hash(&self) -> u128 {
         self.root.as_deref().copied().unwrap_or(self.sensor.hash())
     }
@@ -135,7 +136,7 @@ impl Track {
         self.incident.as_ref().map(Incident::since)
     }
 
-    /// Judges a reading newer than the last one, and tells what it causes.
+    /// Judges a reading newer than the last one, and appends the events it causes.
     pub fn observe(
         &mut self,
         time: Timestamp,
@@ -191,8 +192,8 @@ impl Track {
         finding
     }
 
-    /// What its next reading would come to with this value, the usual time after the latest one.
-    pub fn foretell(&mut self, value: &Value, settings: &Settings) -> Finding {
+    /// Judges this value as its next reading, one median interval after the latest one.
+    pub fn dry_run(&mut self, value: &Value, settings: &Settings) -> Finding {
         let usual = self.detectors.interval.usual();
         let (time, now) = self.last.as_ref().map_or((Timestamp::default(), 0), |last| {
             (last.time.saturating_add_micros(usual), last.now.saturating_add(usual))
@@ -200,7 +201,8 @@ impl Track {
         self.observe(time, value, now, settings, &mut Vec::new())
     }
 
-    /// When something is due next, by the partition's clock. The sensor that speaks now is neither silent nor gone.
+    /// When something is due next, by the partition's clock. The sensor of the current reading is neither silent nor
+    /// gone.
     pub fn deadline(&self, settings: &Settings, speaking: bool) -> i64 {
         self.due(settings, speaking).map_or(NEVER, |(deadline, _)| deadline)
     }
@@ -229,7 +231,7 @@ impl Track {
         Some([quiet, silent, derived].into_iter().flatten().fold(forget, soonest))
     }
 
-    /// What is due happens, at this moment of the partition's clock; true where the sensor is to be forgotten.
+    /// Does what is due at this time of the partition's clock; true if the sensor is to be forgotten.
     pub fn happen(&mut self, due: Due, deadline: i64, settings: &Settings, events: &mut Vec<Event>) -> bool {
         if due == Due::ForgetEvents {
             self.parent = None;
@@ -265,7 +267,7 @@ impl Track {
             }
             Due::Forget => {
                 self.resolve(&value, time, deadline, events);
-                // Who still sends events is not gone.
+                // A sensor that still sends events is not gone.
                 let parent = self.parent.take();
                 let gone = parent.is_none();
                 *self = Self {
@@ -279,7 +281,7 @@ impl Track {
         }
     }
 
-    /// The partition's clock is another one from here on, ahead by so much.
+    /// Moves its times to a clock that is ahead by this much.
     pub fn shift(&mut self, ahead: i64) {
         if let Some(last) = &mut self.last {
             last.now = last.now.saturating_add(ahead);
@@ -293,7 +295,7 @@ impl Track {
         }
     }
 
-    /// Takes note of a reading; tells for how long the value has been this very one.
+    /// Notes a reading; returns for how long the value has been the same.
     fn follow(&mut self, time: Timestamp, value: &Value, now: i64) -> Lasting {
         let mut same_since = time;
         let mut longest_same = 0;
@@ -318,7 +320,7 @@ impl Track {
         }
     }
 
-    /// How long the sensor must be quiet, where it has not relapsed.
+    /// The quiet period without flap damping.
     fn usual_quiet(&self, settings: &Settings) -> i64 {
         let longest = self.detectors.silence.longest();
         settings.quiet.as_micros().max(longest.saturating_mul(QUIET_INTERVALS))
@@ -338,7 +340,7 @@ impl Track {
             }
         };
         if let (Some(change), Some(incident)) = (change, &self.incident) {
-            events.push(Event::Incident(incident.told(change, &self.sensor, alarm)));
+            events.push(Event::Incident(incident.transition_by(change, &self.sensor, alarm)));
         }
     }
 

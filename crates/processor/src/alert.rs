@@ -1,11 +1,12 @@
 //! Delivers the events of entries: anomalies are kept first, then incidents move forward, then people are notified and
 //! that is marked.
 //!
-//! Sensors of a group are notified together: under the group's lease messages are published, the group is saved, and the
-//! incidents are marked. A sensor without a group is notified by itself, each transition leased, published and marked.
+//! Sensors of a group are notified together: under the group's lease messages are published, the group is saved, and
+//! the incidents are marked. A sensor without a group is notified by itself, each transition leased, published and
+//! marked.
 //!
-//! If it stops between two steps, delivering the same events again finishes the work. Only a message that was published and
-//! not yet saved as notified is repeated. A message that is rejected for its content counts as notified.
+//! If it stops between two steps, delivering the same events again finishes the work. Only a message that was published
+//! and not yet saved as notified is repeated. A message that is rejected for its content counts as notified.
 
 use std::collections::HashMap;
 

@@ -1,19 +1,19 @@
-//! How entries, checkpoints and events are written: one byte for the format, then postcard.
+//! The format of entries, checkpoints and events: a version byte, then postcard.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::store_error::StoreError;
 
-/// The newest format known here.
+/// The version known here.
 const FORMAT: u8 = 1;
 
-/// The bytes of `value`.
+/// Encodes a value.
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, vec![FORMAT]).expect("memory takes all, and no type kept here refuses to be written")
 }
 
-/// The value of these bytes; `what` names it in an error.
+/// Decodes a value; `what` names it in an error.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: impl FnOnce() -> String) -> Result<T, StoreError> {
     match bytes.split_first() {
         None => Err(StoreError::Damaged {

@@ -1,4 +1,4 @@
-//! What a CloudWatch Logs subscription puts into a stream: gzip of one JSON object, with log events of one log stream.
+//! Records of a CloudWatch Logs subscription: gzip of one JSON object with log events of one log stream.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html>.
 
 use std::borrow::Cow;
@@ -13,32 +13,32 @@ use serde_json::value::RawValue;
 use wire::fields::{FieldsError, FieldsWriter};
 use wire::{Reading, Sensor, Timestamp, Value};
 
-/// How gzip begins.
+/// The magic number of gzip.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// The most bytes an envelope may have unpacked. A record has 10 MiB at most, and gzip packs a thousand to one at best:
-/// this bounds what a record that means harm takes of a function's memory.
+/// The largest envelope, unpacked. A record may have 10 MiB, and gzip packs up to a thousand to one: this bounds the
+/// memory a malicious record takes.
 pub const MAX_UNPACKED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Of a message, so many bytes are kept: escaped at worst it still fits an event with all else.
+/// Bytes of a message that are kept: even escaped, it fits an event together with the other fields.
 pub const MAX_MESSAGE_BYTES: usize = 2 * 1024;
 
-/// The kind of the sensor that a log group is.
+/// The kind of a log group as a sensor.
 pub const KIND: &str = "log";
 
-/// What cannot be read of an envelope.
+/// Why an envelope, or one of its log events, cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
-    /// It is no gzip.
+    /// Not gzip.
     #[error("an envelope that cannot be unpacked: {0}")]
     Packed(io::Error),
     /// More than [`MAX_UNPACKED_BYTES`].
     #[error("an envelope of more than {MAX_UNPACKED_BYTES} bytes")]
     TooLarge,
     /// Not the JSON of a subscription.
-    #[error("an envelope that is none of CloudWatch Logs: {0}")]
+    #[error("not an envelope of CloudWatch Logs: {0}")]
     Malformed(serde_json::Error),
-    /// A type that is not known.
+    /// An unknown type.
     #[error("an envelope of type {0:?}, which is neither DATA_MESSAGE nor CONTROL_MESSAGE")]
     Type(String),
     /// A log group that cannot name a sensor.
@@ -50,7 +50,7 @@ pub enum EnvelopeError {
     /// The instant of one of its log events.
     #[error("log event {0}: {1} ms since 1970 is beyond the calendar")]
     Time(usize, i64),
-    /// What one of its log events says.
+    /// The fields of one of its log events.
     #[error("log event {0}: {1}")]
     Fields(usize, FieldsError),
 }
@@ -75,7 +75,7 @@ struct Envelope<'a> {
     log_group: Cow<'a, str>,
     #[serde(borrow, default)]
     log_stream: Cow<'a, str>,
-    /// The array as it came: it may have millions of elements, and is read one by one.
+    /// The raw array: it may have millions of elements, and is decoded one by one.
     #[serde(borrow, default = "no_events")]
     log_events: &'a RawValue,
 }
@@ -94,13 +94,13 @@ struct LogEvent<'a> {
     message: Cow<'a, str>,
 }
 
-/// True where a record can be an envelope: no reading in JSON and no aggregate begins like this.
+/// True if a record can be an envelope: neither JSON nor an aggregate begins like this.
 pub fn is_packed(data: &[u8]) -> bool {
     data.starts_with(&GZIP)
 }
 
-/// Opens an envelope: hands over each log event as an event of the sensor that its log group is, and what is wrong with
-/// each that cannot be read. A control message, by which CloudWatch Logs sees whether the stream takes anything, has none.
+/// Opens an envelope. Each log event is passed to `take` as an event of its log group, and each one that cannot be
+/// decoded to `failures`. A control message, with which CloudWatch Logs tests the stream, has none.
 pub fn open(
     data: &[u8],
     mut take: impl FnMut(Reading),
@@ -121,7 +121,7 @@ pub fn open(
     let mut writer = FieldsWriter::new();
     let each = |place, raw: &RawValue| match read(place, raw, &envelope.log_stream, &mut writer) {
         Ok((time, event)) => {
-            // Only a number can be refused here.
+            // Only numbers can be refused.
             if let Ok(reading) = Reading::new(sensor.clone(), time, event) {
                 take(reading);
             }
@@ -134,7 +134,7 @@ pub fn open(
         .map_err(EnvelopeError::Malformed)
 }
 
-/// Hands each element of an array on, with its place.
+/// Passes on each element of an array with its index.
 struct Elements<F>(F);
 
 impl<'de, F: FnMut(usize, &'de RawValue)> Visitor<'de> for Elements<F> {
@@ -198,7 +198,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// The readings, and the kinds of what is wrong.
+    /// The readings, and the kinds of errors.
     fn opened(envelope: &Json) -> (Vec<Reading>, Vec<&'static str>) {
         let (mut readings, mut wrong) = (Vec::new(), Vec::new());
         let data = packed(envelope.to_string().as_bytes());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_message_is_passed_over() {
+    fn a_control_message_is_ignored() {
         let control = json!({"messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "",
             "logStream": "", "subscriptionFilters": [], "logEvents": [{"id": "", "timestamp": 1,
             "message": "CWL CONTROL MESSAGE: Checking health of destination Kinesis stream."}]});
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_spoils_nothing_else() {
+    fn a_log_event_that_cannot_be_decoded_affects_no_other() {
         let good = json!({"id": "1", "timestamp": 5, "message": "m"});
         let (readings, wrong) = opened(&envelope(&json!([
             {"id": "1", "message": "no time"}, good, {"id": "2", "timestamp": i64::MAX, "message": "m"}, 7,
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(error.kind(), "malformed_envelope");
     }
 
-    /// Two bytes an element: each is looked at and let go of.
+    /// Two bytes per element: each is decoded and dropped.
     #[test]
     fn an_array_of_nothing_is_counted_element_by_element() {
         const ELEMENTS: usize = 100_000;

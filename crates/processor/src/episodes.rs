@@ -1,10 +1,10 @@
-//! One message for what fails together: which incidents of a group of sensors belong together, and when to notify people.
-//! Pure: a store keeps it under a lease.
+//! One message for what fails together: which incidents of a group of sensors belong together, and when to notify
+//! people. Pure: a store keeps it under a lease.
 //!
-//! Incidents of a group that begin within [`WINDOW`] of each other, by event time, are an *episode*. People are notified
-//! when it begins, when twice as many of its sensors fail at once as last reported, when its worst score has doubled,
-//! when something else goes wrong, and once when all are well. While an episode has had a single sensor, the sensor's own
-//! transitions are notified.
+//! Incidents of a group that begin within [`WINDOW`] of each other, by event time, are an *episode*. People are
+//! notified when it begins, when twice as many of its sensors fail at once as last reported, when its worst score has
+//! doubled, when something else goes wrong, and once when all are well. While an episode has had a single sensor, the
+//! sensor's own transitions are notified.
 
 use detect::{Change, Kinds, Transition};
 use serde::{Deserialize, Serialize};
@@ -84,8 +84,8 @@ pub enum Notification<'a> {
 }
 
 impl Group {
-    /// Takes in transitions of its sensors, each with whether it is muted. Returns the notifications due, and counts them as
-    /// sent. A transition taken in before changes nothing.
+    /// Takes in transitions of its sensors, each with whether it is muted. Returns the notifications due, and counts
+    /// them as sent. A transition taken in before changes nothing.
     pub fn take<'a>(&mut self, transitions: &[(&'a Transition, bool)]) -> Vec<Notification<'a>> {
         let mut transitions = transitions.to_vec();
         // Partitions arrive one after the other, each with all its transitions: restore the order in time.

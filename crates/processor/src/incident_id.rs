@@ -5,13 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wire::{Sensor, Timestamp};
 
-/// A short name of an incident: 12 hexadecimal digits made of its sensor and its beginning, so that every copy of the
-/// incident has the same. A beginning of it that fits no other incident will do where one is asked for.
+/// A short name of an incident: 12 hexadecimal digits derived from its sensor and start, so that every copy of the
+/// incident has the same. People may give any unambiguous prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncidentId(u64);
 
 impl IncidentId {
-    /// That of the incident of `sensor` that began at `since`.
+    /// The id of the incident of `sensor` that began at `since`.
     pub fn of(sensor: &Sensor, since: Timestamp) -> Self {
         // The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): incidents of one sensor differ in few bits.
         let mut mixed = (sensor.hash() >> 64) as u64 ^ (since.as_micros() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

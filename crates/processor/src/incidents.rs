@@ -1,4 +1,4 @@
-//! Incidents as people ask for them: while a daemon or functions move them on.
+//! Incidents as people query them, while a daemon or functions update them.
 
 use std::future::Future;
 
@@ -10,7 +10,7 @@ use crate::store_error::StoreError;
 /// One incident.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Incident {
-    /// What people call it.
+    /// Its short name.
     pub id: String,
     /// True until it resolves.
     pub open: bool,
@@ -18,11 +18,11 @@ pub struct Incident {
     pub latest: Transition,
     /// Who acknowledged it, and when.
     pub acknowledged: Option<Acknowledgement>,
-    /// When the later one of its own mute and its sensor's ends, where there is one.
+    /// End of its own mute or its sensor's, whichever is later.
     pub muted_until: Option<Timestamp>,
 }
 
-/// Who has seen an incident.
+/// Who acknowledged an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// The name given.
@@ -40,11 +40,11 @@ pub struct KeptAnomaly {
     pub value: String,
     /// One or several kinds, separated by commas.
     pub kinds: String,
-    /// On the seeds' scale.
+    /// Anomaly score.
     pub score: f64,
 }
 
-/// The incidents that an id or the beginning of one fits.
+/// The incidents that match an id or a prefix of one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     /// None.
@@ -55,21 +55,21 @@ pub enum Found {
     Several(Vec<String>),
 }
 
-/// Where incidents are kept, for people to look into.
+/// A store of incidents, for queries.
 pub trait Incidents {
     /// Open ones first, each newest first, of all sensors or of those of one group; at most `limit`.
     fn list(&self, group: Option<&str>, limit: u32) -> impl Future<Output = Result<Vec<Incident>, StoreError>>;
 
-    /// The incidents whose id begins so.
+    /// The incidents whose id has this prefix.
     fn find(&self, id: &str) -> impl Future<Output = Result<Found, StoreError>>;
 
-    /// The moments of an incident, in order.
+    /// The transitions of an incident, in order.
     fn transitions(&self, incident: &Incident) -> impl Future<Output = Result<Vec<Transition>, StoreError>>;
 
-    /// The anomalies of an incident, the latest `limit` of them, in order.
+    /// The latest anomalies of an incident, at most `limit`, in order.
     fn anomalies(&self, incident: &Incident, limit: u32) -> impl Future<Output = Result<Vec<KeptAnomaly>, StoreError>>;
 
-    /// Notes who has seen it. The first one stays.
+    /// Notes who acknowledges it. The first acknowledgement stays.
     fn acknowledge(
         &self,
         incident: &Incident,
@@ -77,12 +77,12 @@ pub trait Incidents {
         now: Timestamp,
     ) -> impl Future<Output = Result<Acknowledgement, StoreError>>;
 
-    /// No message of this incident is published before `until`.
+    /// Publishes no message about this incident before `until`.
     fn mute(&self, incident: &Incident, until: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// No message of this sensor is published before `until`.
+    /// Publishes no message about this sensor before `until`.
     fn mute_sensor(&self, sensor: &str, until: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// True where the sensor ever had an incident.
+    /// True if the sensor ever had an incident.
     fn knows_sensor(&self, sensor: &str) -> impl Future<Output = Result<bool, StoreError>>;
 }

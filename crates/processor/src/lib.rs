@@ -1,8 +1,9 @@
-//! From records to findings: decodes records, folds their readings into partitions of detector state, stores what follows
-//! and notifies people. The same code runs in the daemon, over SQLite, and in the Lambda functions, over DynamoDB.
+//! From records to findings: decodes records, folds their readings into partitions of detector state, stores what
+//! follows and notifies people. The same code runs in the daemon, over SQLite, and in the Lambda functions, over
+//! DynamoDB.
 //!
-//! It must not know who delivers records or which transport carries a message. AWS types are named in [`dynamodb`] only,
-//! SQL in [`sqlite`] only, and the wall clock is read in [`dynamodb`] only. Read in this order:
+//! It must not know who delivers records or which transport carries a message. AWS types are named in [`dynamodb`]
+//! only, SQL in [`sqlite`] only, and the wall clock is read in [`dynamodb`] only. Read in this order:
 
 /// Delivers the events of entries.
 pub mod alert;

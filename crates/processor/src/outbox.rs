@@ -1,5 +1,5 @@
-//! Where the consequences of a fold go: anomalies are kept, incidents move forward, people are notified. It knows no AWS
-//! type.
+//! Where the consequences of a fold go: anomalies are kept, incidents move forward, people are notified. It knows no
+//! AWS type.
 
 use std::error::Error;
 use std::future::Future;
@@ -30,17 +30,17 @@ pub trait Outbox: Send {
     /// Moves each incident forward if the transition is later than its last one.
     fn advance(&mut self, transitions: &[&Transition]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Takes the lease of an incident that [`advance`](Self::advance) has seen, and answers whether to notify people of the
-    /// transition. While another holder has the lease, it waits until the transition is notified or the lease expires.
-    /// `now` decides whether a mute has ended.
+    /// Takes the lease of an incident that [`advance`](Self::advance) has seen, and answers whether to notify people of
+    /// the transition. While another holder has the lease, it waits until the transition is notified or the lease
+    /// expires. `now` decides whether a mute has ended.
     fn lease(
         &mut self,
         transition: &Transition,
         now: Timestamp,
     ) -> impl Future<Output = Result<NotificationState, StoreError>> + Send;
 
-    /// The state of each of these transitions, which [`advance`](Self::advance) has seen. Takes no lease: the caller holds
-    /// that of the group.
+    /// The state of each of these transitions, which [`advance`](Self::advance) has seen. Takes no lease: the caller
+    /// holds that of the group.
     fn states(
         &mut self,
         transitions: &[&Transition],

@@ -1,4 +1,4 @@
-//! What an event source hands over: one record of one shard. It knows no AWS type.
+//! One record of one shard, as an event source delivers it. It knows no AWS type.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,15 +14,15 @@ pub struct KinesisRecord<'a> {
     pub shard: &'a str,
     /// Its place in that shard.
     pub sequence: SequenceNumber,
-    /// What the producer named it by.
+    /// Its partition key.
     pub partition_key: &'a str,
-    /// When Kinesis took it, approximately.
+    /// Approximate time of arrival in Kinesis.
     pub arrival: Timestamp,
     /// One reading in plain JSON, or many in the KPL aggregated format.
     pub data: &'a [u8],
 }
 
-/// A record's place in its shard: a decimal number of up to 129 digits (Kinesis in fact writes 56), so wider than `u128`.
+/// A record's place in its shard: a decimal number of up to 129 digits (in practice 56), which exceeds `u128`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Box<str>", into = "Box<str>")]
 pub struct SequenceNumber(Box<str>);
@@ -33,7 +33,7 @@ pub struct SequenceNumber(Box<str>);
 pub struct NotASequenceNumber(Box<str>);
 
 impl SequenceNumber {
-    /// The decimal digits, as Kinesis wrote them and wants them back.
+    /// The decimal digits, as Kinesis wrote them.
     pub fn as_str(&self) -> &str {
         &self.0
     }

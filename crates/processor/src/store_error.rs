@@ -5,22 +5,22 @@ use std::error::Error;
 /// Why state or events could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The store did not do it; trying again may help.
+    /// The store failed; trying again may help.
     #[error("{doing} failed")]
     Unavailable {
         /// What was being done, and with what.
         doing: String,
-        /// What the store said.
+        /// The error of the store.
         source: Box<dyn Error + Send + Sync>,
     },
     /// A newer version of the programs wrote it.
-    #[error("{what} has format {found}, which a newer version wrote; this one reads up to {known}: upgrade it again")]
+    #[error("{what} has format {found}, which a newer version wrote; this one reads {known}: upgrade again")]
     Newer {
         /// What was being read.
         what: String,
         /// The format it has.
         found: u32,
-        /// The newest format known here.
+        /// The format known here.
         known: u32,
     },
     /// An older version of the programs wrote it.
@@ -48,7 +48,7 @@ pub enum StoreError {
         /// How many there may be.
         most: u64,
     },
-    /// It is not what was written.
+    /// Its bytes are not what was written.
     #[error("{what} is damaged: {problem}")]
     Damaged {
         /// What was being read.
@@ -59,7 +59,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What the store did not do, and what it said.
+    /// A failed operation of the store, and the error.
     pub fn unavailable(doing: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable {
             doing: doing.into(),

@@ -1,7 +1,7 @@
-//! Readings that follow from events. An event is no number to judge; it moves what is kept of its sensor, and what that
-//! yields are ordinary readings of derived sensors.
+//! Readings derived from events. An event has no number to judge; it changes the state of its sensor, which yields
+//! ordinary readings of derived sensors.
 //!
-//! Only what matters of an event is folded, and only that is journalled: its *digest*, a few numbers for each derivation.
+//! Only the *digest* of an event is folded and journalled: a few numbers for each derivation.
 
 use serde::{Deserialize, Serialize};
 use wire::sensor::MAX_NAME_BYTES;
@@ -17,32 +17,32 @@ mod windows;
 use self::lines::{Lines, LogLines};
 use self::windows::Windows;
 
-/// Makes readings of a derived sensor of the events of one sensor. Times are event times in µs; `now` is the time of the
-/// sensor: that of its newest event, going on with the partition's clock.
+/// Derives readings from the events of one sensor. Times are event times in µs; `now` is the time of the sensor: that
+/// of its newest event, continued by the partition's clock.
 pub(crate) trait Derivation {
-    /// What is kept of a sensor before its first event.
+    /// The state before the first event.
     fn fresh(&self) -> Kept;
 
-    /// Appends what matters of an event, at least one number; nothing, where the event is none of its concern.
+    /// Appends the digest of an event, at least one number; nothing if the event is irrelevant.
     fn digest(&self, sensor: &Sensor, event: &Fields, digest: &mut Vec<u64>);
 
-    /// True where an event of that time and digest comes too late to count, or came before.
+    /// True if an event of that time and digest is too late to count, or repeated.
     fn misses(&self, kept: &Kept, time: i64, digest: &[u64], now: i64) -> bool;
 
-    /// Takes an event in by its digest, and gives what that yields at once, in order of time.
+    /// Takes in an event by its digest, and yields readings that follow at once, in order of time.
     fn take(&self, kept: &mut Kept, time: i64, digest: &[u64], yields: &mut Yields);
 
-    /// The time of the sensor at which something is due without another event of it.
+    /// When something is due without another event, by the time of the sensor.
     fn due(&self, kept: &Kept) -> Option<i64>;
 
-    /// Gives what is due by now, in order of time.
+    /// Yields what is due by now, in order of time.
     fn pass(&self, kept: &mut Kept, now: i64, yields: &mut Yields);
 
-    /// The unit of what it yields.
+    /// The unit of the readings.
     fn unit(&self) -> Option<&str>;
 }
 
-/// What is kept of a sensor for one derivation: a variant for each kind of them.
+/// The state of one derivation of a sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Kept {
     Windows(Windows),
@@ -50,7 +50,7 @@ pub(crate) enum Kept {
     Lines(Option<Box<Lines>>),
 }
 
-/// A reading to be.
+/// A derived reading.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Yield {
     /// The place of its derivation in the settings.
@@ -59,7 +59,7 @@ pub(crate) struct Yield {
     pub value: Value,
 }
 
-/// What derivations yield.
+/// Derived readings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Yields {
     place: usize,
@@ -67,26 +67,26 @@ pub(crate) struct Yields {
 }
 
 impl Yields {
-    /// A reading of the derived sensor.
+    /// Adds a reading of the derived sensor.
     pub fn push(&mut self, time: i64, value: Value) {
         let place = self.place;
         self.all.push(Yield { place, time, value });
     }
 }
 
-/// What becomes of an event.
+/// Whether an event is taken in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Concern {
-    /// Something takes it in.
+    /// A derivation takes it in.
     pub taken: bool,
-    /// It comes too late for something that would have.
+    /// It is too late for a derivation that would have taken it in.
     pub late: bool,
 }
 
-/// A sensor that sends events, and what is kept of them.
+/// What is kept of the events of a sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parent {
-    /// Its own time at its latest event, and the partition's clock then, µs.
+    /// Its time at its latest event, and the partition's clock then, µs.
     time: i64,
     now: i64,
     /// When its latest event happened, µs.
@@ -95,7 +95,7 @@ pub(crate) struct Parent {
     kept: Vec<Kept>,
 }
 
-/// All that settings want to be derived, by name.
+/// All derivations of the settings, by name.
 fn derivations(settings: &Settings) -> impl Iterator<Item = (&str, &dyn Derivation)> {
     let rates = settings
         .rates
@@ -104,28 +104,28 @@ fn derivations(settings: &Settings) -> impl Iterator<Item = (&str, &dyn Derivati
     rates.chain([(lines::NAME, &LogLines as &dyn Derivation)])
 }
 
-/// False where nothing follows from any event of this sensor.
+/// False if nothing is derived from events of this sensor.
 pub(crate) fn concerns(settings: &Settings, sensor: &Sensor) -> bool {
     !settings.rates.is_empty() || sensor.kind() == lines::KIND
 }
 
-/// What a sensor weighs besides 1 once it has sent its first event.
+/// The additional weight of a sensor once it has sent an event.
 pub(crate) fn weight_of(settings: &Settings, sensor: &Sensor) -> u64 {
     let lines = if sensor.kind() == lines::KIND { lines::WEIGHT } else { 0 };
     settings.rates.iter().count() as u64 * windows::WEIGHT + lines
 }
 
-/// True where both settings want the same under this name.
+/// True if both settings derive the same under this name.
 fn unchanged(before: &Settings, after: &Settings, name: &str) -> bool {
     before.rates.get(name) == after.rates.get(name)
 }
 
-/// The sensor whose readings a derivation yields for this parent: its id is the parent's and the derivation's name.
+/// The derived sensor of a parent: its id is the parent's and the derivation's name.
 pub(crate) fn derived_sensor(settings: &Settings, place: usize, parent: &Sensor) -> Option<Sensor> {
     let (name, derivation) = derivations(settings).nth(place)?;
     let mut id = parent.id().to_owned();
     if id.len() + 1 + name.len() > MAX_NAME_BYTES {
-        // Its hash keeps what is cut from being another's.
+        // The hash keeps a shortened id unique.
         let digits = format!("~{:032x}", parent.hash());
         let room = MAX_NAME_BYTES - digits.len() - 1 - name.len();
         id.truncate(id.floor_char_boundary(room));
@@ -141,7 +141,7 @@ pub(crate) fn derived_sensor(settings: &Settings, place: usize, parent: &Sensor)
     })
 }
 
-/// What matters of an event, as [`Parent::take`] wants it: of each derivation how many numbers, and those.
+/// The digest of an event for [`Parent::take`]: for each derivation the count of numbers, and the numbers.
 pub(crate) fn digest(
     settings: &Settings,
     parent: Option<&Parent>,
@@ -151,7 +151,7 @@ pub(crate) fn digest(
     digest: &mut Vec<u64>,
 ) -> Concern {
     let mut concern = Concern::default();
-    // What comes after the last that takes it in says nothing.
+    // Nothing follows the last derivation that takes it in.
     let mut end = digest.len();
     for (place, (_, derivation)) in derivations(settings).enumerate() {
         let at = digest.len();
@@ -186,12 +186,12 @@ impl Kept {
 }
 
 impl Parent {
-    /// How many sensors weigh as much.
+    /// Its weight, in sensors.
     pub fn weight(&self) -> u64 {
         self.kept.iter().map(Kept::weight).sum()
     }
 
-    /// Before its first event, which has this time and comes now by the partition's clock.
+    /// The state before a first event of this time, which arrives now by the partition's clock.
     pub fn new(settings: &Settings, time: i64, now: i64) -> Self {
         let kept = derivations(settings).map(|(_, derivation)| derivation.fresh());
         Self {
@@ -207,7 +207,7 @@ impl Parent {
         self.latest
     }
 
-    /// Takes an event in by its digest.
+    /// Takes in an event by its digest.
     pub fn take(&mut self, settings: &Settings, time: i64, now: i64, digest: &[u64], yields: &mut Yields) {
         let mut rest = digest;
         for ((place, (_, derivation)), kept) in derivations(settings).enumerate().zip(&mut self.kept) {
@@ -226,7 +226,7 @@ impl Parent {
         self.pass(settings, now, yields);
     }
 
-    /// Gives what is due by now.
+    /// Yields what is due by now.
     pub fn pass(&mut self, settings: &Settings, now: i64, yields: &mut Yields) {
         let now = self.time_at(now);
         for ((place, (_, derivation)), kept) in derivations(settings).enumerate().zip(&mut self.kept) {
@@ -244,12 +244,12 @@ impl Parent {
             .map(|due| self.now.saturating_add(due.saturating_sub(self.time)))
     }
 
-    /// When its latest event came, by the partition's clock.
+    /// When its latest event arrived, by the partition's clock.
     pub fn heard(&self) -> i64 {
         self.now
     }
 
-    /// Other settings are in force from here on: what is wanted otherwise than before begins anew.
+    /// Changes the settings: changed derivations start over.
     pub fn change(&mut self, before: &Settings, after: &Settings) {
         let mut known: Vec<(&str, Kept)> = derivations(before)
             .map(|(name, _)| name)
@@ -265,7 +265,7 @@ impl Parent {
         self.kept = kept.collect();
     }
 
-    /// The partition's clock is another one from here on, ahead by so much.
+    /// Moves its times to a clock that is ahead by this much.
     pub fn shift(&mut self, ahead: i64) {
         self.now = self.now.saturating_add(ahead);
     }

@@ -6,20 +6,20 @@ use wire::{Fields, Sensor, Value};
 use super::{Derivation, Kept, Yields};
 use crate::settings::{Rate, Written};
 
-/// An event is one of those that are counted,
+/// Bit of an event that is counted.
 const COUNTED: u64 = 1;
-/// or one of those that are counted for.
+/// Bit of an event that is divided by.
 const PER: u64 = 2;
 
-/// The open windows of a rate take up to as much memory as so many sensors.
+/// Weight of the open windows of a rate, in sensors.
 pub(super) const WEIGHT: u64 = 1;
 
-/// The windows of one sensor that are not closed yet.
+/// The open windows of one sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Windows {
     /// The end of the last one that closed, µs.
     closed: i64,
-    /// By their start: at most those that lateness keeps open, and the newest.
+    /// By start: at most those that lateness keeps open, and the newest.
     open: Vec<Window>,
 }
 
@@ -64,7 +64,7 @@ impl Derivation for Rate {
     fn take(&self, kept: &mut Kept, time: i64, digest: &[u64], _: &mut Yields) {
         let Kept::Windows(kept) = kept else { return };
         let start = self.start(time);
-        // Nearly always the newest.
+        // Nearly always the newest window.
         let place = kept.open.iter().rposition(|window| window.start <= start);
         let at = match place {
             Some(place) if kept.open[place].start == start => place,
@@ -103,7 +103,7 @@ impl Derivation for Rate {
 }
 
 impl Rate {
-    /// The window an instant belongs to, by its start.
+    /// Start of the window of an instant.
     fn start(&self, time: i64) -> i64 {
         time.div_euclid(self.window()).saturating_mul(self.window())
     }
@@ -113,7 +113,7 @@ impl Rate {
         start.saturating_add(self.window()).saturating_add(self.lateness())
     }
 
-    /// What a window says: nothing, where there is nothing to count for.
+    /// The rate of a window; `None` if there is nothing to divide by.
     fn of(&self, window: &Window) -> Option<f64> {
         let Written { factor, per, .. } = self.written();
         let rate = match per {

@@ -1,11 +1,11 @@
-//! Values outside the bounds their sensor came with.
+//! Values outside the sensor's own bounds.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Detector, Finding};
 use crate::{Kinds, MAX_SCORE};
 
-/// Learns nothing: the bounds come with the sensor. Both ends are allowed; of a vector, every number counts.
+/// Learns nothing: the bounds come with the sensor. Both ends are allowed. Every number of a vector counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bounds;
 
@@ -29,7 +29,7 @@ impl Detector for Bounds {
         if kinds.is_empty() {
             return Finding::default();
         }
-        // One width outside counts twice the threshold. Without a width, any excess is beyond measure.
+        // One width outside scores twice the threshold. Without a width, any excess gets the highest score.
         let severity = 1.0 + excess / (bounds.highest - bounds.lowest).max(f64::MIN_POSITIVE);
         Finding {
             score: (context.settings.threshold.get() * severity).min(MAX_SCORE),

@@ -1,34 +1,34 @@
-//! The level has left its course: the mean of the last readings against that of long, after the hour of the day is taken
-//! out where that matters.
+//! The level drifts away: the mean of the latest readings against that of a long time, less the usual level of the hour
+//! of the day where readings cover several hours.
 
 use serde::{Deserialize, Serialize};
 
 use super::peaks_over_threshold::PeaksOverThreshold;
 use super::season::Season;
 
-/// The level of now is that of about so many readings.
+/// Readings that the current level remembers.
 const NOW: f64 = 64.0;
-/// The usual level is that of about so many readings; of more where the day's swing is taken out.
+/// Readings that the usual level remembers: more if the daily swing is taken out.
 const USUAL: f64 = 1500.0;
 const SEASONAL: f64 = 4000.0;
-/// So many are learnt before one is judged.
+/// Readings learnt before one is judged.
 const WARM_UP: u32 = 1000;
-/// Nobody is judged sooner: a day must have shown how far levels go, µs of event time.
+/// No sensor is judged before a day has shown how far its level moves, µs of event time.
 const DAY: i64 = 86_400_000_000;
-/// Where the usual level is that of more than so long, the day's swing is not in it, µs.
+/// If the usual level covers more than this time, the daily swing is taken out, µs.
 const SWING: i64 = DAY / 8;
 /// Averages have light tails.
 const HEAVIEST: f64 = 0.1;
-/// No limit is less than so many times the median distance of the two levels, which moves by this part with a reading: a level
-/// that wanders shows only now and then how far it goes.
+/// The lowest limit, in median distances of the two levels, and how many readings that median remembers: a wandering
+/// level shows only now and then how far it goes.
 const LEAST: f64 = 3.5;
 const LONG: f64 = 8192.0;
-/// Back on course is what lies within this part of the limit.
+/// The drift is over within this fraction of the limit.
 const BACK: f64 = 0.5;
-/// After so many readings away from it, the new level is the usual one.
+/// Readings after which a new level is the usual one.
 const ACCEPTED: u16 = 1440;
 
-/// Two levels and how far apart they come by chance.
+/// Two levels, and how far apart chance takes them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Drift {
     now: f64,
@@ -38,16 +38,16 @@ pub(super) struct Drift {
     seen: u32,
     since: i64,
     season: Season,
-    /// Set once the season is taken out.
+    /// Set once the daily swing is taken out.
     seasonal: bool,
     peaks: PeaksOverThreshold,
-    /// For so many readings away from its course.
+    /// Readings since the level drifted away; 0 if it has not.
     away: u16,
 }
 
 impl Drift {
-    /// Takes in a value: while it is away, how far as part of the limit, whether this is news, and the usual level.
-    /// While something else is wrong nothing is learnt.
+    /// Takes in a value. During a drift: the distance in limits, whether to report it, and the usual level. Learns
+    /// nothing while something else is `wrong`.
     pub fn judge(&mut self, time: i64, number: f64, usual: i64, factor: f64, wrong: bool) -> Option<(f64, bool, f64)> {
         let swinging = (usual as f64) * USUAL > SWING as f64;
         let season = match swinging {
@@ -61,9 +61,9 @@ impl Drift {
         self.now += (rest - self.now) / NOW;
         let distance = (self.now - self.usual).abs();
         self.peaks.count();
-        let ripe = self.peaks.knows(WARM_UP) && time.saturating_sub(self.since) >= DAY;
+        let ripe = self.peaks.is_warm(WARM_UP) && time.saturating_sub(self.since) >= DAY;
         let memory = if self.seasonal { SEASONAL } else { USUAL };
-        // What has been seen for a few memories only does not yet show how far levels go.
+        // A short history does not yet show how far levels go.
         let young = 1.0 + 0.5 * memory / f64::from(self.seen.max(1));
         let least = self.apart * LEAST;
         let limit = self.peaks.limit(usual, HEAVIEST).max(least) * young * factor;
@@ -71,8 +71,8 @@ impl Drift {
         if ripe && (distance > limit || was > 0 && distance > limit * BACK) {
             self.away = was.saturating_add(1);
             if self.away < ACCEPTED {
-                let tell = was == 0 && self.peaks.odd(distance, usual);
-                return Some((distance / limit, tell, self.usual + season));
+                let report = was == 0 && self.peaks.exceeded(distance, usual);
+                return Some((distance / limit, report, self.usual + season));
             }
             self.usual = self.now;
         }

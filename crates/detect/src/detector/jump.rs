@@ -1,62 +1,63 @@
-//! A value much further from what the last ones foretell than it ever goes by chance: a spike, or the edge of a shift.
+//! A value much further from the prediction than chance explains: a spike, or the edge of a shift.
 
 use serde::{Deserialize, Serialize};
 
 use super::peaks_over_threshold::PeaksOverThreshold;
 
-/// So many changes are learnt before one is judged.
+/// Changes learnt before one is reported.
 const WARM_UP: u32 = 300;
-/// From so many on, what is far is not believed, but not told either: it may be a habit.
+/// Changes learnt before an outlier is not accepted any more. Until [`WARM_UP`] it is not reported: it may recur.
 const LEARNT: u32 = 150;
-/// Innovations may have heavy tails.
+/// Prediction errors may have heavy tails.
 const HEAVIEST: f64 = 0.5;
-/// What was told fades by this part with every reading; what is no worse is not told again.
+/// The size of the last reported outlier fades by this fraction per reading; only a larger one is reported.
 const FADE: f64 = 1.0 / 64.0;
-/// No distance is more limits than so many.
+/// The largest distance, in limits.
 const LARGEST: f64 = 1e9;
-/// Neighbours of a jump lie within so many limits of each other.
+/// Two outliers within this many limits of each other are a shift.
 const NEAR: f64 = 1.5;
 
-/// The distance from what was foretold, and the one that was not believed.
+/// The distances from the prediction, and the value that was not accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Jump {
     peaks: PeaksOverThreshold,
-    /// How far out the last ones were, in limits.
-    told: f64,
-    /// The last distance, with its sign, where it was above the bar: two on one side are a jump, however small.
+    /// Size of the last outliers, in limits, fading.
+    reported: f64,
+    /// The last signed distance if it was above the threshold: two on one side are a shift, however small.
     rare: f64,
+    /// The last value that was not accepted.
     doubted: Option<f64>,
 }
 
-/// What is to be made of a value.
+/// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It is where it should be.
+    /// Within the limit of the prediction.
     Expected,
-    /// It is too far out to be believed; whether to tell it.
+    /// Too far out to be accepted; whether to report it.
     Outlier(bool),
-    /// It is near the one that was not believed: the course has jumped.
+    /// Near the value that was not accepted before: the signal has shifted.
     Shifted,
 }
 
 impl Jump {
-    /// The largest distance that is usual.
+    /// The largest distance that chance explains.
     pub fn limit(&self, usual: i64) -> f64 {
         self.peaks.limit(usual, HEAVIEST)
     }
 
-    /// Judges a value by what was foretold; `factor` limits are too far.
-    pub fn judge(&mut self, number: f64, foretold: f64, usual: i64, factor: f64) -> Verdict {
-        self.told *= 1.0 - FADE;
+    /// Judges a value by its prediction; more than `factor` limits away is too far.
+    pub fn judge(&mut self, number: f64, predicted: f64, usual: i64, factor: f64) -> Verdict {
+        self.reported *= 1.0 - FADE;
         self.peaks.count();
-        let off = number - foretold;
+        let off = number - predicted;
         let distance = off.abs();
-        let rare = if distance > self.peaks.bar() { off } else { 0.0 };
+        let rare = if distance > self.peaks.threshold() { off } else { 0.0 };
         let twice = self.rare * rare > 0.0;
         self.rare = rare;
-        let known = self.peaks.knows(LEARNT);
-        // The limit costs more than all the rest, so it is asked for where it may matter only.
-        let high = known && self.peaks.high(distance);
+        let known = self.peaks.is_warm(LEARNT);
+        // The limit costs more than all the rest, so it is computed only if it may matter.
+        let high = known && self.peaks.may_exceed(distance);
         let limit = if high {
             self.limit(usual) * factor
         } else {
@@ -76,18 +77,18 @@ impl Jump {
             return Verdict::Shifted;
         }
         let part = (distance / limit).min(LARGEST);
-        let worse = part > self.told;
-        self.told = self.told.max(part);
+        let worse = part > self.reported;
+        self.reported = self.reported.max(part);
         if !worse {
-            self.peaks.again();
-        } else if !self.peaks.odd(distance, usual) {
+            self.peaks.still_exceeded();
+        } else if !self.peaks.exceeded(distance, usual) {
             self.doubted = None;
             return Verdict::Expected;
         }
-        Verdict::Outlier(worse && self.peaks.knows(WARM_UP))
+        Verdict::Outlier(worse && self.peaks.is_warm(WARM_UP))
     }
 
-    /// Learns a distance in which nothing is wrong.
+    /// Learns a distance with nothing wrong.
     pub fn learn(&mut self, distance: f64) {
         self.peaks.learn(distance);
     }

@@ -1,13 +1,13 @@
-//! The usual time between a sensor's readings.
+//! The median time between a sensor's readings.
 
 use serde::{Deserialize, Serialize};
 
-/// A median that follows in steps of a sixteenth, µs of event time.
+/// A median tracked in steps of a sixteenth, µs of event time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MedianInterval(i64);
 
 impl MedianInterval {
-    /// The usual time between readings so far; then learns from this one. `None` before the second reading.
+    /// The median interval so far, then learns from this one. `None` before the second reading.
     pub fn follow(&mut self, step: Option<i64>) -> Option<i64> {
         let step = step?;
         if self.0 == 0 {
@@ -19,7 +19,7 @@ impl MedianInterval {
         Some(usual)
     }
 
-    /// The usual time between readings so far, at least 1 µs.
+    /// The median interval so far, at least 1 µs.
     pub fn usual(&self) -> i64 {
         self.0.max(1)
     }

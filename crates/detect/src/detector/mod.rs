@@ -1,4 +1,4 @@
-//! What judges a reading. Each detector knows one sensor and one way to be wrong; all are asked about every reading.
+//! What judges a reading. Each detector knows one sensor and one kind of fault; all of them judge every reading.
 
 use serde::{Deserialize, Serialize};
 use wire::Sensor;
@@ -25,7 +25,7 @@ pub(crate) use self::silence::Silence;
 /// An incident opens at the threshold; a score of this fraction of it keeps it open.
 pub(crate) const HOLD: f64 = 0.5;
 
-/// What a detector is told besides the value.
+/// The circumstances of a reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
     pub sensor: &'a Sensor,
@@ -34,28 +34,28 @@ pub(crate) struct Context<'a> {
     pub time: i64,
     /// Event time since the sensor's previous reading, µs, above 0; `None` at the first.
     pub step: Option<i64>,
-    /// The usual time between its readings, µs; `None` at the first.
+    /// The median time between its readings, µs; `None` at the first.
     pub usual: Option<i64>,
-    /// Since the previous reading by the partition's clock, µs; `None` at the first.
+    /// Time since the previous reading by the partition's clock, µs; `None` at the first.
     pub age: Option<i64>,
-    /// Something is wrong with the signal: what it shows is not usual.
+    /// Something is wrong with the signal: nothing normal can be learnt from it.
     pub wrong: bool,
 }
 
-/// What a detector thinks of a reading.
+/// What a detector finds in a reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Finding {
-    /// On the seeds' scale; from the threshold on it is an anomaly.
+    /// Anomaly score; at the threshold or above, the reading is an anomaly.
     pub score: f64,
     /// What is wrong; empty below the threshold.
     pub kinds: Kinds,
-    /// The lowest and the highest value that would have been usual, where it knows.
+    /// The expected range, if known.
     pub expected: Option<(f64, f64)>,
 }
 
 /// Judges the readings of one sensor, one after another, and learns from them.
 pub(crate) trait Detector {
-    /// Judges the next reading by the ones before it, then learns from it. The numbers are finite, at least one.
+    /// Judges the next reading by the ones before it, then learns from it. Numbers are finite; there is at least one.
     fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding;
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Detectors {
 }
 
 impl Finding {
-    /// Something certain: an alert at whatever threshold. How new it is as well is for the score to say.
+    /// A certain finding: an anomaly at any threshold. How novel it is, the score says.
     fn certain(kinds: Kinds, settings: &Settings, expected: Option<(f64, f64)>) -> Self {
         Self {
             score: settings.threshold.get(),
@@ -80,7 +80,7 @@ impl Finding {
         }
     }
 
-    /// What was told goes on: no news, but no quiet either.
+    /// A reported fault goes on: nothing new, but no quiet either.
     fn held(settings: &Settings) -> Self {
         Self {
             score: settings.threshold.get() * HOLD,
@@ -88,7 +88,7 @@ impl Finding {
         }
     }
 
-    /// What several detectors think of the same reading.
+    /// Combines the findings of several detectors about one reading.
     fn join(&mut self, other: Self) {
         self.kinds |= other.kinds;
         if other.score > self.score || self.expected.is_none() {
@@ -101,7 +101,7 @@ impl Finding {
 impl Detector for Detectors {
     fn observe(&mut self, context: &Context<'_>, numbers: &[f64]) -> Finding {
         let mut all = self.bounds.observe(context, numbers);
-        all.join(self.score.zero().told(self.signal.observe(context, numbers)));
+        all.join(self.score.zero().limited(self.signal.observe(context, numbers)));
         let context = &Context {
             wrong: self.signal.wrong(),
             ..*context

@@ -1,20 +1,20 @@
-//! The noise is far stronger than it ever was: innovations of the last readings against those of long.
+//! Noise far stronger than ever: the latest prediction errors against those of a long time.
 
 use serde::{Deserialize, Serialize};
 
 use super::peaks_over_threshold::PeaksOverThreshold;
 
-/// The noise of now is that of about so many readings, the usual one of so many.
+/// Readings that the current noise and the usual noise remember.
 const NOW: f64 = 32.0;
 const USUAL: f64 = 4096.0;
-/// So many readings are learnt before noise is judged.
+/// Readings learnt before noise is judged.
 const WARM_UP: u32 = 1000;
 /// Averages have light tails.
 const HEAVIEST: f64 = 0.25;
-/// Less than so many times the usual noise is never told.
+/// The lowest ratio to the usual noise that is reported.
 const LEAST: f64 = 3.0;
 
-/// The mean distance from what was foretold, lately and usually.
+/// The mean distance from the prediction, lately and usually.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Noise {
     now: f64,
@@ -25,7 +25,7 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// Takes in a distance; while noise is strong, whether to tell it.
+    /// Takes in a distance. While noise is strong: whether to report it.
     pub fn judge(&mut self, distance: f64, usual: i64, factor: f64) -> Option<bool> {
         if self.seen == 0 {
             self.now = distance;
@@ -33,20 +33,20 @@ impl Noise {
         self.now += (distance - self.now) / NOW;
         let ratio = self.ratio();
         self.peaks.count();
-        if !self.peaks.high(ratio) || ratio < LEAST || !self.peaks.knows(WARM_UP) {
+        if !self.peaks.may_exceed(ratio) || ratio < LEAST || !self.peaks.is_warm(WARM_UP) {
             self.strong = false;
             return None;
         }
         let limit = self.peaks.limit(usual, HEAVIEST).max(LEAST) * factor;
-        let tell = ratio > limit && !self.strong;
-        if tell && !self.peaks.odd(ratio, usual) {
+        let report = ratio > limit && !self.strong;
+        if report && !self.peaks.exceeded(ratio, usual) {
             return None;
         }
-        self.strong |= tell;
-        self.strong.then_some(tell)
+        self.strong |= report;
+        self.strong.then_some(report)
     }
 
-    /// Learns a distance with which nothing was wrong.
+    /// Learns a distance with nothing wrong.
     pub fn learn(&mut self, distance: f64) {
         self.seen = self.seen.saturating_add(1);
         self.usual += (distance - self.usual) / f64::from(self.seen).min(USUAL);

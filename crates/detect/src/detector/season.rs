@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 const HOUR: i64 = 3_600_000_000;
-/// The level of an hour is that of about so many days.
+/// Days that the level of an hour remembers.
 const MEMORY: u8 = 7;
 
 /// A level for each hour of the day (UTC), moved once that hour is over.
@@ -11,14 +11,14 @@ const MEMORY: u8 = 7;
 pub(super) struct Season {
     levels: [f32; 24],
     days: [u8; 24],
-    /// The hour that is running: hours since the epoch, and the mean of its readings.
+    /// The current hour: hours since the epoch, and the mean of its readings.
     hour: i64,
     mean: f64,
     readings: u32,
 }
 
 impl Season {
-    /// Takes in a value; the hour that is over moves its level by no more than `most`.
+    /// Takes in a value. An hour that ends moves its level by at most `most`.
     pub fn learn(&mut self, time: i64, number: f64, most: f64) {
         let hour = time.div_euclid(HOUR);
         if hour != self.hour {
@@ -29,7 +29,7 @@ impl Season {
         self.mean += (number - self.mean) / f64::from(self.readings);
     }
 
-    /// Between the middles of the two nearest hours, in proportion; `None` where one of them was never seen.
+    /// The level at a time, interpolated between the middles of two hours; `None` if one of them was never seen.
     pub fn at(&self, time: i64) -> Option<f64> {
         let shifted = time.saturating_sub(HOUR / 2);
         let earlier = shifted.div_euclid(HOUR).rem_euclid(24) as usize;
@@ -39,7 +39,7 @@ impl Season {
         (self.days[earlier] > 0 && self.days[later] > 0).then(|| level(earlier) * (1.0 - part) + level(later) * part)
     }
 
-    /// True where every hour of the day was seen.
+    /// True if every hour of the day was seen.
     pub fn whole(&self) -> bool {
         self.days.iter().all(|days| *days > 0)
     }

@@ -1,5 +1,4 @@
-//! The detectors that need to know what the next value should be: rate of change, noise and drift. Of one number; vectors
-//! are left to the score.
+//! The detectors that share a predictor: jump, noise and drift. For single numbers; vectors are left to the score.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,30 +9,30 @@ use super::predictor::Ar1Predictor;
 use super::{Context, Detector, Finding};
 use crate::Kinds;
 
-/// Larger numbers count as this, so that their squares stay finite.
+/// Larger numbers count as this one, so that their squares stay finite.
 const LARGEST: f64 = 1e150;
-/// After so many times the usual interval, the last value foretells nothing.
+/// After this many median intervals the last value predicts nothing.
 const GAP: i64 = 5;
-/// For so many readings after something was wrong nothing is learnt.
+/// Readings after a fault during which nothing is learnt,
 const REST: u16 = 64;
-/// But not for more than so many readings on end: what goes on is the new usual.
+/// but not more than this many in a row: what lasts is the new normal.
 const LONGEST: u16 = 1024;
-/// A level that moves within so many readings of a jump is the jump's.
+/// A level that moves within this many readings of a reported fault is part of it.
 const EDGE: u16 = 256;
 
-/// One course and what judges its values.
+/// One predictor, and the detectors that use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Signal {
     predictor: Ar1Predictor,
     jump: Jump,
     noise: Noise,
     drift: Drift,
-    /// Readings since something was wrong, and since it was told.
+    /// Readings since something was wrong, and since it was reported.
     calm: u16,
-    told: u16,
-    /// Whether its level is away from its course.
+    reported: u16,
+    /// Whether the level has drifted away.
     away: bool,
-    /// Readings that were not learnt, less those that were since.
+    /// Readings that were not learnt, minus those learnt since.
     missed: u16,
 }
 
@@ -45,7 +44,7 @@ impl Default for Signal {
             noise: Noise::default(),
             drift: Drift::default(),
             calm: u16::MAX,
-            told: u16::MAX,
+            reported: u16::MAX,
             away: false,
             missed: 0,
         }
@@ -59,42 +58,42 @@ impl Detector for Signal {
         };
         let number = number.clamp(-LARGEST, LARGEST);
         let (Some(step), Some(usual)) = (context.step, context.usual) else {
-            self.predictor.begin(number);
+            self.predictor.restart(number);
             return Finding::default();
         };
         if step > usual.saturating_mul(GAP) {
-            self.predictor.begin(number);
+            self.predictor.restart(number);
             return self.drift(context, number, usual, false);
         }
-        let foretold = self.predictor.foretold();
-        let distance = (number - foretold).abs();
+        let predicted = self.predictor.predicted();
+        let distance = (number - predicted).abs();
         let mut finding = Finding::default();
         let settings = context.settings;
-        let judged = self.jump.judge(number, foretold, usual, settings.jump.get());
+        let judged = self.jump.judge(number, predicted, usual, settings.jump.get());
         if judged != Verdict::Expected {
             self.calm = 0;
         }
         if judged == Verdict::Outlier(true) {
             let limit = self.jump.limit(usual);
-            let expected = Some((foretold - limit, foretold + limit));
+            let expected = Some((predicted - limit, predicted + limit));
             finding = Finding::certain(Kinds::JUMP, context.settings, expected);
         }
         let bounded = match judged {
             Verdict::Expected => distance,
             _ => distance.min(self.jump.limit(usual)),
         };
-        if let Some(tell) = self.noise.judge(bounded, usual, settings.noise.get()) {
+        if let Some(report) = self.noise.judge(bounded, usual, settings.noise.get()) {
             self.calm = 0;
-            finding.join(match tell {
+            finding.join(match report {
                 true => Finding::certain(Kinds::NOISE, context.settings, None),
                 false => Finding::held(context.settings),
             });
         }
         let wrong = self.wrong();
         match judged {
-            Verdict::Outlier(..) if wrong => self.predictor.pass(),
-            Verdict::Shifted => self.predictor.jump(number),
-            _ => self.predictor.follow(number),
+            Verdict::Outlier(..) if wrong => self.predictor.skip(),
+            Verdict::Shifted => self.predictor.shift(number),
+            _ => self.predictor.learn(number),
         }
         if wrong {
             self.missed = self.missed.saturating_add(1);
@@ -105,8 +104,8 @@ impl Detector for Signal {
         }
         finding.join(self.drift(context, number, usual, wrong));
         self.calm = self.calm.saturating_add(1);
-        self.told = if finding.kinds.is_empty() {
-            self.told.saturating_add(1)
+        self.reported = if finding.kinds.is_empty() {
+            self.reported.saturating_add(1)
         } else {
             0
         };
@@ -115,7 +114,7 @@ impl Detector for Signal {
 }
 
 impl Signal {
-    /// True while something is wrong, and for a while after: nothing should be learnt.
+    /// True while something is wrong and for a while after: nothing should be learnt then.
     pub fn wrong(&self) -> bool {
         self.calm < REST && self.missed < LONGEST
     }
@@ -125,12 +124,12 @@ impl Signal {
         let drift = self.drift.judge(context.time, number, usual, factor, wrong);
         if self.away != drift.is_some() {
             self.away = drift.is_some();
-            self.predictor.loosen();
+            self.predictor.relearn_level();
         }
-        let Some((part, tell, level)) = drift else {
+        let Some((part, report, level)) = drift else {
             return Finding::default();
         };
-        if !tell || self.told < EDGE {
+        if !report || self.reported < EDGE {
             return Finding::held(context.settings);
         }
         let reach = (number - level).abs() / part;

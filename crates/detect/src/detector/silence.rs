@@ -1,14 +1,14 @@
-//! How long a sensor may say nothing, learnt from how long it said nothing before. It is asked when time passes, not
-//! when a reading comes; the partition keeps the deadline.
+//! How long a sensor may be silent, learnt from its earlier intervals. It is checked as time passes, not when a reading
+//! arrives; the partition keeps the deadline.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Detector, Finding};
 use crate::Settings;
 
-/// So many intervals are learnt before silence is judged.
+/// Intervals learnt before silence is judged.
 const WARM_UP: u16 = 16;
-/// The longest interval fades by one part in so many with every reading.
+/// The longest interval fades by one part in this many with every reading.
 const FADE: i64 = 256;
 
 /// The longest interval between readings, by the partition's clock.
@@ -16,12 +16,12 @@ const FADE: i64 = 256;
 pub(crate) struct Silence {
     longest: i64,
     intervals: u16,
-    /// Set while the sensor is silent for longer than it may be.
+    /// Set while the sensor has been silent for too long.
     pub broken: bool,
 }
 
 impl Silence {
-    /// After so long the sensor is silent, µs of the partition's clock; `None` while too little is known.
+    /// The longest silence allowed, µs of the partition's clock; `None` while too little is known.
     pub fn allowed(&self, settings: &Settings) -> Option<i64> {
         (self.intervals >= WARM_UP && !self.broken).then(|| {
             // A float too large for i64 becomes the largest one.
@@ -41,7 +41,7 @@ impl Detector for Silence {
         let Some(age) = context.age else {
             return Finding::default();
         };
-        // A silence that was an anomaly may be the new usual, but not at once.
+        // A silence that was an anomaly may be the new normal, but not at once.
         let age = if self.broken {
             age.min(self.longest.saturating_mul(2))
         } else {

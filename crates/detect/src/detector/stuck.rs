@@ -1,21 +1,21 @@
-//! The same value for far longer than the sensor ever gave it.
+//! The same value for far longer than ever.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Detector, Finding};
 use crate::Kinds;
 
-/// So many changes are seen before a run is judged: a sensor that hardly ever changes cannot be told from a stuck one.
+/// Changes seen before a run is judged: a sensor that hardly ever changes cannot be distinguished from a stuck one.
 const WARM_UP: u16 = 32;
 /// No shorter run is an anomaly.
 const SHORTEST: f64 = 30.0;
-/// Zero is where many sensors rest (light at night, wind in a lull, a counter of what is rare): a run of zeros is judged
-/// only once the sensor has been seen for so long before it, µs of event time.
+/// Many sensors rest at zero (light at night, wind in a lull, a counter of rare events): a run of zeros is judged only
+/// if the sensor was known for this long before it, µs of event time.
 const REST: i64 = 24 * 3_600_000_000;
-/// A run that was an anomaly may be the new usual, but not at once: one moves the longest by this part.
+/// A run that was an anomaly may be the new normal, but not at once: it raises the longest run by this fraction.
 const LEARN: f32 = 1.0 / 16.0;
 
-/// The longest run of equal values, vectors as a whole.
+/// The longest run of equal values; vectors count as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stuck {
     /// A digest of the value.
@@ -25,8 +25,8 @@ pub(crate) struct Stuck {
     changes: u16,
     first: i64,
     run_began: i64,
-    /// The run is told again once it is so long; 0 before it is an anomaly.
-    told: u32,
+    /// Length at which the run is reported again; 0 before it is an anomaly.
+    report_at: u32,
 }
 
 impl Detector for Stuck {
@@ -37,7 +37,7 @@ impl Detector for Stuck {
         }
         if value != self.value || self.run == 0 {
             let run = self.run as f32;
-            let most = match self.told {
+            let most = match self.report_at {
                 0 => run,
                 _ => self.longest * (1.0 + LEARN),
             };
@@ -45,7 +45,7 @@ impl Detector for Stuck {
                 self.longest = self.longest.max(run.min(most));
             }
             self.changes = self.changes.saturating_add(u16::from(self.run > 0));
-            (self.value, self.run, self.run_began, self.told) = (value, 1, context.time, 0);
+            (self.value, self.run, self.run_began, self.report_at) = (value, 1, context.time, 0);
             return Finding::default();
         }
         self.run = self.run.saturating_add(1);
@@ -54,15 +54,15 @@ impl Detector for Stuck {
         if self.changes < WARM_UP || f64::from(self.run) <= limit || resting {
             return Finding::default();
         }
-        if self.run < self.told {
+        if self.run < self.report_at {
             return Finding::held(context.settings);
         }
-        self.told = self.run.saturating_mul(2);
+        self.report_at = self.run.saturating_mul(2);
         Finding::certain(Kinds::STUCK, context.settings, None)
     }
 }
 
-/// FNV-1a over the bits, a number at a time; both zeros are one.
+/// FNV-1a over the bits, one number at a time; both zeros are equal.
 fn digest(numbers: &[f64]) -> u64 {
     numbers.iter().fold(0xcbf2_9ce4_8422_2325, |digest, number| {
         let mixed = (digest ^ (number + 0.0).to_bits()).wrapping_mul(0x0000_0100_0000_01b3);

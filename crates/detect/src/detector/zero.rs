@@ -1,8 +1,8 @@
-//! What 0 is to a sensor. A speed, a count or a humidity is never below it, and what is usual is not told to be, either.
+//! What 0 is to a sensor. A speed, a count or a humidity is never below it, so its expected range is not either.
 
 use super::Finding;
 
-/// Where no value ever was.
+/// On which side of 0 no value ever was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Zero {
     /// Below 0, or nothing was seen yet.
@@ -14,7 +14,7 @@ pub(super) enum Zero {
 }
 
 impl Zero {
-    /// As the lowest and the highest value ever seen tell.
+    /// By the lowest and the highest value ever seen.
     pub fn of(lowest: f64, highest: f64) -> Self {
         match (lowest >= 0.0, highest <= 0.0) {
             (true, _) => Self::Floor,
@@ -23,7 +23,7 @@ impl Zero {
         }
     }
 
-    /// What of a range of values is possible.
+    /// The possible part of a range.
     pub fn bound(self, (lowest, highest): (f64, f64)) -> (f64, f64) {
         match self {
             Self::Floor => (lowest.max(0.0), highest.max(0.0)),
@@ -32,8 +32,8 @@ impl Zero {
         }
     }
 
-    /// The same finding, with what is possible of what it calls usual.
-    pub fn told(self, finding: Finding) -> Finding {
+    /// The same finding, its expected range limited to what is possible.
+    pub fn limited(self, finding: Finding) -> Finding {
         Finding {
             expected: finding.expected.map(|range| self.bound(range)),
             ..finding
@@ -46,17 +46,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_usual_is_on_the_side_where_values_were() {
-        for (seen, range, told) in [
+    fn the_expected_range_is_on_the_side_of_the_values() {
+        for (seen, range, bound) in [
             ((0.0, 9.0), (-1.2, 9.0), (0.0, 9.0)),
             ((0.5, 9.0), (-3.0, -1.0), (0.0, 0.0)),
             ((-90.0, -0.5), (-80.0, 3.0), (-80.0, 0.0)),
             ((-90.0, 0.0), (1.0, 3.0), (0.0, 0.0)),
             ((-0.1, 9.0), (-1.2, 9.0), (-1.2, 9.0)),
-            // What was always 0 may well rise.
+            // A value that was always 0 may well rise.
             ((0.0, 0.0), (-1.0, 1.0), (0.0, 1.0)),
         ] {
-            assert_eq!(Zero::of(seen.0, seen.1).bound(range), told, "{seen:?}");
+            assert_eq!(Zero::of(seen.0, seen.1).bound(range), bound, "{seen:?}");
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::producers::Producers;
 use crate::track::Track;
 
 impl Partition {
-    /// Keeps the sensors whose hash lies in `slice`, and what is derived from them. Producers go: their numbers count another lane's records.
+    /// Keeps the sensors whose hash lies in `slice`, and those derived from them. Drops the producers, whose numbers
+    /// count another lane's records.
     pub fn restrict(&mut self, slice: &RangeInclusive<u128>) {
         let mut state = std::mem::take(&mut self.state);
         state.producers = Producers::default();
@@ -18,8 +19,8 @@ impl Partition {
         *self = Self::of(state);
     }
 
-    /// One partition of all sensors of several; of a sensor in two of them, the newer state. Where they are more than the limit,
-    /// those heard longest ago are left out. Without producers: see [`restrict`](Self::restrict).
+    /// Merges partitions; the newer state of a sensor counts. Beyond the limit, the sensors silent for longest are
+    /// dropped. Without producers: see [`restrict`](Self::restrict).
     pub fn merge(partitions: impl IntoIterator<Item = Self>) -> Self {
         let partitions: Vec<_> = partitions.into_iter().collect();
         let mut state = PartitionState::default();
@@ -57,7 +58,7 @@ impl Partition {
     }
 }
 
-/// Leaves out the sensors heard longest ago, as far as the limit of the settings demands it; last those with an open incident.
+/// Drops the sensors silent for longest until the limit holds; those with an open incident last.
 fn shrink(state: &mut PartitionState) {
     let limit = u64::from(state.settings.max_sensors_per_partition.get());
     let mut weight: u64 = state.tracks.iter().flatten().map(Track::weight).sum();

@@ -1,5 +1,6 @@
-//! The state of all sensors that share a partition key. Pure: the same readings give the same state and the same events,
-//! however they are cut into batches, and whether they were folded or replayed.
+//! The state of all sensors that share a partition key. The same readings give the same state and events, however they
+//! are cut into batches, and whether they are folded or replayed. Read in this order: this file, `state`, `places`,
+//! `replay`, `merge`.
 
 mod merge;
 mod places;
@@ -18,25 +19,25 @@ use crate::stored::StateError;
 use crate::track::{self, Due, Track};
 use crate::{Advance, Derived, Disposition, DryRun, Event, Folded, Journal, Settings};
 
-/// What a sensor of weight 1 takes in memory at most, all that is kept of it included.
+/// The most memory that a sensor of weight 1 takes, in bytes.
 pub const SENSOR_BYTES: usize = 5 * 1024;
 
 /// The state of all sensors that share a partition key.
 #[derive(Clone, Debug, Default)]
 pub struct Partition {
     state: PartitionState,
-    /// Where each sensor stands in the state, by its id.
+    /// The place of each sensor in the state, by id.
     index: HashMap<Box<str>, u32>,
-    /// Places of sensors that were forgotten; the lowest is taken first.
+    /// Free places; the lowest is taken first.
     free: BTreeSet<u32>,
     deadlines: Deadlines,
     /// When each sensor may be evicted.
     evictable: Deadlines,
     /// Of all sensors together.
     weight: u64,
-    /// What followed from events in the latest fold, in order.
+    /// Readings derived in the latest fold, in order.
     derived: Vec<Derived>,
-    /// Room to work in.
+    /// Buffers.
     digest: Vec<u64>,
     yields: Yields,
 }
@@ -48,14 +49,14 @@ impl PartialEq for Partition {
 }
 
 impl Partition {
-    /// Without sensors and without producers.
+    /// An empty partition.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes a reading in: scores it, moves the state, appends to `journal` what replays it, and to `events` what it
-    /// caused. A late reading does none of that, and neither does one that is refused because the partition is full: see
-    /// [`Settings::max_sensors_per_partition`]. What follows from events is then in [`derived`](Self::derived).
+    /// Folds a reading: scores it, changes the state, and appends to `journal` and to `events`. Nothing of that happens
+    /// if the reading is late, or refused because the partition is full: see [`Settings::max_sensors_per_partition`].
+    /// Readings derived from events are then in [`derived`](Self::derived).
     pub fn fold(
         &mut self,
         reading: &Reading,
@@ -89,13 +90,13 @@ impl Partition {
         self.apply(index, reading.time(), reading.value(), events)
     }
 
-    /// What is known of a sensor that was heard.
+    /// What is known about a sensor, if it has a reading.
     pub fn dry_run(&self, sensor: &str) -> Option<DryRun<'_>> {
         let index = *self.index.get(sensor)?;
         DryRun::of(self.state.tracks[index as usize].as_ref()?, &self.state.settings)
     }
 
-    /// What followed from events when the latest reading was folded, its own or others', in order.
+    /// Readings derived from events while the latest reading was folded, in order.
     pub fn derived(&self) -> &[Derived] {
         &self.derived
     }
@@ -147,8 +148,8 @@ impl Partition {
         Folded::unjudged(disposition, None)
     }
 
-    /// Moves a producer on to the record it numbered so, which arrived at `arrival` by the stream's clock. A producer
-    /// that sent nothing for a day is forgotten.
+    /// Advances a producer to a record that arrived at `arrival` by the stream's clock. A producer silent for a day is
+    /// forgotten.
     pub fn advance(&mut self, identity: Identity, arrival: Timestamp, journal: &mut Journal) -> Advance {
         let advance = self.state.producers.advance(identity, arrival);
         if advance == Advance::New {
@@ -157,18 +158,18 @@ impl Partition {
         advance
     }
 
-    /// For [`decode`](Self::decode): a version, the state, a digest.
+    /// Encodes the state: a version, the state, a digest.
     pub fn encode(&self) -> Vec<u8> {
         self.state.encode()
     }
 
-    /// What [`encode`](Self::encode) wrote, where its weight is `most_weight` or less.
+    /// Decodes a state of at most `most_weight`.
     pub fn decode(bytes: &[u8], most_weight: u64) -> Result<Self, StateError> {
         PartitionState::decode(bytes, most_weight).map(Self::of)
     }
 
-    /// How many sensors it holds, where those of which more is kept count as several: each takes at most [`SENSOR_BYTES`] in
-    /// memory.
+    /// How many sensors it holds, where those of which more is kept count as several: each takes at most
+    /// [`SENSOR_BYTES`] in memory.
     pub fn weight(&self) -> u64 {
         self.weight
     }
@@ -196,7 +197,7 @@ impl Partition {
         partition
     }
 
-    /// These settings are in force from here on.
+    /// Applies these settings from here on, if they are new.
     fn obey(&mut self, settings: &Settings, journal: &mut Journal) {
         if self.state.settings == *settings {
             self.state.settings.rates.share(&settings.rates);
@@ -206,7 +207,7 @@ impl Partition {
         }
     }
 
-    /// Other settings are in force from here on.
+    /// Changes the settings.
     fn change(&mut self, settings: Settings) {
         for track in self.state.tracks.iter_mut().flatten() {
             if let Some(parent) = &mut track.parent {
@@ -240,7 +241,7 @@ impl Partition {
         folded
     }
 
-    /// An event by its digest.
+    /// Takes in an event by its digest.
     fn take(&mut self, index: u32, time: i64, digest: &[u64], events: &mut Vec<Event>) {
         self.state.clock.advance(time);
         let now = self.state.clock.now();
@@ -257,7 +258,7 @@ impl Partition {
         self.derive(index, now, yields, events);
     }
 
-    /// What follows from events of this sensor is read and judged.
+    /// Judges the readings derived from events of this sensor.
     fn derive(&mut self, from: u32, now: i64, mut yields: Yields, events: &mut Vec<Event>) {
         for one in yields.all.drain(..) {
             let Some(root) = &self.state.tracks[from as usize] else {
@@ -268,7 +269,7 @@ impl Partition {
                 continue;
             };
             let known = self.index.get(sensor.id()).copied();
-            // Those that send the events were admitted; what follows from them may weigh as much again.
+            // The sensors that send events were admitted; those derived from them may weigh as much again.
             if known.is_none() && self.weight >= 2 * self.limit() {
                 continue;
             }
@@ -286,7 +287,7 @@ impl Partition {
             let Ok(reading) = Reading::new(track.sensor.clone(), time, one.value) else {
                 continue;
             };
-            // Another sensor may have this id, and have spoken.
+            // Another sensor may have this id and a newer reading.
             let folded = if track.time().is_some_and(|previous| time <= previous) {
                 Folded::unjudged(Disposition::Late, track.incident())
             } else {
@@ -308,7 +309,7 @@ impl Partition {
         self.schedule(from);
     }
 
-    /// All that is due by now, in order.
+    /// Does all that is due by now, in order.
     fn happen(&mut self, now: i64, speaking: u32, events: &mut Vec<Event>) {
         let due = |state: &PartitionState, index: u32| {
             let track = state.tracks[index as usize].as_ref();
@@ -338,7 +339,7 @@ impl Partition {
                     false => self.schedule(index),
                 }
             }
-            // The sensor that speaks has other deadlines.
+            // The sensor of the current reading has other deadlines.
             self.deadlines.set(index, deadline(&self.state, index));
         }
     }

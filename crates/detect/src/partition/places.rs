@@ -10,10 +10,10 @@ use crate::journal::Journal;
 use crate::track::Track;
 
 impl Partition {
-    /// The place of a sensor that is `known`, or of a new one. `None` where it would take the partition beyond its limit, with so
-    /// much more weight than it has now, even without the sensors that may be evicted.
+    /// The place of a `known` or a new sensor that weighs `more` than before. Evicts others as needed; `None` if the
+    /// partition would still exceed its limit.
     ///
-    /// The limit is that of the settings, and time that of the partition: so it does not matter how readings are cut into batches.
+    /// It depends on settings in the state and the partition's clock only, not on how readings are cut into batches.
     pub(super) fn place(&mut self, known: Option<u32>, more: u64, journal: &mut Journal) -> Option<u32> {
         let more = more + u64::from(known.is_none());
         if more == 0 {
@@ -33,13 +33,13 @@ impl Partition {
             }
         }
         if let Some(known) = known {
-            // Its turn may have come in the loop.
+            // The loop may have taken its deadline.
             self.schedule(known);
         }
         (self.weight + more <= limit).then(|| known.unwrap_or_else(|| self.vacant()))
     }
 
-    /// The most weight at which a sensor is admitted.
+    /// The highest weight of admitted sensors.
     pub(super) fn limit(&self) -> u64 {
         u64::from(self.state.settings.max_sensors_per_partition.get())
     }
@@ -54,7 +54,7 @@ impl Partition {
         self.schedule(index);
     }
 
-    /// What is due for a sensor may have changed.
+    /// Updates the deadlines of a sensor.
     pub(super) fn schedule(&mut self, index: u32) {
         let track = self.state.tracks[index as usize].as_ref();
         let deadline = |track: &Track| track.deadline(&self.state.settings, false);
@@ -62,7 +62,7 @@ impl Partition {
         self.evictable.set(index, track.map_or(NEVER, Track::evictable));
     }
 
-    /// The place of the next sensor.
+    /// The place of the next new sensor.
     pub(super) fn vacant(&self) -> u32 {
         self.free.first().copied().unwrap_or(self.state.tracks.len() as u32)
     }

@@ -8,10 +8,10 @@ use crate::journal::{self, Operation, Operations};
 use crate::stored::StateError;
 
 impl Partition {
-    /// Folds what a [`Journal`] holds, which must be the one that follows this state. No events: they were told when it
-    /// was written. After an error the partition is half moved and must be dropped.
+    /// Replays a [`Journal`](crate::Journal), which must be the one that follows this state. It causes no events: they
+    /// were recorded when it was written. After an error the partition is inconsistent and must be dropped.
     pub fn replay(&mut self, journal: &[u8]) -> Result<(), StateError> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         self.derived.clear();
         for operation in Operations::of(journal)? {
             match operation? {
@@ -41,7 +41,7 @@ impl Partition {
                     let time = time.filter(|time| track.time().is_none_or(|previous| *time > previous));
                     let time = time.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
                     let reading = Reading::new(track.sensor.clone(), time, value).map_err(journal::damaged)?;
-                    self.apply(index, time, reading.value(), &mut told);
+                    self.apply(index, time, reading.value(), &mut events);
                 }
                 Operation::Event { index, step, digest } => {
                     let track = self.state.tracks.get(index as usize).and_then(Option::as_ref);
@@ -49,10 +49,10 @@ impl Partition {
                     let previous = track.parent.as_deref().map_or(0, Parent::latest);
                     let time = previous.checked_add(step).and_then(Timestamp::from_micros);
                     let time = time.ok_or_else(|| journal::damaged(format!("sensor {index} has no such time")))?;
-                    self.take(index, time.as_micros(), &digest, &mut told);
+                    self.take(index, time.as_micros(), &digest, &mut events);
                 }
             }
-            told.clear();
+            events.clear();
             self.derived.clear();
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What is stored of a partition, and how it is written: a version, the state, a digest.
+//! The stored part of a partition, and its format: a version, the state, a digest.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::track::Track;
 const WHAT: &str = "partition";
 const VERSION: u8 = 4;
 
-/// The rest of a partition follows from it.
+/// The state; the rest of a partition follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct PartitionState {
     pub settings: Settings,
@@ -21,14 +21,14 @@ pub(crate) struct PartitionState {
 }
 
 impl PartitionState {
-    /// For [`decode`](Self::decode).
+    /// Encodes the state.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = postcard::to_extend(self, vec![VERSION]).expect("state has no form postcard lacks");
         stored::seal(&mut bytes);
         bytes
     }
 
-    /// What [`encode`](Self::encode) wrote. Refused before it takes more memory than sensors of `most_weight` together.
+    /// Decodes a state; refused before it takes more memory than sensors of `most_weight`.
     pub fn decode(bytes: &[u8], most_weight: u64) -> Result<Self, StateError> {
         stored::versioned(WHAT, bytes, VERSION)?;
         let body = stored::unseal(WHAT, bytes)?;
@@ -40,7 +40,7 @@ impl PartitionState {
             weight,
             most: most_weight,
         };
-        // Places that are free take as much memory as sensors.
+        // Free places take as much memory as sensors.
         if places > most_weight {
             return Err(too_large(places));
         }

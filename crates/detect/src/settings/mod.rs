@@ -1,4 +1,4 @@
-//! What people set in `[detect]`. Every field has a default, ranges are in the types, unknown keys fail.
+//! The `[detect]` table. Every field has a default, ranges are in the types, unknown keys fail.
 
 mod pattern;
 mod rates;
@@ -14,28 +14,29 @@ pub use self::rates::{MAX_RATES, MAX_WAITING, Rate, RateError, Rates};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// A score at or above it is an anomaly. What is certain (bounds, jump, noise, drift, stuck, silence) scores at least this.
+    /// A score at or above it is an anomaly. Certain findings (bounds, jump, noise, drift, stuck, silence) score at
+    /// least this.
     pub threshold: Threshold,
-    /// An incident resolves after so long without an anomaly or a score of half the threshold, by the partition's time; later
-    /// where its sensor has just had another.
+    /// An incident resolves after this long without an anomaly or a score of half the threshold, by the partition's
+    /// clock; later if its sensor flaps.
     pub quiet: Period,
-    /// A value further from what the last ones foretell than this many times what chance does is an anomaly. PeaksOverThreshold is learnt
-    /// from the sensor: once in ten weeks.
+    /// A value further from the prediction than this multiple of the limit is an anomaly. Chance exceeds the limit,
+    /// learnt from the sensor, once in ten weeks.
     pub jump: Factor,
-    /// So is noise of more than this many times the strongest that chance makes,
+    /// So is noise above this multiple of its limit,
     pub noise: Factor,
-    /// and a level further off its course than this many times what chance does.
+    /// and a level that drifts further than this multiple of its limit.
     pub drift: Factor,
-    /// The same value for more than this many times the longest run learnt is an anomaly.
+    /// The same value for more than this multiple of the longest run learnt is an anomaly.
     pub stuck: Factor,
-    /// A sensor is silent after this many times the longest interval learnt.
+    /// A sensor is silent after this multiple of the longest interval learnt.
     pub silence: Factor,
     /// No sensor is called silent sooner than this.
     pub silence_minimum: Period,
-    /// A sensor that says nothing for so long is forgotten, and its incident resolved.
+    /// A sensor silent for this long is forgotten, and its incident resolved.
     pub forget: Period,
-    /// How many sensors a partition (a lane's sensors, by default) may hold. Readings of others are not judged. One that was
-    /// not heard for three days, and has no open incident, makes place for a new one.
+    /// How many sensors a partition (by default, a lane's sensors) may hold. Readings of further sensors are not
+    /// judged. A sensor silent for three days without an open incident makes room for a new one.
     pub max_sensors_per_partition: SensorLimit,
     /// How much is kept of a sensor.
     pub memory: Memory,
@@ -50,8 +51,8 @@ pub enum Memory {
     /// At most 4 KB.
     #[default]
     Full,
-    /// At most 1 KB: new values and changes are found, but not what is new only for its hour of the day, its level or its
-    /// noise.
+    /// At most 1 KB: novel values and changes are found, but not what is novel only for its hour of the day, its level
+    /// or its noise.
     Small,
 }
 
@@ -74,12 +75,12 @@ impl Default for Settings {
     }
 }
 
-/// A score on the seeds' scale, where 2 is an alert: above 0, at most 1000.
+/// An anomaly score, where 2 is an alert: above 0, at most 1000.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Threshold(f64);
 
-/// So many times what is usual: from 1 to 1,000,000.
+/// A multiple of what is usual: from 1 to 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Factor(f64);
@@ -98,16 +99,16 @@ pub struct SensorLimit(u32);
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OutOfRange {
     /// A threshold must be above 0 and at most 1000.
-    #[error("{0} is no score to alert at: give a number above 0, at most 1000; 2 is usual")]
+    #[error("{0} is not a threshold: give a number above 0, at most 1000; 2 is usual")]
     Threshold(f64),
     /// A factor must be from 1 to 1,000,000.
-    #[error("{0} is no factor: give a number from 1 (as much as is usual) to 1000000 (as good as never)")]
+    #[error("{0} is not a factor: give a number from 1 (the usual) to 1000000 (practically never)")]
     Factor(f64),
     /// A limit must be from 1 to 100,000.
-    #[error("{0} is no limit of sensors: give a number from 1 to 100000; each takes up to 5 KiB of memory")]
+    #[error("{0} is not a limit of sensors: give a number from 1 to 100000; each takes up to 5 KiB of memory")]
     SensorLimit(u32),
     /// A period must be from 1 ms to 10 years.
-    #[error("{0:#} is no period: give one from 1ms to 10 years, such as \"15m\"")]
+    #[error("{0:#} is not a period: give one from 1ms to 10 years, such as \"15m\"")]
     Period(SignedDuration),
 }
 

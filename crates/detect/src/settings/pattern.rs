@@ -1,4 +1,4 @@
-//! Which events: those whose fields say what they are asked to.
+//! Selects events by their fields.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,12 +7,12 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wire::{FieldValue, Fields};
 
-/// Events whose fields all say this; without a field, every event.
+/// Events with all of these field values; without a field, every event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pattern(BTreeMap<Box<str>, Said>);
 
-/// What a field says. In settings it is written as it is, in stored state with its type.
+/// The value of a field. Settings have it as written, stored state with its type.
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Text(Box<str>),
@@ -28,7 +28,7 @@ enum Stored {
 }
 
 impl Pattern {
-    /// True where this event is one of them.
+    /// True if the event matches.
     pub fn matches(&self, event: &Fields) -> bool {
         self.0.iter().all(|(name, said)| match (said, event.get(name)) {
             (Said::Text(wanted), Some(FieldValue::Text(text))) => **wanted == *text,
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_must_say_what_is_asked() {
+    fn every_field_must_match() {
         let pattern: Pattern = toml::from_str("action = \"Click\"\nstatus = 404\nbot = false").unwrap();
         let event = |json| Fields::parse(json).unwrap();
         let right = event(r#"{"status":404,"more":1,"action":"\u0043lick","bot":false}"#);

@@ -1,4 +1,4 @@
-//! What people set in `[detect.rates.NAME]`: which events are counted, for each of which, and in what windows.
+//! The tables `[detect.rates.NAME]`: which events are counted, per which others, in what windows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use wire::sensor::MAX_NAME_BYTES;
 use super::Period;
 use super::pattern::Pattern;
 
-/// So many windows may be open at once besides the newest two: what waits for late events is kept for every sensor.
+/// The most windows open at once besides the newest two: each sensor keeps those that wait for late events.
 pub const MAX_WAITING: i64 = 64;
 
 /// The most rates: each is a derived sensor of every sensor whose events it counts.
@@ -27,7 +27,7 @@ const MAX_NAME: usize = 64;
 #[serde(try_from = "BTreeMap<String, Rate>", into = "BTreeMap<String, Rate>")]
 pub struct Rates(Arc<BTreeMap<String, Rate>>);
 
-/// The table `[detect.rates.NAME]`: a count of events, or how many there are for each of others, by windows of event time.
+/// The table `[detect.rates.NAME]`: a count of events, or their ratio to others, by windows of event time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Rate(Written);
@@ -35,17 +35,17 @@ pub struct Rate(Written);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Written {
-    /// Only events of sensors of this kind. Default: of all.
+    /// Only events of sensors of this kind. Default: all.
     #[serde(default)]
     pub kind: Option<String>,
     /// The events that are counted.
     pub count: Pattern,
-    /// The rate is their number for each of these. Default: it is a plain count.
+    /// Divides by the number of these events. Default: a plain count.
     #[serde(default)]
     pub per: Option<Pattern>,
     /// The length of a window; windows begin at whole multiples of it since 1970.
     pub window: Period,
-    /// A window closes so long after its end. Default: at its end.
+    /// How long after its end a window closes. Default: at its end.
     #[serde(default)]
     pub lateness: Option<Period>,
     /// What the number is multiplied by; 100 for per cent. Default 1.
@@ -56,38 +56,38 @@ pub(crate) struct Written {
     pub unit: Option<String>,
 }
 
-/// Rates that cannot be kept.
+/// Rates that are not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum RateError {
     /// The name becomes part of a sensor's id, and its kind.
     #[error("{0:?} cannot name a rate: use 1 to {MAX_NAME} letters, digits, - and _")]
     Name(String),
-    /// What something else is called.
-    #[error("{0:?} is what follows from log lines: choose another name for the rate")]
+    /// The name is taken.
+    #[error("{0:?} is the name of what is derived from log lines: choose another name for the rate")]
     Taken(String),
     /// More than [`MAX_RATES`].
     #[error("there are {0} rates: use at most {MAX_RATES}")]
     TooMany(usize),
     /// More than [`MAX_WAITING`] windows would be open.
     #[error(
-        "lateness = {lateness:#} is more than {MAX_WAITING} windows of {window:#}: use less of it, or longer windows"
+        "lateness = {lateness:#} is more than {MAX_WAITING} windows of {window:#}: use a shorter lateness or longer windows"
     )]
     Lateness {
-        /// How long windows wait.
+        /// The lateness.
         lateness: SignedDuration,
-        /// How long they are.
+        /// The length of a window.
         window: SignedDuration,
     },
     /// Zero, infinite, or not a number.
-    #[error("factor = {0} makes no rate: use a number other than 0, such as 100 for per cent")]
+    #[error("factor = {0} is not allowed: use a number other than 0, such as 100 for per cent")]
     Factor(f64),
-    /// Longer than a sensor may have it.
+    /// Longer than a sensor allows.
     #[error("a unit or kind of {0} bytes is too long: use at most {MAX_NAME_BYTES}")]
     TooLong(usize),
 }
 
 impl Rates {
-    /// Without one.
+    /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -100,7 +100,7 @@ impl Rates {
         self.0.iter().map(|(name, rate)| (name.as_str(), rate))
     }
 
-    /// Shares what is equal, so that comparing it again takes no time.
+    /// Shares equal rates, so that comparing them again takes no time.
     pub(crate) fn share(&mut self, other: &Self) {
         if !Arc::ptr_eq(&self.0, &other.0) {
             self.0 = other.0.clone();
@@ -221,7 +221,7 @@ mod tests {
             ),
             (format!("{CLICKS}windw = \"1s\""), "unknown field `windw`"),
             (CLICKS.replace("count", "counts"), "counts"),
-            (CLICKS.replace("\"10s\"", "\"0s\""), "is no period"),
+            (CLICKS.replace("\"10s\"", "\"0s\""), "is not a period"),
         ] {
             let error = toml::from_str::<Settings>(&text).unwrap_err().to_string();
             assert!(error.contains("line ") && error.contains(remedy), "{text}: {error}");

@@ -49,13 +49,13 @@ fn number(id: &str, micros: i64, value: f64) -> Reading {
 
 /// What a partition told of some readings.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct Said {
     folded: Vec<Folded>,
     derived: Vec<Derived>,
     events: Vec<Event>,
 }
 
-fn fold(partition: &mut Partition, readings: &[Reading], settings: &Settings, journal: &mut Journal, told: &mut Told) {
+fn fold(partition: &mut Partition, readings: &[Reading], settings: &Settings, journal: &mut Journal, told: &mut Said) {
     for reading in readings {
         told.folded
             .push(partition.fold(reading, settings, journal, &mut told.events));
@@ -63,14 +63,14 @@ fn fold(partition: &mut Partition, readings: &[Reading], settings: &Settings, jo
     }
 }
 
-fn folded(partition: &mut Partition, readings: &[Reading]) -> Told {
-    let mut told = Told::default();
+fn folded(partition: &mut Partition, readings: &[Reading]) -> Said {
+    let mut told = Said::default();
     fold(partition, readings, &settings(SETTINGS), &mut Journal::new(), &mut told);
     told
 }
 
 /// The readings of a derived sensor: seconds after the start, and value.
-fn of(told: &Told, id: &str) -> Vec<(i64, f64)> {
+fn of(told: &Said, id: &str) -> Vec<(i64, f64)> {
     let mine = told
         .derived
         .iter()
@@ -116,7 +116,7 @@ proptest! {
         let settings = settings(SETTINGS);
         let mut whole = Partition::new();
         let told = folded(&mut whole, &readings);
-        let (mut stored, mut replayed, mut again) = (Partition::new(), Partition::new(), Told::default());
+        let (mut stored, mut replayed, mut again) = (Partition::new(), Partition::new(), Said::default());
         for batch in readings.chunks(size) {
             let mut journal = Journal::new();
             fold(&mut stored, batch, &settings, &mut journal, &mut again);
@@ -133,7 +133,7 @@ proptest! {
         // An event a day later closes whatever is open.
         readings.extend((0..3).map(|index| event(&site(index), 86_400 * SECOND, "Other")));
         let (rate, _) = SETTINGS.split_once("[rates.hits]").unwrap();
-        let mut told = Told::default();
+        let mut told = Said::default();
         fold(&mut Partition::new(), &readings, &settings(rate), &mut Journal::new(), &mut told);
         let mut windows = BTreeMap::<(String, i64), (f64, f64)>::new();
         for (reading, folded) in readings.iter().zip(&told.folded) {
@@ -164,7 +164,7 @@ proptest! {
     fn counts_of_all_windows_are_all_events(mut readings in readings()) {
         readings.extend((0..3).map(|index| event(&site(index), 86_400 * SECOND, "Other")));
         let text = "[rates.hits]\ncount = {}\nwindow = \"3s\"\nlateness = \"2s\"";
-        let mut told = Told::default();
+        let mut told = Said::default();
         fold(&mut Partition::new(), &readings, &settings(text), &mut Journal::new(), &mut told);
         let counted: f64 = told.derived.iter().map(|derived| derived.reading.value().numbers()[0]).sum();
         let taken = readings.iter().zip(&told.folded).filter(|(_, folded)| folded.disposition == Disposition::Event);
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn a_damaged_journal_never_panics(readings in readings(), at: prop::sample::Index, bit in 0u8..8) {
         let mut journal = Journal::new();
-        fold(&mut Partition::new(), &readings, &settings(SETTINGS), &mut journal, &mut Told::default());
+        fold(&mut Partition::new(), &readings, &settings(SETTINGS), &mut journal, &mut Said::default());
         let mut bytes = journal.into_bytes();
         if !bytes.is_empty() {
             let at = at.index(bytes.len());
@@ -191,7 +191,7 @@ proptest! {
         let next: Vec<_> = (0..3).map(|index| event(&site(index), 86_400 * SECOND, "Impression")).collect();
         let whole = folded(&mut partition.clone(), &next);
         let halves = [0u128, u128::MAX].map(|hash| LaneName::of(hash, 2).slice());
-        let mut split = Told::default();
+        let mut split = Said::default();
         for slice in &halves {
             let mut half = partition.clone();
             half.restrict(slice);
@@ -244,7 +244,7 @@ fn events_of_one_instant_all_count_and_a_window_without_impressions_says_nothing
 fn an_event_behind_a_closed_window_is_late_and_moves_nothing() {
     let site = site(1);
     let text = "[rates.r]\ncount = {}\nwindow = \"10s\"\nlateness = \"5s\"";
-    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Said::default());
     let readings = [0, 14, 9, 15].map(|second| event(&site, second * SECOND, "Click"));
     fold(&mut partition, &readings, &settings(text), &mut journal, &mut told);
     assert_eq!(of(&told, "site-1/r"), [(10, 2.0)]);
@@ -275,7 +275,7 @@ fn a_window_of_a_site_that_says_no_more_is_closed_by_the_time_of_others() {
 fn a_rate_that_is_changed_begins_anew_and_others_go_on() {
     let before = settings(SETTINGS);
     let after = settings(&SETTINGS.replace("window = \"3s\"", "window = \"4s\""));
-    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Said::default());
     let at = |second: i64, action| event(&site(1), second * SECOND, action);
     fold(
         &mut partition,
@@ -329,7 +329,7 @@ fn a_change_of_the_rate_is_an_incident_of_the_derived_sensor() {
 fn a_sensor_with_the_longest_id_has_derived_ones() {
     let long = "é".repeat(128);
     let text = "[rates.r]\ncount = {}\nwindow = \"1s\"";
-    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Told::default());
+    let (mut partition, mut journal, mut told) = (Partition::new(), Journal::new(), Said::default());
     for end in ["é", "è"] {
         let sensor = Arc::new(Sensor::new(&format!("{}{end}", &long[2..]), "k"));
         let readings = [0, 2].map(|second| event(&sensor, second * SECOND, "Click"));
@@ -354,7 +354,7 @@ fn an_event_takes_few_bytes_of_the_journal() {
         &readings[..1],
         &settings(SETTINGS),
         &mut journal,
-        &mut Told::default(),
+        &mut Said::default(),
     );
     let first = journal.len();
     fold(
@@ -362,7 +362,7 @@ fn an_event_takes_few_bytes_of_the_journal() {
         &readings[1..],
         &settings(SETTINGS),
         &mut journal,
-        &mut Told::default(),
+        &mut Said::default(),
     );
     assert!(journal.len() - first <= 999 * 9, "{} bytes", journal.len() - first);
 }

@@ -70,8 +70,8 @@ impl Fault {
     }
 }
 
-/// A partition of simulated sensors; each has the same fault so many times, at another hour of the day, after so many days of
-/// peace and so many minutes apart.
+/// A partition of simulated sensors; each has the same fault so many times, at another hour of the day, after so many
+/// days of peace and so many minutes apart.
 struct Run {
     sensors: u64,
     weather: bool,
@@ -160,8 +160,8 @@ impl Run {
         alarms
     }
 
-    /// The part of the faults during which something was told; something of these kinds, where there are any. The way back
-    /// counts for nothing.
+    /// The part of the faults during which something was told; something of these kinds, where there are any. The way
+    /// back counts for nothing.
     fn recall(&self, kinds: Kinds) -> f64 {
         let mut found: Vec<_> = self
             .alarms()

@@ -123,7 +123,7 @@ fn calm_is_forgiven() {
         .map(|one| (one.time.as_micros() - one.since.as_micros()) / 1_000_000)
         .collect();
     assert_eq!(lasted, [QUIET; 5]);
-    // Three flap_damping, then calm, then one alarm more: it is over after one quiet period again.
+    // Three flaps, then calm, then one more alarm: it is over after one quiet period again.
     let soon = 2 * QUIET / 10;
     let scene = flap(&[soon, soon, soon, 40 * QUIET / 10], 2 * QUIET / 10);
     let resolved = scene.transitions.last().unwrap();

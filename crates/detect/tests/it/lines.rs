@@ -1,5 +1,5 @@
-//! What follows from log lines: a vector each, however records are cut; what is delivered again counts once; a line that
-//! was never seen is found.
+//! What follows from log lines: a vector each, however records are cut; what is delivered again counts once; a line
+//! that was never seen is found.
 
 use std::sync::Arc;
 

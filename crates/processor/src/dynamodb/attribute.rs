@@ -1,4 +1,4 @@
-//! Attributes of items: what DynamoDB takes of a number, and what an item must have.
+//! Attributes of items: numbers within the range of DynamoDB, and attributes an item must have.
 
 use std::collections::HashMap;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Puts and gets many items, as many at once as DynamoDB takes, and again what it was too busy for.
+//! Puts and gets many items in batches, and retries what DynamoDB leaves unprocessed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -11,13 +11,14 @@ use super::attribute::{Item, Reader, text};
 use super::{CONCURRENCY, unavailable};
 use crate::store_error::StoreError;
 
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>: no key twice in one of them.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>: no key twice in one of
+/// them.
 const MOST_ITEMS: usize = 25;
 
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>: no key twice in one of them.
 const MOST_KEYS: usize = 100;
 
-/// Then the event source mapping delivers all of it again.
+/// After these tries the event source mapping delivers all of it again.
 const TRIES: u32 = 6;
 
 /// `sensor` and `since` of an item of the incidents table.
@@ -54,7 +55,7 @@ async fn put_batch(client: &Client, table: &str, batch: Vec<WriteRequest>, what:
     Err(StoreError::unavailable(doing(), problem))
 }
 
-/// The items with these keys as they are now, those that are there.
+/// The current items with these keys, as far as they exist.
 pub(super) async fn get(
     client: &Client,
     table: &str,
@@ -108,7 +109,7 @@ fn write(item: Item) -> WriteRequest {
         .build()
 }
 
-/// The items by their keys: of two with the same key the later one.
+/// One item per key: the last one.
 pub(super) fn by_key<K: std::hash::Hash + Eq>(items: impl IntoIterator<Item = (K, Item)>) -> Vec<Item> {
     items.into_iter().collect::<HashMap<K, Item>>().into_values().collect()
 }

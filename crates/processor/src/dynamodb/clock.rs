@@ -1,10 +1,10 @@
-//! The wall clock of the functions: the time of day is read here and nowhere else.
+//! The wall clock of the functions; it is read nowhere else.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wire::Timestamp;
 
-/// The instant it is now.
+/// The current time.
 pub fn now() -> Timestamp {
     // A clock before the epoch is not set at all.
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Incidents as people ask for them, from the table the alert function keeps.
+//! Incidents as people query them, from the table of the alert function.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
@@ -13,7 +13,7 @@ use crate::encoding;
 use crate::incidents::{Acknowledgement, Found, Incident, Incidents, KeptAnomaly};
 use crate::store_error::StoreError;
 
-/// How many ids are shown where the beginning of one fits several.
+/// The most ids shown for an ambiguous prefix.
 const MOST_FOUND: i32 = 10;
 
 /// Incidents in a table.
@@ -60,7 +60,7 @@ impl TableIncidents {
             .expression_attribute_values(":state", text(state));
         query = match group {
             None => query.limit(limit.clamp(1, 1000) as i32),
-            // A limit would count what the filter leaves out.
+            // A limit would count filtered items too.
             Some(group) => query
                 .filter_expression("#group = :group")
                 .expression_attribute_names("#group", "group")
@@ -86,7 +86,7 @@ impl TableIncidents {
         Ok(incidents)
     }
 
-    /// Changes attributes of an incident that is there, and answers all of them.
+    /// Changes attributes of an existing incident, and returns all of them.
     async fn update(
         &self,
         incident: &Incident,
@@ -123,7 +123,7 @@ impl Incidents for TableIncidents {
 
     async fn find(&self, id: &str) -> Result<Found, StoreError> {
         let id = id.to_ascii_lowercase();
-        // The index is cut by the first digits of ids; fewer find nothing.
+        // The hash key of the index is the first digits of an id; fewer find nothing.
         let Some(head) = id.get(..ID_HEAD) else {
             return Ok(Found::None);
         };
@@ -198,7 +198,7 @@ impl Incidents for TableIncidents {
             item: &item,
             what: &what,
         })
-        .ok_or_else(|| StoreError::unavailable(format!("acknowledging {what}"), "the table did not take it"))
+        .ok_or_else(|| StoreError::unavailable(format!("acknowledging {what}"), "the table did not store it"))
     }
 
     async fn mute(&self, incident: &Incident, until: Timestamp) -> Result<(), StoreError> {

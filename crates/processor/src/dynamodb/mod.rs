@@ -1,9 +1,9 @@
-//! The tables in DynamoDB: partitions, anomalies, incidents, and every reading where that is wanted. `cfn/data.yaml` makes
-//! them. With the functions' own binary, the only part of this crate that names an AWS type.
+//! The tables in DynamoDB: partitions, anomalies, incidents, and optionally every reading. `cfn/data.yaml` creates
+//! them. The only part of this crate that names an AWS type.
 
 /// The wall clock.
 pub mod clock;
-/// Incidents as people ask for them.
+/// Incidents as people query them.
 pub mod incidents;
 /// Anomalies and incidents.
 pub mod outbox;
@@ -12,8 +12,10 @@ pub mod partitions;
 /// Every reading, many to an item.
 pub mod readings;
 
+mod anomaly;
 mod attribute;
 mod batch;
+mod entries;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
@@ -25,7 +27,7 @@ pub use readings::TableReadings;
 
 use crate::store_error::StoreError;
 
-/// How many requests are under way at once: more would only wait for each other in a function's memory.
+/// Concurrent requests: more would only wait in a function's memory.
 const CONCURRENCY: usize = 16;
 
 fn unavailable<E, R>(doing: impl Into<String>, error: &SdkError<E, R>) -> StoreError
@@ -36,7 +38,7 @@ where
     StoreError::unavailable(doing, said(error))
 }
 
-/// What a service said, or why it could not be asked, in one line.
+/// The error of a service, or why it could not be reached, in one line.
 pub fn said<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,

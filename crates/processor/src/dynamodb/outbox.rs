@@ -14,7 +14,7 @@ use wire::Timestamp;
 
 use super::attribute::{Item, Reader, bytes, integer, number, text, utc, value};
 use super::batch::{self, Key};
-use super::{CONCURRENCY, clock, unavailable};
+use super::{CONCURRENCY, anomaly, clock, unavailable};
 use crate::encoding;
 use crate::episodes::Group;
 use crate::incident_id::IncidentId;
@@ -31,8 +31,8 @@ const GROUP: &str = "group";
 /// Digits of an id that are the hash key of the index by id.
 pub(super) const ID_HEAD: usize = 2;
 
-/// How long a lease of an incident or a group lasts. Longer than all attempts of a call together, shorter than an invocation:
-/// what is delivered again after a crash waits within one for the lease to expire.
+/// How long a lease of an incident or a group lasts. Longer than all attempts of a call together, shorter than an
+/// invocation: what is delivered again after a crash waits within one for the lease to expire.
 const LEASE: Duration = Duration::from_secs(25);
 
 /// No other holder has the lease.
@@ -222,7 +222,7 @@ impl Outbox for TableOutbox {
     async fn keep(&mut self, anomalies: &[&Anomaly]) -> Result<(), StoreError> {
         let items = anomalies
             .iter()
-            .map(|anomaly| ((anomaly.sensor.id(), anomaly.time), item(anomaly)));
+            .map(|one| ((one.sensor.id(), one.time), anomaly::item(one)));
         batch::put(&self.client, &self.anomalies, batch::by_key(items), "anomalies").await
     }
 
@@ -367,32 +367,6 @@ fn muted(item: &Item, until: &str, now: Timestamp) -> bool {
 /// Runs some at once, all of them to the end or the first error.
 async fn all<F: Future<Output = Result<(), StoreError>>>(work: Vec<F>) -> Result<(), StoreError> {
     stream::iter(work).buffer_unordered(CONCURRENCY).try_collect().await
-}
-
-/// An anomaly as people and other programs read it.
-fn item(anomaly: &Anomaly) -> Item {
-    let sensor = &anomaly.sensor;
-    let timestamp = anomaly.time.zoneless();
-    let mut item = Item::from([
-        ("deviceid".to_owned(), text(sensor.id())),
-        ("anomalyDate".to_owned(), text(&timestamp[..10])),
-        ("timestamp".to_owned(), text(&*timestamp)),
-        ("value".to_owned(), value(&anomaly.value)),
-        ("anomalyType".to_owned(), text(anomaly.kinds.joined(sensor.kind(), ","))),
-        ("anomaly_score".to_owned(), number(anomaly.score)),
-        ("kind".to_owned(), text(sensor.kind())),
-        (
-            "incident".to_owned(),
-            text(IncidentId::of(sensor, anomaly.incident).to_string()),
-        ),
-    ]);
-    item.extend(sensor.unit().map(|unit| ("unit".to_owned(), text(unit))));
-    item.extend(sensor.group().map(|group| ("group".to_owned(), text(group))));
-    if let Some((lowest, highest)) = anomaly.expected {
-        item.insert("expected_lowest".to_owned(), number(lowest));
-        item.insert("expected_highest".to_owned(), number(highest));
-    }
-    item
 }
 
 /// The range key of a transition: sorted after its incident, in order.

@@ -1,8 +1,8 @@
 //! Partitions in a table: of each partition one item `checkpoint`, and its entries in a ring of `MAX_ENTRIES` places.
 //!
-//! An entry is put where the entry of `MAX_ENTRIES` versions before was, on the condition that the place holds no such
-//! or later version. So the table does not grow, nothing is ever deleted but parts of large checkpoints, and an
-//! invocation that was stopped for however long still meets a conflict.
+//! An entry replaces the one `MAX_ENTRIES` versions before it, on the condition that the place holds no such or later
+//! version. So the table does not grow, only parts of large checkpoints are ever deleted, and an invocation that was
+//! suspended for any length of time still meets a conflict.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -11,26 +11,18 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteIte
 use futures_util::{StreamExt, stream};
 
 use super::attribute::{Item, Reader, bytes, integer, text};
+use super::entries::{MOST_BYTES, RING, Run, items_of, place};
 use super::{CONCURRENCY, unavailable};
-use crate::encoding;
-use crate::partition::{
-    Append, AppendError, Checkpoint, Checkpointed, Entry, MAX_ENTRIES, PartitionName, Partitions, Stored, encode_events,
-};
+use crate::partition::{Append, AppendError, Checkpoint, Checkpointed, Entry, PartitionName, Partitions, Stored};
 use crate::store_error::StoreError;
 
-/// The places of the ring.
-const RING: u64 = MAX_ENTRIES as u64;
-
-/// What one item holds of a body that is cut. DynamoDB takes items of 400 KB, names and keys included.
-const MOST_BYTES: usize = 380_000;
-
-/// How many entries are asked for first. Warm functions restart often, and few entries follow a checkpoint then.
+/// Entries in the first answer: usually few follow a checkpoint.
 const FIRST_ENTRIES: i32 = 100;
 
-/// How often a checkpoint is read that another invocation replaces meanwhile.
+/// How often a checkpoint is read while other invocations replace it.
 const READS: usize = 4;
 
-/// Unless the place holds this version already, or a later one.
+/// The place holds neither this version nor a later one.
 const NEWER: &str = "attribute_not_exists(#version) OR #version < :version";
 
 /// Partitions in a table.
@@ -65,7 +57,7 @@ impl TablePartitions {
         ))
     }
 
-    /// The checkpoint, where there is one; `None` where it was replaced while its parts were read.
+    /// The checkpoint, if there is one; `None` if it was replaced while its parts were read.
     async fn load_checkpoint(&self, partition: &PartitionName) -> Result<Option<Option<Checkpoint>>, StoreError> {
         let doing = || format!("reading the checkpoint of partition {partition}");
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
@@ -120,7 +112,7 @@ impl TablePartitions {
         loop {
             let next = run.next;
             self.load_run(&mut run).await?;
-            // Where the ring ended there may be more at its beginning.
+            // At the end of the ring there may be more at its start.
             let goes_on = run.next > next && run.next.is_multiple_of(RING) && run.next < from + RING;
             if run.ended || !goes_on {
                 return Ok(run.entries);
@@ -165,7 +157,7 @@ impl TablePartitions {
     }
 
     async fn append_all(&self, append: &Append) -> Result<(), AppendError> {
-        // One after the other: none may be there without those before it.
+        // One after the other: no entry may exist without those before it.
         for entry in &append.entries {
             let mut items = items_of(&append.partition, entry);
             if items.len() > 1 {
@@ -192,7 +184,7 @@ impl TablePartitions {
         }
     }
 
-    /// Puts an entry that one item does not hold: all of its items or none. DynamoDB takes 4 MB so.
+    /// Puts an entry too large for one item: all of its items or none. DynamoDB takes up to 4 MB.
     async fn put_together(
         &self,
         partition: &PartitionName,
@@ -238,7 +230,7 @@ impl TablePartitions {
         if state.len() <= MOST_BYTES {
             pointer.insert("state".to_owned(), bytes(state));
         } else {
-            // Never written by two: until the pointer names them nobody reads them.
+            // A random name, so that no two write the same parts; they are read only once the pointer names them.
             let generation = format!("{:016x}", fastrand::u64(..));
             for (part, state) in state.chunks(MOST_BYTES).enumerate() {
                 let name = format!("checkpoint/{generation}/{part:04}");
@@ -272,7 +264,7 @@ impl TablePartitions {
         }
     }
 
-    /// Deletes parts that no checkpoint names. What is left by a failure takes space and harms nobody.
+    /// Deletes parts that no checkpoint names. Parts left by a failure only take space.
     async fn delete(&self, partition: &PartitionName, parts: &[String]) {
         for part in parts {
             let request = self.client.delete_item().table_name(&self.table);
@@ -280,7 +272,7 @@ impl TablePartitions {
                 .key("partition", text(partition.as_str()))
                 .key("item", text(part));
             if let Err(error) = request.send().await {
-                tracing::warn!(%partition, part, error = super::said(&error), "an old part of a checkpoint is left behind");
+                tracing::warn!(%partition, part, error = super::said(&error), "old part of a checkpoint not deleted");
             }
         }
     }
@@ -318,130 +310,6 @@ impl Partitions for TablePartitions {
     ) -> Result<Checkpointed, StoreError> {
         self.checkpoint_one(partition, checkpoint).await
     }
-}
-
-/// Entries as they are read: in the order of their places, until one is not the next version.
-struct Run<'a> {
-    partition: &'a PartitionName,
-    next: u64,
-    ended: bool,
-    entries: Vec<Entry>,
-    /// An entry whose parts are still to come: its version, its journal so far, and how many.
-    open: Option<(u64, Vec<u8>, usize)>,
-}
-
-impl<'a> Run<'a> {
-    fn new(partition: &'a PartitionName, from: u64) -> Self {
-        Self {
-            partition,
-            next: from,
-            ended: false,
-            entries: Vec::new(),
-            open: None,
-        }
-    }
-
-    /// Nothing is missing of the last entry.
-    fn check(&self) -> Result<(), StoreError> {
-        match self.open {
-            Some((version, ..)) => Err(StoreError::Damaged {
-                what: format!("entry {version} of partition {}", self.partition),
-                problem: "its last part is missing".to_owned(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes the next item; false where it belongs to an older round.
-    fn take(&mut self, item: &Item) -> Result<bool, StoreError> {
-        let what = format!("an entry of partition {}", self.partition);
-        let reader = Reader { item, what: &what };
-        let version: u64 = reader.number("version")?;
-        let is_part = reader.text("item")?.matches('/').count() > 1;
-        match &mut self.open {
-            Some((open, journal, missing)) if is_part && *open == version => {
-                journal.extend_from_slice(reader.bytes("journal")?);
-                *missing -= 1;
-            }
-            Some(_) => return Err(reader.damaged("a part of it is missing")),
-            // Left over from an entry that was larger than the one in its place.
-            None if is_part => return Ok(true),
-            None if version != self.next => {
-                self.ended = true;
-                return Ok(false);
-            }
-            None => {
-                let journal = reader.bytes("journal")?.to_vec();
-                self.open = Some((version, journal, reader.optional_number("parts").unwrap_or_default()));
-            }
-        }
-        if let Some((version, journal, 0)) = &self.open {
-            let (marks, journal) = encoding::decode(journal, || what.clone())?;
-            self.entries.push(Entry {
-                version: *version,
-                marks,
-                journal,
-                // They were told from the table's stream.
-                events: Vec::new(),
-            });
-            self.next += 1;
-            self.open = None;
-        }
-        Ok(true)
-    }
-}
-
-/// The place of a version in the ring.
-fn place(version: u64) -> String {
-    format!("entry/{:04}", version % RING)
-}
-
-/// The items of an entry: one, or where that is too large several. Each holds some of the journal and, apart from that,
-/// whole events, so that the alert function needs no other item.
-fn items_of(partition: &PartitionName, entry: &Entry) -> Vec<Item> {
-    let journal = encoding::encode(&(&entry.marks, &entry.journal));
-    let events = events_in_pieces(entry);
-    let pieces: Vec<&[u8]> = journal.chunks(MOST_BYTES / 2).collect();
-    let count = pieces.len().max(events.len());
-    let mut events = events.into_iter();
-    (0..count)
-        .map(|part| {
-            let name = match part {
-                0 => place(entry.version),
-                _ => format!("{}/{part:04}", place(entry.version)),
-            };
-            let journal = pieces.get(part).copied().unwrap_or_default();
-            let mut item = Item::from([
-                ("partition".to_owned(), text(partition.as_str())),
-                ("item".to_owned(), text(name)),
-                ("version".to_owned(), integer(entry.version)),
-                ("journal".to_owned(), bytes(journal.to_vec())),
-            ]);
-            if part == 0 && count > 1 {
-                item.insert("parts".to_owned(), integer(count as u64 - 1));
-            }
-            if let Some(events) = events.next() {
-                item.insert("events".to_owned(), bytes(events));
-            }
-            item
-        })
-        .collect()
-}
-
-/// The events, encoded, in pieces of at most half an item.
-fn events_in_pieces(entry: &Entry) -> Vec<Vec<u8>> {
-    let mut pieces = Vec::new();
-    let mut waiting = vec![entry.events.as_slice()];
-    while let Some(events) = waiting.pop() {
-        let piece = encode_events(events);
-        if piece.len() > MOST_BYTES / 2 && events.len() > 1 {
-            let (before, after) = events.split_at(events.len() / 2);
-            waiting.extend([after, before]);
-        } else if !events.is_empty() {
-            pieces.push(piece);
-        }
-    }
-    pieces
 }
 
 fn parts_of(pointer: Option<&Item>) -> Vec<String> {

@@ -1,5 +1,5 @@
-//! Every reading in a table, for as long as people want to look back: HASH `sensor`, RANGE `time` of the first reading of
-//! the item. An item holds what one invocation had of a sensor and an hour, so the longer a batch, the cheaper.
+//! Every reading in a table, kept for a number of days: HASH `sensor`, RANGE `time` of the item's first reading. An
+//! item holds the readings of one invocation, sensor and hour, so larger batches cost less.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::partition::PartitionName;
 use crate::scores::{Scored, Scores};
 use crate::store_error::StoreError;
 
-/// Items begin anew with each hour, so that an hour can be asked for.
+/// A new hour begins a new item, so that an hour can be queried.
 const HOUR_MICROS: i64 = 3_600_000_000;
 
-/// So that an item stays far below 400 KB, even with vectors.
+/// An item stays far below 400 KB, even with vectors.
 const MOST_READINGS: usize = 500;
 const MOST_NUMBERS: usize = 10_000;
 
@@ -33,7 +33,7 @@ pub struct TableReadings {
 }
 
 impl TableReadings {
-    /// In this table, for so many days.
+    /// In this table, for this many days.
     pub fn new(client: Client, table: impl Into<String>, days: u32) -> Self {
         Self {
             client,
@@ -47,7 +47,7 @@ impl TableReadings {
         &self.table
     }
 
-    /// What is kept of a sensor from an instant on and before another.
+    /// The readings of a sensor from `from` until before `to`.
     pub fn of(&self, sensor: &str, from: Timestamp, to: Timestamp) -> Hours {
         // An item is kept under its first reading, which is of the same hour.
         let hour = from.as_micros().div_euclid(HOUR_MICROS) * HOUR_MICROS;
@@ -61,7 +61,7 @@ impl TableReadings {
             .expression_attribute_names("#time", "time")
             .expression_attribute_values(":sensor", text(sensor))
             .expression_attribute_values(":begin", utc(begin))
-            // Its end is within for BETWEEN, and not for us.
+            // BETWEEN includes its end, which we exclude.
             .expression_attribute_values(":end", utc(to.saturating_add_micros(-1)));
         Hours {
             doing: format!("reading {} of table {}", sensor, self.table),
@@ -73,7 +73,7 @@ impl TableReadings {
     }
 }
 
-/// Readings of one sensor as they come out of the table, an hour at a time.
+/// Readings of one sensor, read from the table an hour at a time.
 #[derive(Debug)]
 pub struct Hours {
     doing: String,
@@ -85,8 +85,8 @@ pub struct Hours {
 }
 
 impl Hours {
-    /// Those of the next hour that has an item, in order, each once; `None` after the last. A reading that was handed over
-    /// twice was judged once: that score counts.
+    /// The readings of the next hour that has any, in order, each once; `None` after the last. A reading stored twice
+    /// was judged once: that score counts.
     pub async fn next(&mut self) -> Result<Option<Vec<Scored>>, StoreError> {
         let mut of_hour: BTreeMap<i64, Scored> = BTreeMap::new();
         let mut hour = None;
@@ -114,7 +114,7 @@ impl Hours {
         }
     }
 
-    /// More items of the table; false where there are none.
+    /// Reads more items; false if there are none.
     async fn fetch(&mut self) -> Result<bool, StoreError> {
         let Some(query) = self.query.take() else {
             return Ok(false);
@@ -132,7 +132,7 @@ impl Hours {
     }
 }
 
-/// The readings of an item; never none.
+/// The readings of an item, at least one.
 fn kept(item: &Item) -> Result<Vec<Scored>, StoreError> {
     let what = "an item of readings";
     let reader = Reader { item, what };
@@ -147,7 +147,7 @@ fn kept(item: &Item) -> Result<Vec<Scored>, StoreError> {
     let first: Timestamp = reader
         .text("time")?
         .parse()
-        .map_err(|_| reader.damaged("its time is none"))?;
+        .map_err(|_| reader.damaged("its time is invalid"))?;
     let list = |name: &str| {
         let list = item.get(name).and_then(|list| list.as_l().ok());
         list.ok_or_else(|| reader.damaged(format!("it has no list {name:?}")))
@@ -171,7 +171,7 @@ fn kept(item: &Item) -> Result<Vec<Scored>, StoreError> {
         })
     };
     let scored: Option<Vec<Scored>> = offsets.iter().zip(values).zip(scores).map(read).collect();
-    scored.ok_or_else(|| reader.damaged("one of its readings is none"))
+    scored.ok_or_else(|| reader.damaged("one of its readings is invalid"))
 }
 
 fn value_of(attribute: &AttributeValue) -> Option<Value> {
@@ -213,7 +213,7 @@ fn items<'a>(scores: impl Iterator<Item = &'a Scored>, expires: i64) -> Vec<Item
         let time = scored.reading.time().as_micros();
         let hour = time.div_euclid(HOUR_MICROS);
         let of_hour = hours.entry((scored.reading.sensor().id(), hour)).or_default();
-        // A reading that comes again says the same; the first one was judged.
+        // A repeated reading is the same; the first one was judged.
         of_hour.entry(time).or_insert(scored);
     }
     let mut items = Vec::new();
@@ -229,7 +229,7 @@ fn items<'a>(scores: impl Iterator<Item = &'a Scored>, expires: i64) -> Vec<Item
     items
 }
 
-/// How many of these fit one item, at least one.
+/// How many of these fit into one item, at least one.
 fn fitting(scores: &[&Scored]) -> usize {
     let mut numbers = 0;
     let fits = |scored: &&&Scored| {
@@ -239,7 +239,7 @@ fn fitting(scores: &[&Scored]) -> usize {
     scores.iter().take(MOST_READINGS).take_while(fits).count().max(1)
 }
 
-/// One item: what all readings share, and of each reading its distance from the first, its value and its score.
+/// One item: what all readings share, and for each reading its offset from the first, its value and its score.
 fn item(scores: &[&Scored], expires: i64) -> Item {
     let first = &scores[0].reading;
     let sensor = first.sensor();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// What a handler did. A reading counts once all entries of its partition are appended: what fails is not counted, and what
-/// is delivered again counts as repeated. Nothing counts twice; where only some of the entries were appended, their
-/// readings do not count at all.
+/// What a handler did. A reading counts once all entries of its partition are appended: what fails is not counted, and
+/// what is delivered again counts as repeated. Nothing counts twice; where only some of the entries were appended,
+/// their readings do not count at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Readings that moved their partition.

@@ -92,9 +92,9 @@ impl<'a> Fold<'a> {
 
     /// True if the record is new and has to be folded.
     ///
-    /// Only our own records are compared by sequence number: those of one partition key arrive in shard order. The records
-    /// of another producer's sensor may have many keys, and the mapping may process keys concurrently, so a lower number
-    /// may arrive later; if they are delivered again, their readings are late by event time.
+    /// Only our own records are compared by sequence number: those of one partition key arrive in shard order. The
+    /// records of another producer's sensor may have many keys, and the mapping may process keys concurrently, so a
+    /// lower number may arrive later; if they are delivered again, their readings are late by event time.
     fn begin(&mut self, item: &Item<'_>, identity: Identity) -> bool {
         let record = item.record;
         let repeated = self.partition.marks.covers(record.shard, &record.sequence)

@@ -10,22 +10,24 @@ const FUNCTION_MEBIBYTES: usize = 256;
 /// How much a handler does before it writes, and how much it keeps in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// An entry is closed after the record that brings it to this many bytes. DynamoDB takes items of 400 KB, which leaves
-    /// 100 KB for that record: four times the size of the records our daemon packs.
+    /// An entry is closed after the record that brings it to this many bytes. DynamoDB takes items of 400 KB, which
+    /// leaves 100 KB for that record: four times the size of the records our daemon packs.
     pub entry_bytes: usize,
     /// A checkpoint is written once the entries since the last one cost this many times as much, in bytes rounded up to
-    /// [`UNIT_BYTES`](crate::partition::UNIT_BYTES) each. With a ratio of 4 checkpoints add a quarter to what is written.
+    /// [`UNIT_BYTES`](crate::partition::UNIT_BYTES) each. With a ratio of 4 checkpoints add a quarter to what is
+    /// written.
     pub checkpoint_ratio: usize,
     /// No checkpoint before this many entries,
     pub checkpoint_entries: usize,
     /// and at the latest after this many bytes of journal, which a cold start has to read and fold.
     pub checkpoint_bytes: usize,
-    /// The most entries after a checkpoint. From half of it on, a partition is not folded before a checkpoint is written.
+    /// The most entries after a checkpoint. From half of it on, a partition is not folded before a checkpoint is
+    /// written.
     pub max_entries: usize,
     /// Memory for warm partitions, in bytes.
     pub warm_bytes: usize,
-    /// Memory for the partitions that are folded together, in bytes: further partitions of an invocation wait until these
-    /// are appended. One partition is folded however large it is.
+    /// Memory for the partitions that are folded together, in bytes: further partitions of an invocation wait until
+    /// these are appended. One partition is folded however large it is.
     pub open_bytes: usize,
     /// How often a partition is folded again after a conflict before it fails.
     pub tries: u32,
@@ -38,8 +40,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For a process with this much memory: an eighth of it for warm partitions, three sixteenths for those being folded.
-    /// The rest is for the program, the records, and a checkpoint while it is read or written.
+    /// For a process with this much memory: an eighth of it for warm partitions, three sixteenths for those being
+    /// folded. The rest is for the program, the records, and a checkpoint while it is read or written.
     pub fn within(mebibytes: usize) -> Self {
         Self {
             entry_bytes: 300_000,

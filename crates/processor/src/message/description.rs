@@ -1,4 +1,4 @@
-//! What is wrong, in words a person can act on.
+//! What is wrong with a sensor, in words a person can act on.
 
 use detect::derived::lines::Line;
 use detect::{Change, Kinds, Lasting, Transition};
@@ -6,10 +6,10 @@ use wire::{Sensor, Value};
 
 use super::text::{MAX_NAME, cut, printable, rounded, span, value};
 
-/// The most characters of a unit that are shown.
+/// Longer units are cut, in characters.
 const MAX_UNIT: usize = 12;
 
-/// A sensor at one moment of an incident.
+/// A sensor at one point of an incident.
 struct Moment<'a> {
     sensor: &'a Sensor,
     kinds: Kinds,
@@ -18,28 +18,27 @@ struct Moment<'a> {
     lasting: Option<Lasting>,
 }
 
-/// Says of one kind of anomaly what is wrong.
+/// Describes one kind of anomaly.
 type Words = fn(&Moment<'_>) -> String;
 
-/// Each kind has its line, the most telling first. What is merely novel goes without saying where it is anything else.
+/// A description per kind, most important first. Novelty is described only if nothing else is wrong.
 const WORDS: [(Kinds, Words); 7] = [
-    (Kinds::SILENT, |moment| format!("nothing heard{}", moment.lasting())),
-    (Kinds::STUCK, |moment| {
-        moment.say("has given exactly", &moment.lasting())
-    }),
+    (Kinds::SILENT, |moment| format!("no data{}", moment.lasting())),
+    (Kinds::STUCK, |moment| moment.say("stuck at", &moment.lasting())),
     (Kinds::ABOVE, |moment| moment.beyond("above", |(_, highest)| highest)),
     (Kinds::BELOW, |moment| moment.beyond("below", |(lowest, _)| lowest)),
     (Kinds::JUMP, |moment| {
-        moment.unlike("jumped to", "faster than it ever changed")
+        moment.unlike("jumped to", "further than ever before")
     }),
     (Kinds::DRIFT, |moment| {
-        moment.unlike("has drifted to", "off the course it keeps")
+        moment.unlike("drifted to", "away from its usual level")
     }),
-    (Kinds::NOISE, |moment| moment.say("reads", ", far noisier than ever")),
+    (Kinds::NOISE, |moment| {
+        moment.say("reads", ", much noisier than ever before")
+    }),
 ];
 
-/// What is wrong as of a transition, the most telling first; where it is over, what was wrong at its worst. Never
-/// empty.
+/// What is wrong as of a transition, most important first; once it is over, what was wrong at its worst. Never empty.
 pub fn of(transition: &Transition) -> Vec<String> {
     if transition.change == Change::Resolved {
         return at_worst(transition);
@@ -53,7 +52,7 @@ pub fn of(transition: &Transition) -> Vec<String> {
     })
 }
 
-/// What was wrong at the incident's worst, the most telling first. Never empty.
+/// What was wrong at the incident's worst, most important first. Never empty.
 pub fn at_worst(transition: &Transition) -> Vec<String> {
     let worst = &transition.worst;
     words(&Moment {
@@ -65,13 +64,13 @@ pub fn at_worst(transition: &Transition) -> Vec<String> {
     })
 }
 
-/// What a sensor measures, where its id ends in it, as in `site-1/click_through_rate`: then the words name it.
+/// What a sensor measures, if its id ends in that, as in `site-1/click_through_rate`: then descriptions name it.
 pub(crate) fn quantity(sensor: &Sensor) -> Option<String> {
     owner(sensor)?;
     Some(cut(&printable(&sensor.kind().replace('_', " ")), MAX_NAME))
 }
 
-/// Whose that is: the rest of the id.
+/// The rest of such an id.
 pub(crate) fn owner(sensor: &Sensor) -> Option<&str> {
     let owner = sensor.id().strip_suffix(sensor.kind())?.strip_suffix('/')?;
     Some(owner).filter(|_| !sensor.kind().is_empty() && !owner.is_empty())
@@ -102,7 +101,7 @@ fn words(moment: &Moment<'_>) -> Vec<String> {
     all
 }
 
-/// What there is to say of a log line whose text is not kept.
+/// A log line, whose text is not kept.
 fn unlike_the_lines(line: &Line) -> String {
     let rare = |lines: f64| lines.round().max(1.0);
     format!(
@@ -123,7 +122,7 @@ impl Moment<'_> {
     fn lasting(&self) -> String {
         match self.lasting {
             Some(Lasting { micros, before }) if before > 0 => {
-                format!(" for {}; {} at most before", span(micros), span(before))
+                format!(" for {} (longest before: {})", span(micros), span(before))
             }
             Some(Lasting { micros, .. }) => format!(" for {}", span(micros)),
             None => String::new(),
@@ -148,7 +147,7 @@ impl Moment<'_> {
         }
     }
 
-    /// What it does, the value, and more.
+    /// A verb, the value, and more.
     fn say(&self, verb: &str, more: &str) -> String {
         let value = self.value();
         match quantity(self.sensor) {
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_said_so_that_a_person_can_act() {
+    fn each_kind_is_described() {
         let range = Some((20.1, 22.4));
         for (kinds, expected, lasting, words) in [
             (
@@ -196,39 +195,34 @@ mod tests {
                 None,
                 "jumped to 31.2 °C where 20.1 to 22.4 °C is usual",
             ),
-            (
-                Kinds::JUMP,
-                None,
-                None,
-                "jumped to 31.2 °C, faster than it ever changed",
-            ),
+            (Kinds::JUMP, None, None, "jumped to 31.2 °C, further than ever before"),
             (
                 Kinds::DRIFT,
                 range,
                 None,
-                "has drifted to 31.2 °C where 20.1 to 22.4 °C is usual",
+                "drifted to 31.2 °C where 20.1 to 22.4 °C is usual",
             ),
-            (Kinds::NOISE, None, None, "reads 31.2 °C, far noisier than ever"),
+            (Kinds::NOISE, None, None, "reads 31.2 °C, much noisier than ever before"),
             (
                 Kinds::STUCK,
                 None,
                 Some((2_700, 180)),
-                "has given exactly 31.2 °C for 45m; 3m at most before",
+                "stuck at 31.2 °C for 45m (longest before: 3m)",
             ),
             (
                 Kinds::SILENT,
                 None,
                 Some((600, 1)),
-                "nothing heard for 10m; 1s at most before",
+                "no data for 10m (longest before: 1s)",
             ),
-            (Kinds::SILENT, None, Some((600, 0)), "nothing heard for 10m"),
+            (Kinds::SILENT, None, Some((600, 0)), "no data for 10m"),
         ] {
             assert_eq!(say(kinds, expected, lasting), [words]);
         }
     }
 
     #[test]
-    fn what_an_id_ends_in_is_named() {
+    fn a_quantity_at_the_end_of_an_id_is_named() {
         for (id, kinds, words) in [
             (
                 "site-1/click_through_rate",
@@ -259,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_line_is_told_by_what_is_rare_in_it() {
+    fn a_log_line_is_described_by_what_is_rare_in_it() {
         let say = |id: &str, features: [f64; 4]| {
             words(&Moment {
                 sensor: &Sensor::new(id, "lines"),
@@ -277,15 +271,15 @@ mod tests {
             say("lines", features),
             ["reads [5.303, 3.807, 1.099, 2001], unlike anything before"]
         );
-        // Numbers that no line gives are told as well.
+        // Numbers that no line can give must not panic.
         say("/app/house/lines", [f64::MAX, -f64::MAX, f64::MAX, -1.0]);
     }
 
     #[test]
-    fn the_most_telling_comes_first() {
+    fn the_most_important_comes_first() {
         let both = say(Kinds::NOVEL | Kinds::STUCK | Kinds::ABOVE, Some((20.1, 22.4)), None);
         assert!(
-            both.len() == 2 && both[0].starts_with("has given") && both[1].ends_with("22.4 °C"),
+            both.len() == 2 && both[0].starts_with("stuck at") && both[1].ends_with("22.4 °C"),
             "{both:?}"
         );
         assert_eq!(say(Kinds::NONE, None, None), ["reads 31.2 °C, unlike anything before"]);

@@ -60,7 +60,7 @@ impl Message {
     }
 }
 
-/// A report's fields as people read them.
+/// The parts of a report as people read them.
 struct Facts<'a> {
     report: &'a Report,
     id: &'a str,
@@ -142,7 +142,7 @@ impl<'a> Facts<'a> {
         if !over {
             line(
                 "what next",
-                "told again when twice as many fail, when it gets worse, and once when all are well",
+                "next message when twice as many fail, when it gets worse, and when all are well",
             );
         }
         line("see all", &format!("{command} list --group {}", quoted(self.id)));
@@ -167,7 +167,7 @@ impl<'a> Facts<'a> {
         )
     }
 
-    /// `sensor` is the worst one; there is no `kind` where they measure different things.
+    /// `sensor` is the worst one; `kind` is missing if they measure different things.
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {
         let report = self.report;
         let text = |text: &str| Attribute::Text(printable(text));

@@ -7,7 +7,8 @@ use super::{Attribute, Message, capital, description, field, publishable, sms, s
 use crate::incident_id::IncidentId;
 
 impl Message {
-    /// The message about a transition. `command` is the start of commands that show more, such as `temp-ingest incidents`.
+    /// The message about a transition. `command` is the start of commands that show more, such as `temp-ingest
+    /// incidents`.
     pub fn of(transition: &Transition, command: &str) -> Self {
         let facts = Facts::of(transition);
         Self {
@@ -21,7 +22,7 @@ impl Message {
     }
 }
 
-/// A transition's fields as people read them.
+/// The parts of a transition as people read them.
 struct Facts<'a> {
     transition: &'a Transition,
     id: String,
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_all_a_person_needs() {
+    fn says_all_a_person_needs() {
         let sensor = Sensor::new("DHT_001", "Temperature")
             .with_unit("°C")
             .with_group("kitchen");
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_told_with_its_score() {
+    fn a_rate_comes_with_its_score() {
         let sensor = Sensor::new("site-1/click_through_rate", "click_through_rate")
             .with_unit("%")
             .with_group("shop");

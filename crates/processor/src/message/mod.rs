@@ -1,5 +1,5 @@
-//! What people are told: by email, by SMS, on a terminal. It knows how text has to look there, and no transport. Read in
-//! this order:
+//! What people are told: by email, by SMS, on a terminal. It knows how text has to look there, and no transport. Read
+//! in this order:
 
 /// What is wrong, in words.
 pub mod description;
@@ -19,10 +19,12 @@ use self::text::{ascii, cut, gsm};
 /// SNS refuses subjects of 100 characters or more: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>.
 const MAX_SUBJECT: usize = 99;
 
-/// The largest number by which subscriptions filter: <https://docs.aws.amazon.com/sns/latest/dg/numeric-value-matching.html>.
+/// The largest number by which subscriptions filter:
+/// <https://docs.aws.amazon.com/sns/latest/dg/numeric-value-matching.html>.
 const MAX_NUMBER: f64 = 1e9;
 
-/// Characters that fit one SMS in the GSM alphabet: <https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html>.
+/// Characters that fit one SMS in the GSM alphabet:
+/// <https://docs.aws.amazon.com/sns/latest/dg/sms_publish-to-phone.html>.
 const MAX_SMS: usize = 160;
 
 /// One message about an incident or a group.

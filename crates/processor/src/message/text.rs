@@ -1,9 +1,9 @@
-//! Times, numbers and names as people read them, in the alphabets that email and SMS have.
+//! Times, numbers and names as people read them, in the alphabets of email and SMS.
 
 use jiff::SignedDuration;
 use wire::{Timestamp, Value};
 
-/// Longer ids and groups are cut where they are shown to people.
+/// Longer names are cut for people, in characters.
 pub(crate) const MAX_NAME: usize = 40;
 
 /// `2024-05-01 10:00:00 UTC`.
@@ -11,10 +11,10 @@ pub fn utc(time: Timestamp) -> String {
     format!("{} UTC", &time.zoneless()[..19])
 }
 
-/// A number of more characters is rounded where people read it.
+/// Longer numbers are rounded for people, in characters.
 const MAX_NUMBER: usize = 12;
 
-/// A value as people read it: vectors of more than six numbers are cut.
+/// A value as people read it; only the first six numbers of a vector.
 pub fn value(value: &Value) -> String {
     match value {
         Value::Scalar(number) => match number.to_string() {
@@ -32,7 +32,7 @@ pub fn value(value: &Value) -> String {
     }
 }
 
-/// What came from a device must not steer a terminal, nor hold what XML may not: queues behind a topic refuse that.
+/// Text from a device, without control characters for a terminal and characters that XML and thus SQS refuse.
 pub fn printable(text: &str) -> String {
     let refused = |character: char| character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}');
     text.chars()
@@ -49,7 +49,7 @@ pub fn rounded(number: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// As one word of a shell.
+/// Quoted as one word of a shell.
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@%+,".contains(character);
     if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
@@ -59,7 +59,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-/// A length of time, to the second where it is longer than ten.
+/// A duration, in whole seconds from ten seconds on.
 pub fn span(micros: i64) -> String {
     let micros = micros.max(0);
     let length = match micros {
@@ -69,7 +69,7 @@ pub fn span(micros: i64) -> String {
     format!("{length:#}")
 }
 
-/// In printable ASCII, as SNS wants subjects.
+/// Printable ASCII, as SNS wants subjects.
 pub(crate) fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -83,7 +83,7 @@ pub(crate) fn ascii(text: &str) -> String {
     plain
 }
 
-/// In ASCII that is one septet a character in the GSM alphabet (3GPP TS 23.038).
+/// ASCII characters of one septet each in the GSM alphabet (3GPP TS 23.038).
 pub(crate) fn gsm(text: &str) -> String {
     ascii(text)
         .chars()

@@ -5,8 +5,8 @@ use std::future::Future;
 use super::{Checkpoint, Entry, PartitionName};
 use crate::store_error::StoreError;
 
-/// The most entries a handler leaves after a partition's newest checkpoint. A store may keep entries in a ring of as many
-/// places, so the number is part of its format.
+/// The most entries a handler leaves after a partition's newest checkpoint. A store may keep entries in a ring of as
+/// many places, so the number is part of its format.
 pub const MAX_ENTRIES: usize = 8192;
 
 /// A partition as it is stored.
@@ -14,8 +14,8 @@ pub const MAX_ENTRIES: usize = 8192;
 pub struct Stored {
     /// The newest checkpoint, if one was written.
     pub checkpoint: Option<Checkpoint>,
-    /// The entries after it, by version, without a gap. Their events may be missing: those were handed on when they were
-    /// appended.
+    /// The entries after it, by version, without a gap. Their events may be missing: those were handed on when they
+    /// were appended.
     pub entries: Vec<Entry>,
 }
 
@@ -48,8 +48,8 @@ pub enum Checkpointed {
     Superseded,
 }
 
-/// Stores partitions. Partitions are passed together, so that a store can read or write them at once. The answers are in
-/// the same order, one per partition; the failure of one says nothing about another.
+/// Stores partitions. Partitions are passed together, so that a store can read or write them at once. The answers are
+/// in the same order, one per partition; the failure of one says nothing about another.
 ///
 /// A store must guarantee: an entry whose version exists already, or is not after the newest checkpoint's, is an
 /// [`AppendError::Conflict`], however long ago that was. No entry of a partition is appended without those before it.
@@ -61,8 +61,8 @@ pub trait Partitions: Send {
         partitions: &[PartitionName],
     ) -> impl Future<Output = Vec<Result<Option<Stored>, StoreError>>> + Send;
 
-    /// The entries after these versions, in order and without a gap. Empty if nothing was appended, or if the next entry is
-    /// no longer stored; then an append meets a conflict.
+    /// The entries after these versions, in order and without a gap. Empty if nothing was appended, or if the next
+    /// entry is no longer stored; then an append meets a conflict.
     fn since(
         &mut self,
         partitions: &[(PartitionName, u64)],

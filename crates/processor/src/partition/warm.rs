@@ -42,7 +42,8 @@ impl WarmPartition {
         }
     }
 
-    /// Reads a stored partition: its checkpoint, then the entries after it. Refused if it weighs more than `most_weight`.
+    /// Reads a stored partition: its checkpoint, then the entries after it. Refused if it weighs more than
+    /// `most_weight`.
     pub fn restore(name: &PartitionName, stored: &Stored, most_weight: u64) -> Result<Self, StoreError> {
         let mut warm = match &stored.checkpoint {
             Some(checkpoint) => Self {
@@ -53,7 +54,6 @@ impl WarmPartition {
                     checkpoint_bytes: checkpoint.state.len(),
                     ..Growth::default()
                 },
-                ..Self::default()
             },
             None => Self::default(),
         };
@@ -137,8 +137,8 @@ fn unreadable(name: &PartitionName, error: StateError) -> StoreError {
     }
 }
 
-/// The partitions used last, up to a number of bytes. A partition is taken out while it is folded, so that a fold that is
-/// cut short leaves nothing behind that was not appended.
+/// The partitions used last, up to a number of bytes. A partition is taken out while it is folded, so that a fold that
+/// is cut short leaves nothing behind that was not appended.
 #[derive(Debug)]
 pub(crate) struct WarmPartitions {
     partitions: HashMap<PartitionName, (u64, usize, WarmPartition)>,

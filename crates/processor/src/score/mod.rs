@@ -1,13 +1,15 @@
-//! What a series or a vector would score, for whoever asks: nothing that is stored moves. It knows neither HTTP's
-//! transport nor an AWS type. Read in this order:
+//! The score of a series or a vector, on request. Stored state does not change. It knows neither HTTP transport nor an
+//! AWS type. Read in this order:
 
-/// The score of a vector, by what a stored partition has learnt.
+/// How much a request may hold.
+pub mod limits;
+/// The score of a vector, by a stored partition.
 pub mod model;
-/// Why it is not answered.
+/// Why a request is refused.
 pub mod refusal;
-/// What is asked.
+/// The request.
 pub mod request;
-/// The scores of a series, by detectors that begin with it.
+/// The scores of a series, by new detectors.
 pub mod series;
 
 use detect::Settings;
@@ -19,9 +21,10 @@ use self::refusal::Refusal;
 use self::request::Request;
 use self::series::Scores;
 use crate::partition::Partitions;
-use crate::store_error::StoreError;
 
-/// Answers requests over stored partitions, which it only reads.
+pub use self::refusal::Unscored;
+
+/// Answers requests from stored partitions, which it only reads.
 #[derive(Debug)]
 pub struct Scorer<P> {
     partitions: P,
@@ -30,30 +33,19 @@ pub struct Scorer<P> {
     default_model: Option<String>,
 }
 
-/// What a request came to.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Scored {
-    /// Of a series.
+    /// For a series.
     Series(Scores),
-    /// Of a vector.
+    /// For a vector.
     Vector(Answer),
 }
 
-/// Why there is no score.
-#[derive(Debug, thiserror::Error)]
-pub enum Unscored {
-    /// Because of what was asked.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Because of what is stored, or cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl<P: Partitions> Scorer<P> {
-    /// Judges series by `settings`, and finds the partitions of a daemon that has so many lanes, a power of two. A vector
-    /// without a model is for `default_model`.
+    /// Judges series by `settings`. `lanes` is the daemon's number, a power of two, by which partitions are found. A
+    /// vector without a model is scored by `default_model`.
     pub fn new(partitions: P, settings: Settings, lanes: u32, default_model: Option<String>) -> Self {
         debug_assert!(lanes.is_power_of_two() && lanes <= wire::lane::MAX_LANES);
         Self {
@@ -64,7 +56,7 @@ impl<P: Partitions> Scorer<P> {
         }
     }
 
-    /// The scores for a request's body; `model` is one that was named beside it.
+    /// Answers a request's body; `model` is one named outside it.
     pub async fn score(&mut self, body: &[u8], model: Option<&str>) -> Result<Scored, Unscored> {
         match Request::parse(body)? {
             Request::Series(series) => Ok(Scored::Series(series::scores(&series, &self.settings)?)),

@@ -1,38 +1,37 @@
-//! The score of a vector, by what a stored partition has learnt of the sensor it would come from.
+//! The score of a vector, by a stored partition that knows its sensor.
 
 use detect::derived::lines;
 use detect::settings::SensorLimit;
 use serde::Serialize;
 use wire::{LaneName, Sensor};
 
-use super::Unscored;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, Unscored};
 use crate::partition::{PartitionName, Partitions, WarmPartition};
 
 /// The largest partition that is loaded, independent of its settings.
 const MOST_WEIGHT: u64 = 2 * SensorLimit::HIGHEST.get() as u64;
 
-/// What a vector came to.
+/// The score of a vector.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
-    /// On the seeds' scale.
+    /// Anomaly score.
     pub score: f64,
     /// Whether it would be an anomaly.
     pub anomaly: bool,
     /// What would be wrong with it.
     pub kinds: Vec<&'static str>,
-    /// Whose next reading it was taken for.
+    /// The sensor whose next reading it was taken for.
     pub model: String,
 }
 
-/// Scores numbers as the next reading of a sensor; `lane` tells the lane of a hash.
+/// Scores numbers as the next reading of a sensor; `lane` maps a hash to its lane.
 pub async fn score(
     partitions: &mut impl Partitions,
     model: &str,
     numbers: &[f64],
     lane: impl Fn(u128) -> LaneName,
 ) -> Result<Answer, Unscored> {
-    // Where a sensor's partition is depends on who put its readings: others than the daemon, the daemon, or it in plain mode.
+    // A sensor's partition depends on who put its readings: another producer, the daemon, or the daemon in plain mode.
     let hash = Sensor::new(model, "").hash();
     let names = [
         PartitionName::of_series(model),
@@ -45,7 +44,7 @@ pub async fn score(
             known.push(WarmPartition::restore(name, &stored, MOST_WEIGHT)?.state);
         }
     }
-    // What a log group says is scored as the readings that follow from its lines.
+    // A log group is scored as the readings derived from its lines.
     let lines = format!("{model}/{}", lines::NAME);
     let dry_runs = known
         .iter()

@@ -1,10 +1,22 @@
-//! Why a request is not answered, for whoever sent it: what was wrong, where, and how to mend it.
+//! Why a request is refused, for its sender: what is wrong, where, and how to fix it.
 
 use serde::Serialize;
 
-use super::request::{MAX_BODY_BYTES, MAX_VALUES};
+use super::limits::{MAX_BODY_BYTES, MAX_VALUES};
+use crate::store_error::StoreError;
 
-/// A request that is wrong, in words of a closed set and of its own.
+/// Why there is no score.
+#[derive(Debug, thiserror::Error)]
+pub enum Unscored {
+    /// The request is wrong.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A wrong request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{error}: {detail}")]
 pub struct Refusal {
@@ -12,7 +24,7 @@ pub struct Refusal {
     pub error: Mistake,
     /// What was wrong, and where.
     pub detail: String,
-    /// How to mend it.
+    /// How to fix it.
     pub remedy: String,
 }
 
@@ -20,7 +32,7 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mistake {
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     NotJson,
     /// The body is larger than [`MAX_BODY_BYTES`].
     TooLarge,
@@ -32,18 +44,18 @@ pub enum Mistake {
     TooMany,
     /// What should be a number is something else.
     NotANumber,
-    /// A number beyond what 64 bits hold.
+    /// A number beyond the range of 64 bits.
     NotFinite,
-    /// An instant or an interval that is none, or instants that do not follow each other.
+    /// An invalid instant or interval, or instants out of order.
     Time,
-    /// No vector of this length belongs to the model.
+    /// The model has vectors of another length.
     WrongLength,
-    /// Nothing is known of this model.
+    /// The model is unknown.
     UnknownModel,
 }
 
 impl Mistake {
-    /// The status of HTTP that says so.
+    /// The HTTP status.
     pub fn status(self) -> u16 {
         match self {
             Self::UnknownModel => 404,
@@ -111,7 +123,7 @@ impl Refusal {
     }
 
     pub(super) fn unknown_model(model: &str) -> Self {
-        let detail = format!("nothing is known of {model:?}: no reading of it has been scored");
+        let detail = format!("{model:?} is unknown: no reading of it has been scored");
         let remedy = "name a sensor as its readings do, or a log group; `temp-ingest incidents list` shows names";
         Self::new(Mistake::UnknownModel, detail, remedy)
     }

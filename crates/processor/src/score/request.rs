@@ -8,24 +8,19 @@ use serde_json::value::RawValue;
 use wire::Timestamp;
 use wire::reading::MAX_NUMBERS;
 
+use super::limits::{MAX_BODY_BYTES, MAX_VALUES};
 use super::refusal::{Mistake, Refusal};
 
-/// The largest body that is read. API Gateway would hand over 10 MB: more than is scored before its 29 seconds are over
-/// on a small function.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// The most values of a series.
-pub const MAX_VALUES: usize = 50_000;
-
-/// Of a value in an error, so much is shown.
+/// Characters of a value shown in an error.
 const SHOWN: usize = 40;
 const MINUTE: i64 = 60_000_000;
 
-/// What is asked.
+/// A request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// What each value of a series scores, beside those before it.
+    /// The score of each value of a series, by those before it.
     Series(Series),
-    /// What a vector would score as the next of a model.
+    /// The score of a vector as the next reading of a model.
     Vector(Vector),
 }
 
@@ -34,7 +29,7 @@ pub enum Request {
 pub struct Series {
     /// Finite, at least one.
     pub values: Vec<f64>,
-    /// As many, each after the one before.
+    /// One per value, each after the one before.
     pub times: Vec<Timestamp>,
 }
 
@@ -43,7 +38,7 @@ pub struct Series {
 pub struct Vector {
     /// Finite, at least one, at most [`MAX_NUMBERS`].
     pub numbers: Vec<f64>,
-    /// Whose next reading it would be, where the body says.
+    /// The model, if the body names one.
     pub model: Option<String>,
 }
 
@@ -62,7 +57,7 @@ struct Body<'a> {
 }
 
 impl Request {
-    /// Reads a body; what is wrong is said with its place.
+    /// Parses a body; errors name their place.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::too_large(body.len()));

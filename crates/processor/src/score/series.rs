@@ -1,4 +1,4 @@
-//! The scores of a series, in order and in one pass, by detectors that begin with it.
+//! The scores of a series, in order and in one pass, by new detectors.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use wire::{Reading, Sensor, Value};
 use super::refusal::Refusal;
 use super::request::Series;
 
-/// What every value of a series came to.
+/// The scores of a series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scores {
-    /// On the seeds' scale, one a value.
+    /// Anomaly scores, one per value.
     pub scores: Vec<f64>,
     /// Those that are anomalies.
     pub anomalies: Vec<Anomaly>,
@@ -25,7 +25,7 @@ pub struct Anomaly {
     pub index: usize,
     /// What is wrong with it.
     pub kinds: Vec<&'static str>,
-    /// The lowest and the highest value that would have been usual, where the detector knows.
+    /// The expected range, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<(f64, f64)>,
 }
@@ -38,12 +38,12 @@ pub fn scores(series: &Series, settings: &Settings) -> Result<Scores, Refusal> {
     let mut partition = Partition::new();
     let mut scores = Vec::with_capacity(series.values.len());
     let mut anomalies = Vec::new();
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     for (index, (value, time)) in series.values.iter().zip(&series.times).enumerate() {
         let reading = Reading::new(sensor.clone(), *time, Value::Scalar(*value));
         let reading = reading.map_err(|error| Refusal::fields(format!("values[{index}]: {error}")))?;
-        let folded = partition.fold(&reading, settings, &mut Journal::new(), &mut told);
-        told.clear();
+        let folded = partition.fold(&reading, settings, &mut Journal::new(), &mut events);
+        events.clear();
         scores.push(folded.score);
         if !folded.kinds.is_empty() {
             anomalies.push(Anomaly {

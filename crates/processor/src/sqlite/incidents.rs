@@ -1,4 +1,4 @@
-//! Incidents as people ask for them, from any process, while the daemon runs.
+//! Incidents as people query them, from any process, while the daemon runs.
 
 use std::path::Path;
 
@@ -20,16 +20,16 @@ const COLUMNS: &str = "incidents.id, incidents.open, incidents.latest, incidents
     incidents.acknowledged_at_us, max(coalesce(incidents.muted_until_us, mutes.until_us),
     coalesce(mutes.until_us, incidents.muted_until_us))";
 
-/// How many ids are shown where the beginning of one fits several.
+/// The most ids shown for an ambiguous prefix.
 const MOST_FOUND: usize = 10;
 
 impl EmbeddedIncidents {
-    /// Opens the store in `dir`; `None` where there is no store.
+    /// Opens the store in `dir`; `None` if there is none.
     pub fn open(dir: &Path) -> Result<Option<Self>, StoreError> {
         Ok(schema::open_existing(dir, Durability::Synced)?.map(Self))
     }
 
-    /// The incidents that fit, those with `wanted`, at most `limit`.
+    /// The matching incidents that `wanted` accepts, at most `limit`.
     fn query(
         &self,
         condition: &str,

@@ -1,4 +1,5 @@
-//! The embedded store: one SQLite file in a folder. One process writes partitions; others may read and change incidents.
+//! The embedded store: one SQLite file in a folder. One process writes partitions; others may read and change
+//! incidents.
 
 mod incidents;
 mod outbox;
@@ -14,10 +15,10 @@ pub use outbox::{EmbeddedOutbox, PendingEvents};
 pub use partitions::EmbeddedPartitions;
 pub use schema::FILE;
 
-/// Opens the store in `dir`, made where there is none, for the one process that folds.
+/// Opens the store in `dir`, created if needed, for the one process that folds.
 ///
-/// Each has a connection of its own. Partitions are synced before they count as appended; what the outbox writes follows the
-/// entry it comes from and may be lost with power, because it is written again from the outbox.
+/// Partitions and outbox have a connection each. Entries are synced before they count as appended. Writes of the outbox
+/// may be lost in a power failure: they are repeated from the pending events.
 pub fn open(dir: &Path) -> Result<(EmbeddedPartitions, EmbeddedOutbox), StoreError> {
     let partitions = EmbeddedPartitions::new(schema::open(dir, schema::Durability::Synced)?);
     let outbox = EmbeddedOutbox::new(schema::open(dir, schema::Durability::Ordered)?);

@@ -17,7 +17,7 @@ impl EmbeddedPartitions {
         Self(connection)
     }
 
-    /// Counts one more start of a daemon over this store, and says how many there were; never the same number twice.
+    /// Counts a start of a daemon and returns the number, which is never the same twice.
     pub fn start(&mut self) -> Result<u64, StoreError> {
         self.0
             .query_row("UPDATE starts SET count = count + 1 RETURNING count", [], |row| {
@@ -29,7 +29,7 @@ impl EmbeddedPartitions {
 
     fn load_one(&mut self, partition: &PartitionName) -> Result<Option<Stored>, StoreError> {
         let doing = |error| unavailable(format!("reading partition {partition}"), error);
-        // One transaction: checkpoint and entries of one moment.
+        // One transaction: checkpoint and entries must match.
         let transaction = self.0.transaction().map_err(doing)?;
         let found: Option<(i64, Option<i64>, Option<Vec<u8>>)> = transaction
             .prepare_cached("SELECT id, version, checkpoint FROM partitions WHERE name = ?1")
@@ -69,7 +69,7 @@ impl EmbeddedPartitions {
     }
 
     fn append_all(&mut self, appends: &[Append]) -> rusqlite::Result<Vec<Result<(), AppendError>>> {
-        // Immediate: waits for other writers here and not half way.
+        // Immediate: waits for other writers now, not midway.
         let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut answers = Vec::with_capacity(appends.len());
         for append in appends {
@@ -152,11 +152,11 @@ fn decoded(entries: Vec<(i64, Vec<u8>)>) -> Result<Vec<Entry>, StoreError> {
         .collect()
 }
 
-/// Inserts all entries of a partition and their events; false, having done nothing, where the partition has moved on.
+/// Inserts all entries of a partition and their events; false, without a change, if there is a conflict.
 fn insert(transaction: &Transaction<'_>, append: &Append) -> rusqlite::Result<bool> {
     let (id, checkpoint) = find_or_add(transaction, &append.partition)?;
     for (position, entry) in append.entries.iter().enumerate() {
-        // Entries up to the checkpoint are deleted, so an entry's absence alone proves nothing.
+        // Entries up to the checkpoint are deleted: a missing entry alone proves nothing.
         let before_checkpoint = checkpoint.is_some_and(|version| entry.version as i64 <= version);
         let inserted = if before_checkpoint {
             0
@@ -168,7 +168,7 @@ fn insert(transaction: &Transaction<'_>, append: &Append) -> rusqlite::Result<bo
                 .execute((id, entry.version as i64, entry.encode()))?
         };
         if inserted == 0 {
-            // What follows the newest entry cannot exist, so only the first one can be refused.
+            // Nothing exists after the newest entry, so only the first one can be refused.
             debug_assert_eq!(position, 0);
             return Ok(false);
         }

@@ -48,7 +48,8 @@ fn connect(path: &Path, flags: OpenFlags, durability: Durability) -> Result<Conn
     let failed = |error| unavailable(format!("opening the store {}", path.display()), error);
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    // Write-ahead logging lets other processes read while this one writes. 1 MiB of cache: partitions are warm elsewhere.
+    // Write-ahead logging lets other processes read while this one writes. 1 MiB of cache: partitions are warm
+    // elsewhere.
     connection
         .execute_batch(match durability {
             Durability::Synced => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;",

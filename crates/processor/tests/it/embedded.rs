@@ -228,7 +228,8 @@ fn record(sequence: u128, data: &[u8]) -> KinesisRecord<'_> {
     }
 }
 
-/// The contents of the fixture. Running these tests with WRITE_FIXTURE set writes it anew, which only a new version may do.
+/// The contents of the fixture. Running these tests with WRITE_FIXTURE set writes it anew, which only a new version may
+/// do.
 async fn fill(dir: &Path) {
     let (partitions, mut outbox): (EmbeddedPartitions, EmbeddedOutbox) = open(dir).unwrap();
     let limits = Limits {

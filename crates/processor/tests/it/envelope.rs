@@ -1,5 +1,5 @@
-//! Envelopes of CloudWatch Logs through the handler: a partition for a log group, what is delivered again, decode failures, an incident,
-//! and the score of the next line.
+//! Envelopes of CloudWatch Logs through the handler: a partition for a log group, what is delivered again, decode
+//! failures, an incident, and the score of the next line.
 
 use std::io::Write;
 

@@ -1,4 +1,5 @@
-//! What a stored partition is asked: the very score that the reading then gets, wherever its partition is, and no change.
+//! What a stored partition is asked: the very score that the reading then gets, wherever its partition is, and no
+//! change.
 
 use std::sync::{Arc, Mutex};
 

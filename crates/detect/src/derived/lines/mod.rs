@@ -1,4 +1,4 @@
-//! Features of log lines: each line of a log group becomes one vector, scored by how its parts go together.
+//! Features of log lines: each line of a log group becomes one vector, scored by how unusual its parts are together.
 
 use serde::{Deserialize, Serialize};
 use wire::{FieldValue, Fields, Sensor, Value};
@@ -12,46 +12,45 @@ mod template;
 /// The sensors whose events are log lines.
 pub const KIND: &str = "log";
 
-/// The kind of the derived sensor, and what its id ends with.
+/// The kind of the derived sensor, and the end of its id.
 pub const NAME: &str = crate::settings::LINES;
 
-/// So many lines of a group only teach what is usual: among the first every one is rare.
+/// Lines of a group that are learnt before any is scored: at first every one is rare.
 const LEARNT: u32 = 100;
 
-/// How many log streams of a group are remembered: of one that was not heard for longer than so many others, a line that
-/// is delivered again counts again.
+/// Log streams of a group that are remembered. A repeated line of a log stream forgotten meanwhile counts again.
 const MAX_STREAMS: usize = 64;
 
 /// How many lines of one instant of a stream are remembered.
 const MAX_IDS: usize = 256;
 
-/// What is kept of a log group takes up to as much memory as so many sensors.
+/// Weight of a log group, in sensors.
 pub(super) const WEIGHT: u64 = 32;
 
-/// So many templates, and so many log streams, are told apart well.
+/// Templates and log streams that are distinguished well.
 const TEMPLATES: usize = 256;
 const STREAMS: usize = 64;
 
-/// Makes a vector of every log line: `ln(1 + ms)` since the newest line of its group, `ln(1 + bytes)` of its message, how
-/// rare its log stream is, as a logarithm, and how rare its template is.
+/// Makes a vector of every log line: `ln(1 + ms)` since the newest line of its group, `ln(1 + bytes)` of its message,
+/// how rare its log stream is, as a logarithm, and how rare its template is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogLines;
 
-/// A log line by what is unusual in it, as its vector says.
+/// The features of a log line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
-    /// Since the newest line of its group, ms.
+    /// Time since the newest line of its group, ms.
     pub gap_ms: f64,
-    /// Of its message.
+    /// Size of its message.
     pub bytes: f64,
-    /// So many lines there were for each of its log stream.
+    /// Lines per line of its log stream.
     pub lines_a_stream: f64,
-    /// So many lines there were for each of its template.
+    /// Lines per line of its template.
     pub lines_a_template: f64,
 }
 
 impl Line {
-    /// The line a vector was made of; `None` for other sensors.
+    /// The line behind a vector; `None` for other sensors.
     pub fn of(sensor: &Sensor, value: &Value) -> Option<Self> {
         let Value::Vector(features) = value else { return None };
         let &[gap, bytes, stream, template] = &**features else {
@@ -76,7 +75,7 @@ impl Line {
     }
 }
 
-/// What is kept of a log group.
+/// The state of a log group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Lines {
     templates: Sketch,
@@ -85,7 +84,7 @@ pub(crate) struct Lines {
     newest: Option<i64>,
     /// The time of the latest vector: the next is later, though lines of several streams are not in order.
     latest: i64,
-    /// The log streams, the one heard last at the end.
+    /// The log streams, the most recent one last.
     heard: Vec<Heard>,
 }
 
@@ -104,7 +103,7 @@ impl Lines {
         self.heard.iter().find(|heard| heard.stream == stream)
     }
 
-    /// Takes note of a line that was not heard before.
+    /// Notes a new line.
     fn hear(&mut self, stream: u64, time: i64, id: u64) {
         let place = self.heard.iter().position(|heard| heard.stream == stream);
         let mut heard = match place {

@@ -1,10 +1,10 @@
-//! How often each of any number of things was seen among the latest thousands, in a few kilobytes: G. Cormode and
+//! Frequencies of any number of items among the latest thousands, in a few kilobytes: G. Cormode and
 //! S. Muthukrishnan, "An improved data stream summary: the count-min sketch", 2005. Counts fade by halves.
 
 use serde::{Deserialize, Serialize};
 
 const ROWS: usize = 4;
-/// Once so many were counted, all counts are halved.
+/// At this total, all counts are halved.
 const MEMORY: u32 = 8192;
 
 /// Counts, a row for each of four hashes.
@@ -16,7 +16,7 @@ pub(crate) struct Sketch {
 }
 
 impl Sketch {
-    /// So many things, a power of two, are told apart well.
+    /// Distinguishes this many items well; a power of two.
     pub fn new(width: usize) -> Self {
         debug_assert!(width.is_power_of_two());
         Self {
@@ -30,10 +30,10 @@ impl Sketch {
         self.total
     }
 
-    /// How many times rarer this is than if all were like it, from 1: how many were seen for each of it. Then counts it.
+    /// The rarity of an item: total per occurrence, from 1. Then counts it.
     pub fn rarity(&mut self, hash: u64) -> f64 {
         let width = self.counts.len() / ROWS;
-        // What was decoded is not trusted to have the right length.
+        // A decoded sketch may have a wrong length.
         if width == 0 {
             return 1.0;
         }
@@ -41,7 +41,7 @@ impl Sketch {
         let seen = places.iter().map(|place| self.counts[*place]).min().unwrap_or_default();
         let rarity = f64::from(self.total + 1) / f64::from(seen + 1);
         for place in places {
-            // Only the lowest: the others count something else as well.
+            // Only the lowest: the others include other items.
             if self.counts[place] == seen {
                 self.counts[place] = seen.saturating_add(1);
             }
@@ -73,7 +73,7 @@ mod tests {
     fn rarity_is_how_many_were_seen_for_each() {
         let mut sketch = Sketch::new(256);
         for number in 0..4_000u64 {
-            // Forty things, and one of them in every second place.
+            // Forty-one items, one of them in every second place.
             sketch.rarity(hash(if number % 2 == 0 { 0 } else { 1 + number / 2 % 40 }));
         }
         assert!((sketch.rarity(hash(0)) - 2.0).abs() < 0.1);

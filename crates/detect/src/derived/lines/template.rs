@@ -1,7 +1,7 @@
 //! Which line of a program wrote a message: its text without what changes from one time to the next.
 
-/// A hash of what stays the same of a message: words with a digit, words of eight and more hexadecimal digits and what is
-/// quoted count as one sign, and several of these with points between them as one. The same for ever: it is stored.
+/// A hash of what stays the same of a message: words with a digit, words of eight and more hexadecimal digits and what
+/// is quoted count as one sign, and several of these with points between them as one. The same for ever: it is stored.
 pub fn template(message: &str) -> u64 {
     let mut hash = Hash::default();
     let bytes = message.as_bytes();

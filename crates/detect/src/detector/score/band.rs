@@ -1,13 +1,12 @@
-//! The values that are usual now, for people: what the hour of the day foretells, or a slow level, and how far values lie
-//! from it.
+//! The expected range, for people: what the hour of the day predicts, or a slow level, and how far values lie from it.
 
 use serde::{Deserialize, Serialize};
 
-/// The level and the distance are those of about so many readings.
+/// Readings that the level and the distance remember.
 const MEMORY: f64 = 1000.0;
-/// So many are seen before there is a band.
+/// Readings seen before there is a band.
 const WARM_UP: u32 = 30;
-/// So many mean distances to either side: three standard deviations of a normal distribution, √(9π/2).
+/// Mean distances to either side: three standard deviations of a normal distribution, √(9π/2).
 const REACH: f64 = 3.76;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,21 +17,21 @@ pub(super) struct Band {
 }
 
 impl Band {
-    /// The lowest and the highest usual value, where the hour foretells this or nothing; then takes the value in, the less
-    /// the further out it is.
-    pub fn follow(&mut self, value: f64, foretold: Option<f64>) -> Option<(f64, f64)> {
-        let centre = foretold.unwrap_or(self.level);
+    /// The expected range, around the hour's prediction if there is one. Then takes in the value, the less the further
+    /// out it is.
+    pub fn follow(&mut self, value: f64, predicted: Option<f64>) -> Option<(f64, f64)> {
+        let centre = predicted.unwrap_or(self.level);
         let reach = self.distance * REACH;
         let warm = self.seen >= WARM_UP;
         self.seen = self.seen.saturating_add(1);
         let memory = f64::from(self.seen).min(MEMORY);
-        let believed = if warm && reach > 0.0 {
+        let accepted = if warm && reach > 0.0 {
             value.clamp(centre - reach, centre + reach)
         } else {
             value
         };
-        self.distance += ((believed - centre).abs() - self.distance) / memory;
-        self.level += (believed - self.level) / memory;
+        self.distance += ((accepted - centre).abs() - self.distance) / memory;
+        self.level += (accepted - self.level) / memory;
         warm.then_some((centre - reach, centre + reach))
     }
 }
@@ -42,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_what_is_usual_and_not_what_is_far() {
+    fn the_band_follows_usual_values_and_not_outliers() {
         let mut band = Band::default();
         for reading in 0..500 {
             let value = 20.0 + f64::from(reading % 7) / 10.0;

@@ -1,8 +1,8 @@
-//! How unlike its past a reading is: a streaming, causal novelty score, so that one threshold means the same for every
-//! sensor.
+//! How unlike its past a reading is: a streaming, causal novelty score with one threshold for every sensor.
 //!
-//! Five views of the signal each ask how far it is from the nearest they ever saw, as part of what that view calls far.
-//! Together they are as long as the vector of their parts; 1 is an alert, and only as a peak: above all recent ones.
+//! Each of five views of the signal measures the distance to the nearest value it ever saw, relative to a large
+//! distance of that view. The length of the vector of the five is the result: 1 is an alert, and only as a peak above
+//! all recent ones.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,21 +24,21 @@ mod recent;
 mod sketch;
 mod vector;
 
-/// An alert on the seeds' scale: what parts of this length together score.
+/// The anomaly score of an alert, and the length of the vector that scores it.
 const ALERT: f64 = 2.0;
 const LENGTH: f64 = 0.95;
-/// Larger numbers count as this, so that their squares stay finite.
+/// Larger numbers count as this one, so that their squares stay finite.
 const LARGEST: f64 = 1e150;
-/// The memory of recent peaks fades by this part with every reading.
+/// The memory of recent peaks fades by this fraction with every reading.
 const FADE: f64 = 1.0 / 64.0;
-/// After so many times the usual interval, a change says nothing.
+/// After this many median intervals, a change says nothing.
 const GAP: i64 = 5;
-/// What is no peak scores at most this part of an alert.
+/// A reading that is not a peak scores at most this fraction of an alert.
 const NO_PEAK: f64 = 0.95;
 
-/// The usual distances that are far, for each view. Chosen without a single labelled series: with these, each view alone
-/// gives one false alarm in eight weeks of readings 5 minutes apart, on average over 18 kinds of simulated noise
-/// (docs/detection.md).
+/// The large distance of each view, in typical distances. Chosen without a single labelled series: with these, each
+/// view alone gives one false alarm in eight weeks of readings 5 minutes apart, on average over 18 kinds of simulated
+/// noise (docs/design/detection.md).
 const VALUE: f64 = 12.0;
 const CHANGE: f64 = 4.0;
 const LEVEL: f64 = 12.0;
@@ -53,7 +53,7 @@ enum Capacity {
 }
 
 impl Capacity {
-    /// No view keeps more values.
+    /// The most values any view keeps.
     const MOST: usize = 64;
 
     /// The values a view keeps.
@@ -64,7 +64,7 @@ impl Capacity {
         }
     }
 
-    /// The parts a vector has: their covariance is what it costs.
+    /// The parts of a vector: their covariance is its cost.
     const fn parts(self) -> usize {
         match self {
             Self::Full => Vector::MOST,
@@ -82,23 +82,23 @@ impl From<Memory> for Capacity {
     }
 }
 
-/// The novelty of one sensor's readings. A vector is judged by its distance from what is usual.
+/// The novelty of one sensor's readings. A vector is judged by its distance from the usual ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Score {
     vector: Option<Box<Vector>>,
-    /// The first number. All others are counted from it, so that they fit in 32 bits.
+    /// The first number. All others are relative to it, so that they fit in 32 bits.
     origin: Option<f64>,
     previous: f64,
     value: NearestNeighbour,
     change: NearestNeighbour,
-    /// The other views, where there is room for them.
+    /// The other views, if there is room for them.
     more: Option<Box<More>>,
     band: Band,
-    /// The highest part of recent readings, fading.
+    /// The highest result of recent readings, fading.
     peak: f64,
 }
 
-/// The views of the latest few readings, each beside its hour of the day and beside its own magnitude.
+/// The views of the latest few readings, relative to the hour of the day and to their magnitude.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct More {
     hours: Season,
@@ -119,22 +119,22 @@ impl Detector for Score {
             [number] => number.clamp(-LARGEST, LARGEST),
             _ => match self.vector.get_or_insert_default().distance(numbers, capacity) {
                 Some(distance) => distance,
-                // The first distance after many that nobody knows would be new as nothing else is.
+                // After many unknown distances the first known one would seem novel beyond measure.
                 None => return Finding::default(),
             },
         };
-        // Whether this value is the first beyond 0 is for the next one to know.
+        // Before this value counts: it may be the first beyond 0.
         let zero = self.zero();
-        let (parts, foretold) = self.look(context, number, capacity);
+        let (parts, predicted) = self.look(context, number, capacity);
         let square: f64 = parts.iter().map(|part| part.min(MAX_SCORE).powi(2)).sum();
         let part = (square.sqrt() / LENGTH).min(MAX_SCORE / ALERT);
         let peak = part > self.peak;
         self.peak = part.max(self.peak * (1.0 - FADE));
         let score = ALERT * if peak { part } else { part.min(NO_PEAK) };
         let alert = score >= context.settings.threshold.get();
-        let band = self.band.follow(number, foretold).map(|band| zero.bound(band));
+        let band = self.band.follow(number, predicted).map(|band| zero.bound(band));
         let usual = |(lowest, highest): &(f64, f64)| (*lowest..=*highest).contains(&number);
-        // What is new about a value within the band is not its height: then the band explains nothing.
+        // What is novel about a value within the band is not its height: then the band explains nothing.
         let expected = band.filter(|band| numbers.len() == 1 && !(alert && usual(band)));
         Finding {
             score,
@@ -149,7 +149,7 @@ impl Score {
     pub fn zero(&self) -> Zero {
         let (lowest, highest) = self.value.span().unwrap_or_default();
         let origin = self.origin.unwrap_or_default();
-        // In 32 bits a number is off by so much at most, and 0 itself must not seem beyond 0.
+        // The rounding error in 32 bits: 0 itself must not seem beyond 0.
         let off = |offset: f32| f64::from(offset.abs() * f32::EPSILON);
         Zero::of(
             origin + f64::from(lowest) + off(lowest),
@@ -157,7 +157,7 @@ impl Score {
         )
     }
 
-    /// What each view thinks of a number, and which one its hour foretold.
+    /// The result of each view, and the number that the hour of the day predicts.
     fn look(&mut self, context: &Context<'_>, number: f64, capacity: Capacity) -> ([f64; 5], Option<f64>) {
         let gap = context.step > context.usual.map(|usual| usual.saturating_mul(GAP));
         let first = self.origin.is_none();
@@ -177,8 +177,8 @@ impl Score {
         }
         let more = self.more.get_or_insert_default();
         more.hours.learn(time, offset, f64::INFINITY);
-        let foretold = more.hours.at(time);
-        let recent = foretold.and_then(|foretold| more.residual.follow(offset - foretold));
+        let predicted = more.hours.at(time);
+        let recent = predicted.and_then(|predicted| more.residual.follow(offset - predicted));
         if let Some((level, _)) = recent {
             parts[2] = more.level.part(level, time, LEVEL, capacity);
         }
@@ -190,11 +190,11 @@ impl Score {
         let recent = more
             .ratio_hours
             .at(time)
-            .and_then(|foretold| more.ratio_residual.follow(ratio - foretold));
+            .and_then(|predicted| more.ratio_residual.follow(ratio - predicted));
         if let Some((_, spread)) = recent {
             parts[4] = more.ratio_spread.part(spread, time, RATIO_SPREAD, capacity);
         }
-        (parts, foretold.map(|foretold| origin + foretold))
+        (parts, predicted.map(|predicted| origin + predicted))
     }
 }
 
@@ -209,8 +209,8 @@ mod tests {
 
     const MINUTES: i64 = 60_000_000;
 
-    /// What each view thinks of nine days of readings 5 minutes apart, with a daily swing and noise, changed from a quarter
-    /// of a day before their end.
+    /// The results of each view over nine days of readings 5 minutes apart, with a daily swing and noise, changed from
+    /// a quarter of a day before their end.
     fn parts(length: usize, change: impl Fn(usize, f64) -> f64) -> Vec<[f64; 5]> {
         let (mut score, sensor, settings) = (Score::default(), Sensor::new("one", "load"), Settings::default());
         let mut noise = 1u64;
@@ -236,7 +236,7 @@ mod tests {
         parts
     }
 
-    /// What is usual after so many readings made of noise around 0, and what 0 is to them.
+    /// The expected range after this many readings made of noise around 0, and what 0 is to them.
     fn usual(readings: usize, value: impl Fn(f64) -> f64) -> (Option<(f64, f64)>, Zero) {
         let (mut score, sensor) = (Score::default(), Sensor::new("one", "speed"));
         let settings = Settings::default();

@@ -1,19 +1,19 @@
-//! How new a value is to the view it comes from: its distance to the nearest one seen, as part of what this view calls far.
+//! How novel a value is to a view: its distance to the nearest value seen, relative to what is a large distance there.
 
 use serde::{Deserialize, Serialize};
 
 use super::Capacity;
 use super::sketch::Sketch;
 
-/// So many values are learnt before one is judged.
+/// Values learnt before one is judged.
 const WARM_UP: u32 = 20;
-/// So many of the largest distances are kept.
+/// How many of the largest distances are kept.
 const LARGEST: usize = 8;
-/// A distance below this part of the smallest of them is not far.
+/// A distance below this fraction of the smallest of them is not large.
 const RECORD: f64 = 0.6;
-/// A view as young as this calls twice as far near, µs: the first day of anything is new.
+/// At this age a view tolerates twice the distance, µs: on its first day everything is new.
 const YOUNG: f64 = 86_400e6;
-/// No value is further than this from 0, so that distances are finite in 32 bits.
+/// Values are limited to this magnitude, so that distances are finite in 32 bits.
 const RANGE: f64 = 1e30;
 
 /// What one view has seen.
@@ -32,8 +32,8 @@ pub(super) struct NearestNeighbour {
 }
 
 impl NearestNeighbour {
-    /// Judges a value by the ones before it, then learns from it: from 1 on it is as new as one value in months. `limit` is
-    /// how many usual distances are far, for this view.
+    /// Judges a value by the ones before it, then learns from it. At 1 it is as novel as one value in months. `limit`
+    /// is the large distance of this view, in typical distances.
     pub fn part(&mut self, value: f64, time: i64, limit: f64, capacity: Capacity) -> f64 {
         let value = value.clamp(-RANGE, RANGE) as f32;
         if self.seen == 0 {
@@ -50,7 +50,7 @@ impl NearestNeighbour {
         part
     }
 
-    /// The lowest and the highest value seen, to the resolution of what is kept of them.
+    /// The lowest and the highest value seen, to the resolution of the sketch.
     pub fn span(&self) -> Option<(f32, f32)> {
         self.sketch.span()
     }
@@ -63,7 +63,7 @@ impl NearestNeighbour {
         let record = f64::from(self.largest[LARGEST - 1]) * RECORD;
         let far = (usual * limit).max(record).max(self.noise);
         let age = time.saturating_sub(self.began).max(1) as f64;
-        // Where nothing was ever apart, `far` is 0 and the part infinite: the caller bounds it.
+        // If all values were equal, `far` is 0 and the result infinite: the caller bounds it.
         distance / far / (1.0 + YOUNG / age)
     }
 

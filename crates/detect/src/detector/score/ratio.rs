@@ -1,8 +1,8 @@
-//! A value on a logarithmic scale of its sensor's own, so that ten times as much is as far at any height.
+//! A value on a logarithmic scale of its sensor's own: ten times as much is equally far at any height.
 
 use serde::{Deserialize, Serialize};
 
-/// Below this part of the mean magnitude the scale is linear: there is no logarithm of nothing.
+/// Below this fraction of the mean magnitude the scale is linear, as 0 has no logarithm.
 const LINEAR: f64 = 0.01;
 
 /// The mean magnitude of all values: the scale has no unit.
@@ -20,7 +20,7 @@ impl Ratio {
         if value == 0.0 {
             return 0.0;
         }
-        // In Rust, not in the C library of the machine: state must be the same everywhere.
+        // Not by the C library of the machine: state must be the same everywhere.
         libm::log1p(value.abs() / (self.magnitude * LINEAR)).copysign(value)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// About so many.
+/// How many, about.
 const VALUES: u8 = 8;
 
 /// Exponentially weighted mean and variance.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Capacity;
 
-/// When it is full, values are merged until so much of it is left, in quarters.
+/// A full sketch is merged down to this many quarters of its capacity.
 const LEFT: usize = 3;
 /// The resolution grows by this factor at least.
 const COARSER: f32 = 1.3;
@@ -22,7 +22,7 @@ impl Sketch {
         self.values.first().copied().zip(self.values.last().copied())
     }
 
-    /// How far a value lies from the nearest one seen; 0 for the first.
+    /// The distance of a value from the nearest one seen; 0 for the first.
     pub fn distance(&self, value: f32) -> f32 {
         let at = self.values.partition_point(|known| *known < value);
         let below = at.checked_sub(1).map(|at| value - self.values[at]);
@@ -33,7 +33,7 @@ impl Sketch {
         }
     }
 
-    /// Keeps a value that lies so far from the nearest one, where that is further than its resolution.
+    /// Keeps a value if its distance from the nearest one exceeds the resolution.
     pub fn insert(&mut self, value: f32, distance: f32, capacity: Capacity) {
         let first = self.values.is_empty();
         if !first && (distance == 0.0 || self.values.len() > 1 && distance < self.resolution) {

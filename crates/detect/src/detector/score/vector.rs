@@ -1,32 +1,32 @@
-//! One number for a vector: its Mahalanobis distance from what is usual, so that numbers that always moved together and
-//! now part are as far out as one number that leaves its range. P. C. Mahalanobis, "On the generalised distance in
+//! One number for a vector: its Mahalanobis distance from the usual ones. Numbers that always moved together and now
+//! part are as far out as a single number that leaves its range. P. C. Mahalanobis, "On the generalised distance in
 //! statistics", 1936.
 
 use serde::{Deserialize, Serialize};
 
 use super::Capacity;
 
-/// Means and covariance are those of about so many vectors.
+/// Vectors that means and covariance remember.
 const MEMORY: f64 = 1000.0;
-/// So many vectors are learnt before one has a distance.
+/// Vectors learnt before one has a distance.
 const WARM_UP: u32 = 32;
-/// No part counts as further out than so many standard deviations.
+/// The most standard deviations a part counts.
 const FURTHEST: f64 = 1000.0;
-/// Larger numbers count as this, so that covariances stay finite in 32 bits.
+/// Larger numbers count as this one, so that covariances stay finite in 32 bits.
 const RANGE: f64 = 1e15;
 
 /// The means, and the lower triangle of the Cholesky factor of the covariance, row by row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Vector {
     seen: u32,
-    /// Of the numbers, not of the parts: another length begins anew.
+    /// Of the numbers, not of the parts: another length starts over.
     length: u32,
     means: Vec<f64>,
     factor: Vec<f32>,
 }
 
 impl Vector {
-    /// Longer vectors are folded to so many parts, each number added to one of them.
+    /// Longer vectors are folded to this many parts, each number added to one of them.
     pub const MOST: usize = 16;
 
     /// The distance in standard deviations, by the vectors before it; none while it warms up. Then learns from it.
@@ -62,12 +62,12 @@ impl Vector {
         for (row, part) in residual.iter().enumerate() {
             let at = row * (row + 1) / 2;
             let factor = &self.factor[at..=at + row];
-            let foretold: f64 = factor[..row]
+            let predicted: f64 = factor[..row]
                 .iter()
                 .zip(&independent)
                 .map(|(a, b)| f64::from(*a) * b)
                 .sum();
-            let rest = part - foretold;
+            let rest = part - predicted;
             let deviation = f64::from(factor[row]);
             independent[row] = if rest == 0.0 {
                 0.0
@@ -87,7 +87,8 @@ impl Vector {
         for (mean, part) in self.means.iter_mut().zip(&*residual) {
             *mean += part * weight;
         }
-        // The residual is to the mean before this vector: with the weight of those it makes the variance about the new one.
+        // The residual is to the mean before this vector: with the weight of those it makes the variance about the new
+        // one.
         let share = (weight * (1.0 - weight)).sqrt();
         let fade = (1.0 - weight).sqrt();
         for part in &mut *residual {

@@ -1,4 +1,5 @@
-//! What fails together, through faults, crashes, deliveries at once and partitions out of step: few messages, nothing pending.
+//! What fails together, through faults, crashes, deliveries at once and partitions out of step: few messages, nothing
+//! pending.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -13,8 +14,9 @@ use processor::alert::deliver;
 use processor::message::Attribute;
 use wire::{Sensor, Value};
 
+use super::publisher::Publisher;
 use super::random::Random;
-use super::store::{FaultRate, Publisher, Sandbox, Shared};
+use super::store::{FaultRate, Sandbox, Shared};
 use super::stream::at;
 
 const SECOND: i64 = 1_000_000;
@@ -251,8 +253,8 @@ fn an_episode_is_told_a_few_times_and_its_end_once() {
     assert!(messages > 1_000 && repeated > 20, "{messages} {repeated}");
 }
 
-/// Whatever happens to whom and when, partitions hours behind others included. Without faults no message comes twice, and
-/// what is told as failing is told as well, once.
+/// Whatever happens to whom and when, partitions hours behind others included. Without faults no message comes twice,
+/// and what is told as failing is told as well, once.
 #[test]
 fn nothing_is_untold_and_every_beginning_has_an_end() {
     let (mut messages, mut together) = (0, 0);

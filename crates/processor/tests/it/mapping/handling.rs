@@ -1,4 +1,5 @@
-//! What the handler promises by itself: cancellation, decode failures, names of partitions, seeding after a change of lanes.
+//! What the handler promises by itself: cancellation, decode failures, names of partitions, seeding after a change of
+//! lanes.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -240,8 +241,8 @@ fn a_new_lane_begins_with_what_others_knew_of_its_sensors() {
 
 #[test]
 fn two_invocations_cannot_begin_a_partition_from_different_states() {
-    // One finds no partition around 2/0 and is stopped before its write; meanwhile 1/0 is written and another begins 2/0
-    // from it. The first must then fold onto that, at whatever moment it was stopped.
+    // One finds no partition around 2/0 and is stopped before its write; meanwhile 1/0 is written and another begins
+    // 2/0 from it. The first must then fold onto that, at whatever moment it was stopped.
     let sensor = (0..)
         .map(|n| format!("s{n}"))
         .find(|sensor| lane(sensor, 2) == "2/0")

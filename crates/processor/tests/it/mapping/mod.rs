@@ -4,6 +4,7 @@ mod groups;
 mod handling;
 mod model;
 mod oracle;
+mod publisher;
 mod random;
 mod store;
 mod stream;

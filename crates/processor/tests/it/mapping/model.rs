@@ -13,8 +13,9 @@ use processor::alert::deliver;
 use processor::handler::{Counts, Handled, Handler, Limits};
 use processor::{KinesisRecord, SequenceNumber};
 
+use super::publisher::Publisher;
 use super::random::Random;
-use super::store::{FaultRate, Publisher, Sandbox, Shared};
+use super::store::{FaultRate, Sandbox, Shared};
 use super::stream::{Record, at};
 
 /// How the mapping is set up.
@@ -253,9 +254,9 @@ impl World {
             Ok(Handled {
                 failed: Some(failed), ..
             }) => {
-                // services-kinesis-batchfailurereporting: "Lambda uses the lowest sequence number as the checkpoint" and
-                // retries from there. With bisection "the batch is bisected at the returned sequence number and Lambda
-                // retries only the remaining records".
+                // services-kinesis-batchfailurereporting: "Lambda uses the lowest sequence number as the checkpoint"
+                // and retries from there. With bisection "the batch is bisected at the returned sequence number and
+                // Lambda retries only the remaining records".
                 let before = batch.records.len();
                 batch
                     .records

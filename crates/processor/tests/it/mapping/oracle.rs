@@ -1,4 +1,5 @@
-//! What should come of a stream: every reading folded once, in order, partition by partition, without batches and without faults.
+//! What should come of a stream: every reading folded once, in order, partition by partition, without batches and
+//! without faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 

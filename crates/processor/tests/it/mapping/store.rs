@@ -1,4 +1,5 @@
-//! Partitions and outbox in memory, held to the same contract as the real ones, with faults between any two of their steps.
+//! Partitions and outbox in memory, held to the same contract as the real ones, with faults between any two of their
+//! steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -8,8 +9,8 @@ use std::task::Poll;
 
 use detect::{Anomaly, Event, Transition};
 use processor::episodes::Group;
-use processor::message::{Attribute, Message};
-use processor::outbox::{NotificationState, Notifier, NotifyError, Outbox};
+use processor::message::Message;
+use processor::outbox::{NotificationState, Outbox};
 use processor::partition::{Append, AppendError, Checkpoint, Checkpointed, Entry, PartitionName, Partitions, Stored};
 use processor::store_error::StoreError;
 use wire::Timestamp;
@@ -45,7 +46,7 @@ pub struct KeptGroup {
     /// The process that has claimed it, by the flag that says when it died.
     leased_by: Option<Arc<AtomicBool>>,
     /// Messages published since its claim was ended last.
-    unmarked: usize,
+    pub unmarked: usize,
     /// Messages after which somebody was stopped before their end: so many may come again.
     pub repeatable: usize,
 }
@@ -172,7 +173,7 @@ impl Sandbox {
     }
 
     /// Does one write: it may fail before, or after with the reply lost, or the process may die before or after.
-    async fn write<T>(&mut self, write: impl FnOnce(&mut Shared) -> T) -> Result<T, StoreError> {
+    pub async fn write<T>(&mut self, write: impl FnOnce(&mut Shared) -> T) -> Result<T, StoreError> {
         self.step().await;
         if self.fails() {
             return Err(fault());
@@ -363,34 +364,6 @@ impl Outbox for Sandbox {
 
     fn command(&self) -> String {
         String::new()
-    }
-}
-
-/// Publishes into what is shared: fails or dies before or after.
-pub struct Publisher(pub Sandbox);
-
-impl Notifier for Publisher {
-    async fn notify(&mut self, message: &Message) -> Result<(), NotifyError> {
-        let published = self.0.write(|shared| {
-            shared.told.push(message.clone());
-            let group = message.attributes.iter().find_map(|(name, value)| match value {
-                Attribute::Text(text) if *name == "group" => Some(text.clone()),
-                _ => None,
-            });
-            if let Some(group) = group {
-                shared.groups.entry(group).or_default().unmarked += 1;
-                return;
-            }
-            if shared.unmarked.contains(message) {
-                shared.interrupted.push(message.clone());
-            } else {
-                shared.unmarked.push(message.clone());
-            }
-        });
-        published.await.map_err(|error| NotifyError::Failed {
-            subject: message.subject.clone(),
-            source: error.into(),
-        })
     }
 }
 

@@ -1,4 +1,7 @@
-//! Where the score of every reading goes, for those who want more than anomalies. It knows no AWS type.
+//! Where the score of every reading goes, if more than anomalies is wanted. It knows no AWS type.
+
+/// Scores as lines of JSON.
+pub mod lines;
 
 use std::future::Future;
 
@@ -8,14 +11,14 @@ use wire::Reading;
 use crate::partition::PartitionName;
 use crate::store_error::StoreError;
 
-/// What one reading came to.
+/// A reading and its score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// What was observed.
     pub reading: Reading,
-    /// On the seeds' scale, where 2 is an alert; `None` where the reading came late and was not judged.
+    /// Anomaly score, where 2 is an alert; `None` if the reading was late and not judged.
     pub score: Option<f64>,
-    /// The lowest and the highest value that would have been usual, where the detector knows.
+    /// The expected range, if known.
     pub expected: Option<(f64, f64)>,
     /// What is wrong with it.
     pub kinds: Kinds,
@@ -32,10 +35,10 @@ impl Scored {
     }
 }
 
-/// Takes what every reading came to, before its partition moves: so nothing is missed, but what is folded again (after a
-/// crash, or because another invocation moved the partition) is handed over again. Sensor and time together name a reading.
+/// Takes the score of every reading before its partition is stored. So none is missed, but readings that are folded
+/// again (after a crash or a conflict) are passed again. Sensor and time together identify a reading.
 pub trait Scores: Send {
-    /// False where nobody wants them: then none are collected.
+    /// False if scores need not be collected.
     fn wanted(&self) -> bool;
 
     /// Keeps the readings of some partitions, in the order they were folded.
@@ -45,7 +48,7 @@ pub trait Scores: Send {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Nobody wants them.
+/// Scores are not wanted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unwanted;
 
