@@ -10,18 +10,20 @@ use tokio::sync::oneshot;
 use tracing::info;
 use values::duration::Within;
 
-use super::form::{AdmittedForm, Asker, Form, MAX_LOG_IN};
+use super::admitted_form::{AdmittedForm, Asker};
+use super::form::{Form, MAX_LOG_IN};
 use super::incident_stores::Action;
-use super::page::{Page, log_in_form};
+use super::log_in::log_in_form;
 use super::session::Said;
+use super::state::Dashboard;
 use crate::control::overrides::{Change, Command};
 
 /// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
 
 /// Begins a session where the token is right.
-pub(super) async fn log_in(State(page): State<Arc<Page>>, request: Request) -> Response {
-    let form = match Form::read(&page, request.into_body(), MAX_LOG_IN).await {
+pub(super) async fn log_in(State(page): State<Arc<Dashboard>>, request: Request) -> Response {
+    let form = match page.read_form(request.into_body(), MAX_LOG_IN).await {
         Ok(form) => form,
         Err(error) => return error.into_response(),
     };
@@ -42,7 +44,7 @@ pub(super) async fn log_in(State(page): State<Arc<Page>>, request: Request) -> R
 }
 
 /// Ends the session.
-pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, _: AdmittedForm) -> Response {
+pub(super) async fn log_out(State(page): State<Arc<Dashboard>>, headers: HeaderMap, _: AdmittedForm) -> Response {
     let cookie = page.sessions.log_out(&headers);
     (
         StatusCode::SEE_OTHER,
@@ -52,13 +54,13 @@ pub(super) async fn log_out(State(page): State<Arc<Page>>, headers: HeaderMap, _
 }
 
 /// Acknowledges or mutes an incident.
-pub(super) async fn incident(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+pub(super) async fn incident(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let done = about_incident(&page, &form, &asker).await;
     answer(&page, &headers, &asker, done, "incidents")
 }
 
-async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<String, String> {
+async fn about_incident(page: &Dashboard, form: &Form, asker: &Asker) -> Result<String, String> {
     let id = form.field("id").to_owned();
     if id.is_empty() {
         return Err("name an incident: id=ID".to_owned());
@@ -84,7 +86,7 @@ async fn about_incident(page: &Page, form: &Form, asker: &Asker) -> Result<Strin
 }
 
 /// Starts, stops and changes a source.
-pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+pub(super) async fn source(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let done = match about_source(&form) {
         Ok(change) => ordered(&page, change).await,
@@ -94,7 +96,7 @@ pub(super) async fn source(State(page): State<Arc<Page>>, headers: HeaderMap, se
 }
 
 /// Names another stream.
-pub(super) async fn stream(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+pub(super) async fn stream(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let done = ordered(&page, Change::Stream(form.field("stream").to_owned())).await;
     answer(&page, &headers, &asker, done, "sources")
@@ -123,7 +125,7 @@ fn about_source(form: &Form) -> Result<Change, String> {
 }
 
 /// Has the daemon do it, and says what that says.
-pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, String> {
+pub(super) async fn ordered(page: &Dashboard, change: Change) -> Result<String, String> {
     let (done, answer) = oneshot::channel();
     let command = Command { change, done };
     let ending = "the daemon is ending, or starting again: nothing was changed";
@@ -133,7 +135,7 @@ pub(super) async fn ordered(page: &Page, change: Change) -> Result<String, Strin
 
 /// Tells a program at once, and a person on the page they are sent back to.
 pub(super) fn answer(
-    page: &Page,
+    page: &Dashboard,
     headers: &HeaderMap,
     asker: &Asker,
     done: Result<String, String>,

@@ -48,6 +48,17 @@ pub(super) struct Action {
     pub mute: Option<Duration>,
 }
 
+/// Incidents that are kept, or why it is not known.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// These, open ones first.
+    Here(Arc<[Incident]>),
+    /// Elsewhere.
+    Elsewhere,
+    /// They cannot be read.
+    Unknown(String),
+}
+
 impl IncidentStores {
     /// The incidents, open ones first; `None` where nobody keeps any.
     pub(super) async fn list(&self, store: &IncidentStore) -> Option<Listed> {
@@ -99,6 +110,32 @@ impl IncidentStores {
             then(open)
         });
         done.await.expect("nothing in there panics, and it is never aborted")
+    }
+}
+
+impl Kept {
+    pub(super) async fn of(incident_stores: &IncidentStores, store: &IncidentStore) -> Self {
+        match incident_stores.list(store).await {
+            Some(Ok(incidents)) => Self::Here(incidents),
+            Some(Err(why)) => Self::Unknown(why),
+            None => Self::Elsewhere,
+        }
+    }
+
+    /// How many are open, where that is known.
+    pub(super) fn open(&self) -> Option<u64> {
+        match self {
+            Self::Here(all) => Some(all.iter().filter(|incident| incident.open).count() as u64),
+            Self::Elsewhere | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The sensor of the first.
+    pub(super) fn first_sensor(&self) -> Option<&str> {
+        match self {
+            Self::Here(all) => all.first().map(|incident| incident.latest.sensor.id()),
+            Self::Elsewhere | Self::Unknown(_) => None,
+        }
     }
 }
 

@@ -1,17 +1,16 @@
 //! Incidents as cards: open ones first.
 
-use std::sync::Arc;
-
 use processor::incidents::Incident;
 use processor::message::description;
 use processor::message::text::{printable, utc};
 
+use super::controls::{hidden, post, token};
 use super::html::{aside, badge, link, section};
-use super::incident_stores::IncidentStores;
+use super::incident_stores::Kept;
 use super::markup::{Html, each, tag};
-use super::page::{Control, hidden, post, token};
 use super::session::Visitor;
-use crate::control::status::{IncidentStore, Status};
+use super::state::Control;
+use crate::control::status::Status;
 use crate::incidents::{lasted, notes};
 use crate::sink;
 
@@ -26,43 +25,6 @@ const MUTES: [(&str, &str); 5] = [
     ("24h", "a day"),
     ("168h", "a week"),
 ];
-
-/// Incidents that are kept, or why it is not known.
-#[derive(Debug)]
-pub(super) enum Kept {
-    /// These, open ones first.
-    Here(Arc<[Incident]>),
-    /// Elsewhere.
-    Elsewhere,
-    /// They cannot be read.
-    Unknown(String),
-}
-
-impl Kept {
-    pub(super) async fn of(incident_stores: &IncidentStores, store: &IncidentStore) -> Self {
-        match incident_stores.list(store).await {
-            Some(Ok(incidents)) => Self::Here(incidents),
-            Some(Err(why)) => Self::Unknown(why),
-            None => Self::Elsewhere,
-        }
-    }
-
-    /// How many are open, where that is known.
-    pub(super) fn open(&self) -> Option<u64> {
-        match self {
-            Self::Here(all) => Some(all.iter().filter(|incident| incident.open).count() as u64),
-            Self::Elsewhere | Self::Unknown(_) => None,
-        }
-    }
-
-    /// The sensor of the first.
-    pub(super) fn first_sensor(&self) -> Option<&str> {
-        match self {
-            Self::Here(all) => all.first().map(|incident| incident.latest.sensor.id()),
-            Self::Elsewhere | Self::Unknown(_) => None,
-        }
-    }
-}
 
 pub(super) fn part(status: &Status, kept: &Kept, control: &Control, notice: Option<Html>) -> Html {
     let content = match kept {

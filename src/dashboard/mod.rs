@@ -1,12 +1,15 @@
 //! What operators ask over HTTP: metrics, liveness, readiness, and the page on which people look on and change what runs.
 
+mod admitted_form;
 mod assets;
 mod control;
+mod controls;
 mod form;
 mod guard;
 mod html;
 mod incident_stores;
 mod incidents;
+mod log_in;
 mod login_limiter;
 mod markup;
 mod now;
@@ -17,6 +20,7 @@ mod scores;
 mod server;
 mod session;
 mod sources;
+mod state;
 mod tables;
 mod template;
 
@@ -33,9 +37,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use page::Page;
 use serde::{Deserialize, Deserializer, Serialize};
 pub use server::{BindError, Server};
+use state::Dashboard;
 use tokio::sync::watch;
 use values::aws_name::AwsName;
 use values::duration::Within;
@@ -174,12 +178,12 @@ impl fmt::Debug for Handles {
     }
 }
 
-fn router(page: Arc<Page>) -> Router {
+fn router(page: Arc<Dashboard>) -> Router {
     let people = Router::new()
         .route("/", get(page::show))
         .route("/readings", get(page::readings))
         .route("/assets/{name}", get(asset))
-        .route("/log-in", get(page::log_in).post(control::log_in))
+        .route("/log-in", get(log_in::log_in).post(control::log_in))
         .route("/log-out", post(control::log_out))
         .route("/incident", post(control::incident))
         .route("/source", post(control::source))
@@ -198,7 +202,7 @@ fn router(page: Arc<Page>) -> Router {
 }
 
 /// Answers what people ask only by names of ours, and what changes something only from our own page.
-async fn guarded(State(page): State<Arc<Page>>, request: Request, next: Next) -> Response {
+async fn guarded(State(page): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let safe = request.method().is_safe();
     let checked = guard::check_host(headers, page.hosts()).and_then(|()| match safe {
@@ -224,18 +228,18 @@ async fn asset(uri: Uri) -> Response {
     }
 }
 
-async fn metrics(State(page): State<Arc<Page>>) -> Response {
+async fn metrics(State(page): State<Arc<Dashboard>>) -> Response {
     ([(CONTENT_TYPE, PROMETHEUS_TEXT)], page.shown().metrics.render()).into_response()
 }
 
-async fn ready(State(page): State<Arc<Page>>) -> Response {
+async fn ready(State(page): State<Arc<Dashboard>>) -> Response {
     match (page.shown().ready)() {
         Ok(how) => format!("ready: {how}\n").into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
     }
 }
 
-async fn send_canary(State(page): State<Arc<Page>>, headers: HeaderMap) -> Response {
+async fn send_canary(State(page): State<Arc<Dashboard>>, headers: HeaderMap) -> Response {
     if let Err(refused) = guard::check_origin(&headers) {
         return (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response();
     }

@@ -5,7 +5,7 @@ use delivery::ledger::Counts;
 
 use super::Handles;
 use super::html::{age, bytes, count, rate, section, table};
-use super::incidents::Kept;
+use super::incident_stores::Kept;
 use super::markup::{Html, each, tag};
 use super::rate_sampler::Rates;
 use crate::control::status::Status;

@@ -4,7 +4,7 @@ use processor::message::text::{rounded, utc};
 use serde_json::{Value as Json, json};
 
 use super::html::{badge, section, table};
-use super::incidents::Kept;
+use super::incident_stores::Kept;
 use super::markup::{Html, each, tag};
 use crate::control::status::Status;
 use crate::sink;

@@ -14,8 +14,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::page::Page;
 use super::session::Sessions;
+use super::state::Dashboard;
 use super::{Handles, Settings, router};
 use crate::control::overrides::Command;
 use crate::http_server::{self, ConnectionLimit, LimitReached, Port, Protocol, RequestBody, Timeouts};
@@ -83,7 +83,13 @@ impl Server {
         stop: impl Future<Output = ()> + Send + 'static,
     ) {
         let (limit, protocol) = (self.settings.connection_limit(), self.settings.protocol());
-        let page = Arc::new(Page::new(shown, commands, self.address, self.sessions, &self.settings));
+        let page = Arc::new(Dashboard::new(
+            shown,
+            commands,
+            self.address,
+            self.sessions,
+            &self.settings,
+        ));
         let counting = tokio::spawn(page.clone().count());
         let service = TowerToHyperService::new(router(page.clone()));
         let mut port = Port::new(DASHBOARD_PORT.to_owned(), self.listener);

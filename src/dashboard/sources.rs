@@ -2,11 +2,12 @@
 
 use sha2::{Digest, Sha256};
 
+use super::controls::{hidden, how_to_turn_on, post, token};
 use super::html::{aside, badge, count, link, rate, section};
 use super::markup::{Html, each, tag};
-use super::page::{Control, hidden, how_to_turn_on, post, token};
 use super::rate_sampler::Rates;
 use super::session::Visitor;
+use super::state::Control;
 use crate::control::overrides::{has_template, rate as rate_of};
 use crate::control::status::{Row, State, Status};
 use crate::sink;

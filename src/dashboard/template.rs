@@ -11,12 +11,14 @@ use axum::response::{self, IntoResponse, Redirect, Response};
 use sha2::{Digest, Sha256};
 use simulate::{Choice, Template};
 
+use super::admitted_form::AdmittedForm;
 use super::control::{answer, ordered};
-use super::form::AdmittedForm;
+use super::controls::{bare_header, hidden, post, token};
+use super::form::query;
 use super::html::{document, link, section};
 use super::markup::{Html, each, tag};
-use super::page::{Control, Page, bare_header, hidden, post, query, token};
 use super::session::Visitor;
+use super::state::{Control, Dashboard};
 use crate::control::overrides::Change;
 
 /// Where templates are kept that were edited here, in the folder of the daemon's state.
@@ -31,7 +33,7 @@ pub(super) fn path(source: &str) -> String {
 }
 
 /// The text of a source's template, to be edited.
-pub(super) async fn edit(State(page): State<Arc<Page>>, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn edit(State(page): State<Arc<Dashboard>>, headers: HeaderMap, uri: Uri) -> Response {
     let Control::On(visitor) = page.control(&headers) else {
         return Redirect::to("/log-in").into_response();
     };
@@ -43,7 +45,7 @@ pub(super) async fn edit(State(page): State<Arc<Page>>, headers: HeaderMap, uri:
 }
 
 /// Takes a text up where it holds; else shows it again with all that is wrong.
-pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
+pub(super) async fn take(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let name = form.field("name").to_owned();
     // Browsers send the ends of lines as HTML has them.
@@ -63,7 +65,7 @@ pub(super) async fn take(State(page): State<Arc<Page>>, headers: HeaderMap, sent
     answer(&page, &headers, &asker, done, "sources")
 }
 
-fn text_of(page: &Page, source: &str) -> Result<String, String> {
+fn text_of(page: &Dashboard, source: &str) -> Result<String, String> {
     let shown = page.shown();
     let status = shown.status.borrow();
     let row = status.sources.iter().find(|row| row.name == source);

@@ -6,6 +6,7 @@
 mod command;
 mod disk;
 mod error;
+mod footprint;
 mod lock;
 mod packed;
 mod pages;

@@ -3,7 +3,7 @@
 use delivery::record::Record;
 use zstd::bulk::Compressor;
 
-use super::row::cost;
+use super::footprint::cost;
 
 /// The last level that searches hash chains. Of 140 bytes of a reading in a full record it leaves 8 to 13, level 1 leaves
 /// 10 to 16; above it zstd is slower than the disk and saves little.

@@ -9,8 +9,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::footprint::PAGE_BYTES;
 use super::row::{Columns, Row};
-use super::store::{PAGE_BYTES, wal_of};
+use super::store::wal_of;
 
 const PAGE: usize = PAGE_BYTES as usize;
 const WAL_HEADER_BYTES: u64 = 32;

@@ -13,11 +13,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 use wire::ProducerId;
 
 use super::error::Fault;
+use super::footprint::{PAGE_BYTES, cost};
 use super::packed::Packed;
-use super::row::{Columns, Row, checksum, cost};
+use super::row::{Columns, Row, checksum};
 
-/// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes least of all page sizes.
-pub(super) const PAGE_BYTES: u32 = 8192;
 /// "TISP": tells our database from another program's.
 const APPLICATION_ID: i32 = 0x5449_5350;
 /// Raised with every change of the tables.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use detect::{Change, Disposition, Event, Folded, Journal, Partition, Settings, Transition};
 use wire::{Reading, Sensor, Timestamp};
 
-use super::rows::Fault;
+use super::row::Fault;
 use super::summary::{Incident, Summary};
 
 /// Of so many malformed rows the line and the reason are kept; the others are counted.

@@ -8,7 +8,7 @@ use wire::Value;
 use wire::json::{DecodeError, Decoder};
 
 use super::BUFFER;
-use super::rows::{Fault, Row};
+use super::row::{Fault, Row};
 
 /// A longer line is no reading; the rest of it is passed over.
 const MAX_LINE: u64 = 1 << 20;

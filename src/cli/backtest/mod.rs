@@ -17,6 +17,7 @@ pub mod time_format;
 mod history;
 mod lines;
 mod number;
+mod row;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,8 @@ use detect::settings::SensorLimit;
 use history::History;
 use plot::Plot;
 use progress::Progress;
-use rows::{Row, Rows, Unopened};
+use row::Row;
+use rows::{Rows, Unopened};
 use summary::Summary;
 use table::Described;
 use time_format::Zone;

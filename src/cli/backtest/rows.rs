@@ -4,10 +4,10 @@
 use std::io::{self, Cursor, Read};
 
 use csv::ByteRecord;
-use wire::Reading;
 
 use super::columns::{Columns, Unclear, Wanted};
 use super::lines::Lines;
+use super::row::Row;
 use super::table::{Described, Table};
 use super::time_format::Zone;
 
@@ -24,23 +24,6 @@ pub(super) enum Rows<R> {
 
 /// What was looked at, then the rest.
 pub(super) type Input<R> = io::Chain<Cursor<Vec<u8>>, R>;
-
-/// A row that was read.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// Where it begins, from 1.
-    pub line: u64,
-    pub reading: Result<Reading, Fault>,
-}
-
-/// Why a row is no reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Nothing was measured.
-    Missing,
-    /// Something in it cannot be read.
-    Malformed(String),
-}
 
 /// Why there are no rows.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use wire::{Reading, Sensor, Timestamp, Value};
 use super::BUFFER;
 use super::columns::Columns;
 use super::number::{Cell, Decimal};
-use super::rows::{Fault, Row};
+use super::row::{Fault, Row};
 use super::time_format::Zone;
 
 /// What a table does not say of its sensors.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Mode;
-use super::load::Plan;
+use super::plan::Plan;
 use super::prices::Prices;
 use super::traffic::Traffic;
 use super::work::Work;

@@ -3,6 +3,7 @@
 
 mod bill;
 mod load;
+mod plan;
 mod prices;
 mod table;
 mod traffic;
@@ -16,8 +17,8 @@ mod tests;
 use serde::Serialize;
 
 pub use self::bill::{Dollars, Quantities};
-use self::load::Plan;
 pub use self::load::{Load, Refused};
+use self::plan::Plan;
 pub use self::table::{Format, write};
 use self::traffic::Traffic;
 use self::work::Work;

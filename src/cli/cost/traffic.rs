@@ -4,7 +4,7 @@ use serde::Serialize;
 use wire::aggregate::Aggregate;
 use wire::{Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, Value, json};
 
-use super::load::Plan;
+use super::plan::Plan;
 use super::table::grouped;
 use super::{Mode, Way};
 use crate::config::Kinesis;

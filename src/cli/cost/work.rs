@@ -3,7 +3,7 @@
 use processor::handler::Limits;
 use processor::partition::MAX_ENTRIES;
 
-use super::load::Plan;
+use super::plan::Plan;
 use super::table::grouped;
 use super::traffic::Traffic;
 use super::{Mode, Way};

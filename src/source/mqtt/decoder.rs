@@ -3,59 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use values::problem::Problem;
 use wire::{Reading, Sensor, Timestamp, Value, json};
 
-use super::fields::{self, Fields};
+use super::fields::Fields;
 use super::names::{Names, Origin};
-use super::template::Template;
+use super::rules::{Format, Rules, TIMES};
 use super::time::{self, FieldTime};
 use super::topic::Pattern;
-use super::{glob, words};
+use super::words;
 use crate::source::settings::Settings;
 use crate::source::validate::Validated;
-
-/// How messages become readings, checked.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::source) struct Rules {
-    pub topics: Vec<Pattern>,
-    pub ignore_topics: Vec<Pattern>,
-    pub format: Format,
-    pub sensor: Option<Template>,
-    pub group: Option<Template>,
-    pub datatype: Option<Template>,
-    /// Of all values.
-    pub unit: Option<String>,
-    /// Of fields, by their name or the last part of it.
-    pub units: Vec<(String, String)>,
-    /// Only these, where there are any.
-    pub fields: Option<Vec<String>>,
-    pub ignore_fields: Vec<String>,
-    pub text_numbers: bool,
-    pub booleans: bool,
-    /// The field that tells the time. Without, those that usually do are tried.
-    pub time: Option<String>,
-    /// Of times that do not name theirs.
-    pub zone: Option<TimeZone>,
-}
-
-/// What payloads look like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Each payload shows it: a reading, an object of numbers, or a number.
-    #[default]
-    Auto,
-    /// A reading as JSON, in the general form or the device's.
-    Reading,
-    /// An object whose numbers are readings of one sensor each.
-    Object,
-    /// A plain number.
-    Number,
-    /// A plain number, or a text that is none and is passed over.
-    State,
-}
 
 /// A message as it came.
 #[derive(Clone, Copy, Debug)]
@@ -112,9 +70,6 @@ impl Outcome {
         }
     }
 }
-
-/// The fields that usually tell the time, at the top of the object.
-const TIMES: [&str; 5] = ["last_seen", "Time", "timestamp", "time", "ts"];
 
 /// Reads messages one by one and lets readings of a sensor share it.
 #[derive(Debug)]
@@ -314,32 +269,6 @@ impl Decoder {
 
 fn reading(sensor: Arc<Sensor>, time: Timestamp, number: f64) -> Result<Reading, String> {
     Reading::new(sensor, time, Value::Scalar(number)).map_err(|error| error.to_string())
-}
-
-impl Rules {
-    /// The number that a field is a reading of.
-    fn number(&self, path: &str, value: fields::Value<'_>) -> Option<f64> {
-        let number = match value {
-            fields::Value::Number(number) => number,
-            fields::Value::Boolean(boolean) if self.booleans => f64::from(u8::from(boolean)),
-            fields::Value::Text(text) => {
-                let number = words::number(text).filter(|_| self.text_numbers);
-                number.or_else(|| {
-                    words::boolean(text)
-                        .filter(|_| self.booleans)
-                        .map(|boolean| f64::from(u8::from(boolean)))
-                })?
-            }
-            fields::Value::Boolean(_) | fields::Value::Null => return None,
-        };
-        let is_time = match &self.time {
-            Some(name) => name == path,
-            None => TIMES.contains(&path),
-        };
-        let among = |list: &[String]| list.iter().any(|pattern| glob::matches(pattern, path));
-        let wanted = self.fields.as_deref().is_none_or(among) && !among(&self.ignore_fields);
-        (wanted && !is_time).then_some(number)
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod glob;
 mod mqtt_config;
 mod names;
 mod packet;
+mod rules;
 mod server;
 mod session;
 mod template;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connection::{Connection, End};
-pub use decoder::{Decoder, Format, Message, Outcome};
+pub use decoder::{Decoder, Message, Outcome};
 use delivery::backoff::Backoff;
 pub use devices::Devices;
 use dial::ConnectionError;
@@ -32,6 +33,7 @@ pub(super) use mqtt_config::Config;
 #[cfg(test)]
 pub(super) use mqtt_config::KEYS;
 pub use mqtt_config::Protocol;
+pub use rules::Format;
 use session::Session;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};

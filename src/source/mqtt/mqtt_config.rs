@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use values::byte_size::ByteSize;
 
-use super::decoder::Rules;
 use super::devices::{Devices, NONE};
+use super::rules::Rules;
 use super::server::Server;
 use super::template::{PAYLOAD, Template};
 use super::tls;

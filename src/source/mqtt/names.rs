@@ -7,9 +7,9 @@ use std::sync::Arc;
 use wire::json::{Description, Sensors};
 use wire::{Form, Sensor};
 
-use super::decoder::Rules;
 use super::fields::{Fields, Value};
 use super::glob;
+use super::rules::Rules;
 use super::template::{PAYLOAD, Template};
 use super::topic::Pattern;
 

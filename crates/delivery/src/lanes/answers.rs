@@ -6,11 +6,14 @@ use std::time::Instant;
 
 use crate::lane::{Queued, State};
 use crate::lanes::Lanes;
-use crate::lanes::rejection;
 use crate::lanes::timers::Due;
 use crate::request::Request;
 use crate::sink::{Answer, PutError, THROTTLED};
 use crate::spool::Position;
+
+/// Records that may go to the dead-letter file before another one has to be delivered. None does before the first
+/// delivery: a sink that refuses everything is waited for, even if it blames the records.
+pub(crate) const DEAD_LETTERS_IN_A_ROW: u32 = 10;
 
 /// What an answered request leaves to be done.
 #[derive(Debug, Default)]
@@ -77,7 +80,7 @@ impl Lanes {
                 lane.shard = Some(shard);
             }
         }
-        self.dead_letters_left = rejection::IN_A_ROW;
+        self.dead_letters_left = DEAD_LETTERS_IN_A_ROW;
         if let Some(head) = self.take_head(index) {
             let readings = u64::from(head.record.readings);
             self.ledger.record(|counts| {

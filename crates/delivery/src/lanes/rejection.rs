@@ -10,10 +10,6 @@ use crate::record::Record;
 use crate::sink::Objection;
 use crate::spool::Position;
 
-/// Records that may go to the dead-letter file before another one has to be delivered. None does before the first
-/// delivery: a sink that refuses everything is waited for, even if it blames the records.
-pub(crate) const IN_A_ROW: u32 = 10;
-
 impl Lanes {
     /// The lane's head was rejected by itself. It is given up where the sink names it as the reason and delivers others:
     /// what refuses all records is no fault of theirs.

@@ -7,7 +7,7 @@ use wire::{ProducerId, Reading, Timestamp, Value};
 use super::*;
 use crate::lanes::Outcome;
 use crate::lanes::Spill;
-use crate::lanes::rejection;
+use crate::lanes::answers;
 use crate::sink::{Answer, Objection, PutError};
 use crate::spool::{Appended, Refused};
 
@@ -313,7 +313,7 @@ fn between_two_deliveries_few_records_are_dead_lettered_and_only_such_as_the_sin
         accept(&mut lanes, 0, at);
         at += LINGER;
         assert_eq!(reject(&mut lanes, 0, Objection::Unknown, at).dead, None);
-        for letter in 0..rejection::IN_A_ROW {
+        for letter in 0..answers::DEAD_LETTERS_IN_A_ROW {
             at += LINGER;
             assert_eq!(
                 reject(&mut lanes, 0, Objection::Record, at).dead,
@@ -340,7 +340,7 @@ fn a_record_that_could_not_be_written_down_is_given_up_at_its_next_try() {
     let request = lanes.request(at).unwrap();
     deliver(&mut lanes, request, at);
     accept(&mut lanes, 0, at);
-    for _ in 0..2 * rejection::IN_A_ROW {
+    for _ in 0..2 * answers::DEAD_LETTERS_IN_A_ROW {
         at += LINGER;
         assert_eq!(reject(&mut lanes, 0, Objection::Record, at).dead, Some(0));
         lanes.retry_later(0, at);
