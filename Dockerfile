@@ -13,7 +13,7 @@ COPY --from=build /source/target/release/temp-ingest /usr/bin/
 COPY --from=build --chown=65532:65532 /state /var/lib/temp-ingest
 USER 65532:65532
 # On 127.0.0.1 nobody outside of the container could scrape it.
-ENV STATE_DIRECTORY=/var/lib/temp-ingest TEMP_INGEST__ADMIN__LISTEN=0.0.0.0:9184
+ENV STATE_DIRECTORY=/var/lib/temp-ingest TEMP_INGEST__DASHBOARD__LISTEN=0.0.0.0:9184
 VOLUME /var/lib/temp-ingest
 EXPOSE 9184
 STOPSIGNAL SIGTERM

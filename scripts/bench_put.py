@@ -136,7 +136,7 @@ sensors = {SENSORS}
 seed = 1
 prefix = ""
 {pace}
-[admin]
+[dashboard]
 listen = "127.0.0.1:0"
 """,
         encoding="utf-8",

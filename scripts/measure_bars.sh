@@ -7,7 +7,7 @@ trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
 binary=${1:-target/release/temp-ingest}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-export STATE_DIRECTORY=$dir/state TEMP_INGEST__ADMIN__LISTEN=127.0.0.1:0
+export STATE_DIRECTORY=$dir/state TEMP_INGEST__DASHBOARD__LISTEN=127.0.0.1:0
 
 peak_kib() { awk '/^VmHWM/ {print $2}' "/proc/$1/status"; }
 

@@ -107,7 +107,7 @@ class StackTest(unittest.TestCase):
             LaunchTemplateId=made["LaunchTemplate"])["LaunchTemplateVersions"]
         told = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
         for name in ("INCIDENTS", "READINGS"):
-            self.assertIn(f"\n[Service]\nEnvironment=TEMP_INGEST__ADMIN__{name}_TABLE=incidents\n", told)
+            self.assertIn(f"\n[Service]\nEnvironment=TEMP_INGEST__DASHBOARD__{name}_TABLE=incidents\n", told)
         resources = {one["Sid"]: one["Resource"] for one in self.statements()}
         table = "arn:aws:dynamodb:eu-central-1:123456789012:table/incidents"
         self.assertEqual([resources["ShowIncidents"], resources["ListIncidents"], resources["FindIncidents"],

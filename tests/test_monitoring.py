@@ -111,12 +111,12 @@ class Scraped(unittest.TestCase):
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="temp-ingest-monitoring-")))
         (self.folder / "config.toml").write_text(CONFIG)
-        self.admin = f"127.0.0.1:{free_port()}"
-        environment = os.environ | {"STATE_DIRECTORY": str(self.folder / "state"), "TEMP_INGEST__ADMIN__LISTEN": self.admin}
+        self.dashboard = f"127.0.0.1:{free_port()}"
+        environment = os.environ | {"STATE_DIRECTORY": str(self.folder / "state"), "TEMP_INGEST__DASHBOARD__LISTEN": self.dashboard}
         self.daemon = self.start([built("temp-ingest"), "run", "--config", "config.toml"], environment)
         config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [self.admin]}]
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [self.dashboard]}]
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         (self.folder / "alerts.yml").write_text((MONITORING / "alerts.yml").read_text())
         self.prometheus = f"127.0.0.1:{free_port()}"

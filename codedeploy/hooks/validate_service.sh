@@ -12,7 +12,7 @@ main=$(systemctl show --property MainPID --value "$unit")
 address='([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}'
 listen=()
 while IFS= read -r -d '' variable; do
-    if [[ $variable =~ ^TEMP_INGEST__ADMIN__LISTEN=$address$ ]]; then
+    if [[ $variable =~ ^TEMP_INGEST__DASHBOARD__LISTEN=$address$ ]]; then
         listen=("$variable")
     fi
 done <"/proc/$main/environ"

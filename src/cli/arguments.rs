@@ -26,7 +26,7 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 clean, 1 failed while running, 78 bad configuration or command line.\n\
-    Environment: TEMP_INGEST__SECTION__KEY overrides a key of the configuration, such as TEMP_INGEST__ADMIN__LISTEN.";
+    Environment: TEMP_INGEST__SECTION__KEY overrides a key of the configuration, such as TEMP_INGEST__DASHBOARD__LISTEN.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -45,7 +45,7 @@ pub(super) enum Command {
     Doctor(Config),
     /// Send one reading through the running daemon, and wait until its sink has it
     ///
-    /// Asks the daemon that listens at admin.listen, so that the reading goes the way of all others: the same process, the
+    /// Asks the daemon that listens at dashboard.listen, so that the reading goes the way of all others: the same process, the
     /// same credentials, the same stream. A reading that only reached the spool is not delivered, and another is tried.
     /// The reading is of a sensor named canary- and a number, and of the kind "canary". Exits with 1 where none arrives.
     Canary(Canary),

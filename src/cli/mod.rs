@@ -147,7 +147,7 @@ fn examine(at: &Config) -> Result<(), Failure> {
 
 fn send_canary(what: &Canary) -> Result<(), Failure> {
     let settings = config::load_unchecked(what.config.config.as_deref())?;
-    let answer = canary::ask(settings.admin.listen, what.within.get()).map_err(anyhow::Error::from)?;
+    let answer = canary::ask(settings.dashboard.listen, what.within.get()).map_err(anyhow::Error::from)?;
     Ok(write!(io::stdout(), "{answer}").context("writing to standard output")?)
 }
 

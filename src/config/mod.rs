@@ -59,7 +59,7 @@ pub struct Settings {
     /// What counts as an anomaly, and when an incident ends: for the embedded handler.
     pub detect: detect::Settings,
     /// The HTTP endpoint of operators.
-    pub admin: dashboard::Settings,
+    pub dashboard: dashboard::Settings,
     /// Log lines.
     pub log: log::Settings,
     /// Where readings wait on disk.
@@ -258,7 +258,7 @@ impl Settings {
             problems.push(Problem::new("kinesis.backoff_base", kinesis.backoff_base, remedy));
         }
         problems.extend(kinesis.name_problems());
-        self.admin.check(&mut problems);
+        self.dashboard.check(&mut problems);
         for (name, source) in &self.source {
             if name.is_empty()
                 || name.contains("__")
@@ -275,7 +275,7 @@ impl Settings {
 
     /// Finds ports that two parts want.
     fn check_ports(&self, problems: &mut Vec<Problem>) {
-        let mut taken = vec![("admin.listen".to_owned(), self.admin.listen)];
+        let mut taken = vec![("dashboard.listen".to_owned(), self.dashboard.listen)];
         for (name, source) in &self.source {
             let Some(address) = source.listen.map(|listen| listen.0) else {
                 continue;
@@ -325,8 +325,8 @@ impl Settings {
                  with \"block\" they are asked to come back instead"
             ));
         }
-        if !self.admin.listen.ip().is_loopback() && self.admin.token_file.is_some() {
-            let text = "admin.listen can be reached from other machines without TLS: the token of whoever logs in there travels in \
+        if !self.dashboard.listen.ip().is_loopback() && self.dashboard.token_file.is_some() {
+            let text = "dashboard.listen can be reached from other machines without TLS: the token of whoever logs in there travels in \
                         the clear; listen on 127.0.0.1 and come by `ssh -L`, or put something before it that speaks TLS";
             warnings.push(text.to_owned());
         }
@@ -356,7 +356,7 @@ impl Default for Settings {
             kinesis: Kinesis::default(),
             source: Sources::default(),
             detect: detect::Settings::default(),
-            admin: dashboard::Settings::default(),
+            dashboard: dashboard::Settings::default(),
             log: log::Settings::default(),
             spool: spool::Settings::default(),
         }

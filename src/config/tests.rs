@@ -9,11 +9,12 @@ fn read_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Vec<Str
 
 #[test]
 fn a_misspelt_key_fails_with_its_line() {
-    let problems = read_text("sink = \"stdout\"\n\n[admin]\nlisen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
+    let problems = read_text("sink = \"stdout\"\n\n[dashboard]\nlisen = \"127.0.0.1:1\"\n", &[]).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(
-        problems[0]
-            .starts_with("config.toml:4:1: admin.lisen: unknown field `lisen`, expected one of `listen`, `token_file`"),
+        problems[0].starts_with(
+            "config.toml:4:1: dashboard.lisen: unknown field `lisen`, expected one of `listen`, `token_file`"
+        ),
         "{problems:?}"
     );
     assert!(
@@ -43,13 +44,13 @@ fn all_problems_of_a_file_are_said_at_once() {
 
 #[test]
 fn tokens_that_cannot_be_read_and_names_that_are_none_are_told_with_their_line() {
-    let text = "[admin]\ntoken_file = \"/nowhere/tokens\"\nhosts = [\"plant.example\", \"http://x\"]\n\
+    let text = "[dashboard]\ntoken_file = \"/nowhere/tokens\"\nhosts = [\"plant.example\", \"http://x\"]\n\
                 incidents_table = \"arn:aws:x\"\n";
     let problems = read_text(text, &[]).unwrap_err();
     let places = [
-        "config.toml:2:14: admin.token_file",
-        "config.toml:3:9: admin.hosts",
-        "config.toml:4:19: admin.incidents_table = \"arn:aws:x\": is not a table: write 3 to 255",
+        "config.toml:2:14: dashboard.token_file",
+        "config.toml:3:9: dashboard.hosts",
+        "config.toml:4:19: dashboard.incidents_table = \"arn:aws:x\": is not a table: write 3 to 255",
     ];
     assert_eq!(problems.len(), places.len(), "{problems:#?}");
     for (problem, place) in problems.iter().zip(places) {
@@ -267,7 +268,7 @@ fn two_parts_cannot_have_one_port() {
     assert_eq!(problems.len(), 2, "{problems:#?}");
     assert!(
         problems[0]
-            .starts_with("config.toml:3:10: source.a.listen = \"127.0.0.1:9184\": is the port of admin.listen too"),
+            .starts_with("config.toml:3:10: source.a.listen = \"127.0.0.1:9184\": is the port of dashboard.listen too"),
         "{problems:#?}"
     );
     assert!(
@@ -279,9 +280,9 @@ fn two_parts_cannot_have_one_port() {
     assert!(read_text(&text, &[]).is_ok());
     let any = read_text(
         &source("a", "127.0.0.2:9184"),
-        &[("TEMP_INGEST__ADMIN__LISTEN", "0.0.0.0:9184")],
+        &[("TEMP_INGEST__DASHBOARD__LISTEN", "0.0.0.0:9184")],
     );
-    assert!(any.unwrap_err()[0].contains("is the port of admin.listen too"));
+    assert!(any.unwrap_err()[0].contains("is the port of dashboard.listen too"));
 }
 
 #[test]

@@ -34,7 +34,7 @@ use tracing::{error, info, warn};
 use wire::ProducerId;
 
 use self::open_files::OpenFiles;
-use self::services::{Services, admin_ended};
+use self::services::{Services, dashboard_ended};
 use self::source_manager::{SourceManagerContext, Sources};
 use crate::canary::Canary;
 use crate::config::{Aggregation, Loaded, Origin, Settings};
@@ -148,7 +148,7 @@ impl Daemon {
             metrics: metrics.clone(),
             open_files: OpenFiles {
                 limit: open_files::raise_limit(),
-                dashboard: settings.admin.max_connections.get(),
+                dashboard: settings.dashboard.max_connections.get(),
                 sink_requests: settings.kinesis.max_requests.get(),
             },
             state_dir: state_dir.clone(),
@@ -206,7 +206,7 @@ impl Daemon {
                 },
                 _ = watchdog.tick() => self.ping(&mut beat),
                 _ = console.tick(), if self.console.is_some() => self.show(),
-                ended = services::ended(&mut self.front.serving) => return Err(admin_ended(ended)),
+                ended = services::ended(&mut self.front.serving) => return Err(dashboard_ended(ended)),
                 ended = &mut self.pipeline => {
                     self.ended = Some(flatten(ended));
                     return Ok(Next::End);
@@ -443,12 +443,12 @@ fn status(settings: &Settings, state_dir: &Path, sources: &Sources, overrides: &
         let beside = settings.kinesis.target();
         Some(Table { name, beside })
     };
-    let readings = table(&settings.admin.readings_table);
+    let readings = table(&settings.dashboard.readings_table);
     Status {
         sink: settings.sink,
         stream: settings.kinesis.stream.clone(),
         state_dir: state_dir.to_owned(),
-        incidents: match table(&settings.admin.incidents_table) {
+        incidents: match table(&settings.dashboard.incidents_table) {
             _ if embedded => IncidentStore::Folder(state_dir.to_owned()),
             Some(table) => IncidentStore::Table(table),
             None => IncidentStore::Nowhere,

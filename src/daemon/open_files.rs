@@ -65,7 +65,7 @@ pub fn raise_limit() -> u64 {
 impl OpenFiles {
     /// Checks that the ports of these sources leave enough to everything else.
     pub fn check(&self, sources: &source::Sources) -> Result<(), TooManyConnections> {
-        let mut connections = vec![("admin.max_connections".to_owned(), self.dashboard)];
+        let mut connections = vec![("dashboard.max_connections".to_owned(), self.dashboard)];
         for (name, source) in sources {
             if let Some(count) = source.max_connections() {
                 connections.push((format!("source.{name}.max_connections"), count));
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(files.check(&sources(room)), Ok(()));
         let error = files.check(&sources(room + 1)).unwrap_err().to_string();
         let expected = format!(
-            "which is 1024: admin.max_connections = 64 and source.posts.max_connections = {} need 1025 ",
+            "which is 1024: dashboard.max_connections = 64 and source.posts.max_connections = {} need 1025 ",
             room + 1
         );
         assert!(error.contains(&expected), "{error}");

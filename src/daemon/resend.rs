@@ -40,7 +40,7 @@ where
     let settings = &mut loaded.settings;
     settings.spool.dir = Some(settings.state_dir()?.join("dead-letter-spool"));
     settings.source.clear();
-    settings.admin.listen.set_port(0);
+    settings.dashboard.listen.set_port(0);
     let front = Services::bind(&loaded.settings).await?;
     let mut daemon = Daemon::start(loaded, front, Overrides::default()).await?;
     let output = daemon.sources.as_ref().expect("just started").output();

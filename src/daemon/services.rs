@@ -46,7 +46,7 @@ impl Services {
     /// Binds the port and listens for signals.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
-        let server = Server::bind(&settings.admin).await?;
+        let server = Server::bind(&settings.dashboard).await?;
         let (commands, asked) = mpsc::channel(ORDERS);
         Ok(Self {
             address: server.address(),
@@ -109,7 +109,7 @@ impl Signals {
 }
 
 /// What it means that the HTTP endpoint has ended.
-pub fn admin_ended(ended: Result<(), JoinError>) -> anyhow::Error {
+pub fn dashboard_ended(ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {
         Ok(()) => anyhow!("the HTTP endpoint ended before it was asked to"),
         Err(error) => anyhow::Error::new(error).context("the HTTP endpoint broke"),

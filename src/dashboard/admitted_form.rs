@@ -87,7 +87,7 @@ impl Caller {
                 "log in first, or send a token: Authorization: Bearer TOKEN\n",
             )),
             None => Err(Refusal::Session(
-                "nothing can be changed here: set admin.token_file to a file of tokens, and start again\n",
+                "nothing can be changed here: set dashboard.token_file to a file of tokens, and start again\n",
             )),
         }
     }

@@ -80,7 +80,7 @@ async fn about_incident(page: &Dashboard, form: &Form, asker: &Asker) -> Result<
     match page.incident_stores.perform(&store, Action { id, by, mute }).await {
         Some(done) => done,
         None => {
-            Err("nobody keeps incidents here: set admin.incidents_table, or use `temp-ingest incidents`".to_owned())
+            Err("nobody keeps incidents here: set dashboard.incidents_table, or use `temp-ingest incidents`".to_owned())
         }
     }
 }

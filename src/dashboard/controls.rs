@@ -38,7 +38,7 @@ pub(super) fn how_to_turn_on() -> Html {
     let steps = [
         ("make a token: ", code("(umask 077; openssl rand -hex 32 > tokens)"), ""),
         (
-            "name the file in the configuration, in the table [admin]: ",
+            "name the file in the configuration, in the table [dashboard]: ",
             code("token_file = \"/path/to/tokens\""),
             "",
         ),

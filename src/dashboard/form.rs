@@ -41,7 +41,7 @@ pub(super) enum FormError {
     #[error("the form has more than {0} bytes: nothing was changed")]
     TooLarge(usize),
     /// It did not arrive in time.
-    #[error("the form did not arrive within admin.body_timeout = {}: nothing was changed", friendly(*.0))]
+    #[error("the form did not arrive within dashboard.body_timeout = {}: nothing was changed", friendly(*.0))]
     Timeout(Duration),
     /// The connection broke.
     #[error("the form ended early: nothing was changed")]

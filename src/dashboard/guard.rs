@@ -27,7 +27,7 @@ const SAID: [(HeaderName, &str); 6] = [
 pub(super) enum Refused {
     /// A name that somebody else may have pointed to this machine.
     #[error(
-        "the page is asked for by localhost, by an address, or by a name listed in admin.hosts, not by {0:?}: \
+        "the page is asked for by localhost, by an address, or by a name listed in dashboard.hosts, not by {0:?}: \
          add the name there, where it is yours"
     )]
     Host(String),

@@ -34,7 +34,7 @@ pub(super) fn part(status: &Status, kept: &Kept, control: &Control, notice: Opti
             tag("p").class("notice failed").of(text)
         }
         Kept::Elsewhere if status.sink == sink::Kind::Kinesis => {
-            let setting = tag("code").of("admin.incidents_table");
+            let setting = tag("code").of("dashboard.incidents_table");
             let command = tag("code").of("temp-ingest incidents list --table NAME");
             let how = (" to see them here, or ask ", command, ".");
             tag("p").of((

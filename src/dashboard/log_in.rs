@@ -30,7 +30,7 @@ pub(super) fn log_in_form(page: &Dashboard, wrong: Option<&str>) -> String {
             field(
                 "token",
                 "Token",
-                "A line of the file that admin.token_file names.",
+                "A line of the file that dashboard.token_file names.",
                 |input| {
                     let input = input.with("type", "password").with("autocomplete", "current-password");
                     input.flag("required", true)

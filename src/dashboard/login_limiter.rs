@@ -24,7 +24,7 @@ pub(super) struct LoginLimiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     /// It is none of ours.
-    #[error("wrong token: tokens are lines of the file that admin.token_file names")]
+    #[error("wrong token: tokens are lines of the file that dashboard.token_file names")]
     Wrong,
     /// It was not looked at, nor is any for so long.
     #[error(

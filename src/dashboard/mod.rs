@@ -73,7 +73,7 @@ const CLIENT_CONNECTIONS: NonZeroU32 = NonZeroU32::new(32).expect("32 is not zer
 /// More than any dashboard needs.
 const MOST_CONNECTIONS: u32 = 10_000;
 
-/// The `[admin]` table.
+/// The `[dashboard]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -124,18 +124,18 @@ impl Settings {
             && let Err(error) = Tokens::read(file)
         {
             let value = format!("{:?}", file.display().to_string());
-            problems.push(Problem::new("admin.token_file", value, error.to_string()));
+            problems.push(Problem::new("dashboard.token_file", value, error.to_string()));
         }
         for host in &self.hosts {
             let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
             if host.is_empty() || !host.chars().all(is_name) {
                 let remedy = "is no name of a host: write it as browsers show it, without a port";
-                problems.push(Problem::new("admin.hosts", format!("{host:?}"), remedy));
+                problems.push(Problem::new("dashboard.hosts", format!("{host:?}"), remedy));
             }
         }
         let counts = [
-            ("admin.max_connections", self.max_connections),
-            ("admin.max_client_connections", self.max_client_connections),
+            ("dashboard.max_connections", self.max_connections),
+            ("dashboard.max_client_connections", self.max_client_connections),
         ];
         for (key, count) in counts {
             if count.get() > MOST_CONNECTIONS {
@@ -144,8 +144,8 @@ impl Settings {
             }
         }
         let tables = [
-            ("admin.incidents_table", &self.incidents_table),
-            ("admin.readings_table", &self.readings_table),
+            ("dashboard.incidents_table", &self.incidents_table),
+            ("dashboard.readings_table", &self.readings_table),
         ];
         for (key, table) in tables {
             problems.extend(table.as_deref().and_then(|table| AwsName::Table.problem(key, table)));

@@ -210,7 +210,7 @@ fn why_unscored(status: &Status) -> Option<&'static str> {
         ),
         sink::Kind::Kinesis => Some(
             "Scores are made behind the stream, by the function temp-detect: here are only values. Where it keeps \
-             readings in a table, name that as admin.readings_table.",
+             readings in a table, name that as dashboard.readings_table.",
         ),
         sink::Kind::Stdout => Some("Nothing is judged here: here are only values."),
     }

@@ -40,7 +40,7 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port.
-    #[error("admin.listen: binding {address}: {}", remedy(.source))]
+    #[error("dashboard.listen: binding {address}: {}", remedy(.source))]
     Listen {
         /// What is set.
         address: SocketAddr,
@@ -48,7 +48,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// The tokens.
-    #[error("admin.token_file: {0}")]
+    #[error("dashboard.token_file: {0}")]
     Tokens(#[from] TokensError),
 }
 
@@ -153,15 +153,15 @@ fn beyond(reached: LimitReached) -> Response {
         LimitReached::Address(_) => StatusCode::TOO_MANY_REQUESTS,
     };
     let headers = [(RETRY_AFTER, RETRY_SECONDS), (CONNECTION, "close")];
-    (status, headers, format!("admin: {reached}\n")).into_response()
+    (status, headers, format!("dashboard: {reached}\n")).into_response()
 }
 
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program has that port, perhaps another temp-ingest; stop it, or set admin.listen to another port"
+            "another program has that port, perhaps another temp-ingest; stop it, or set dashboard.listen to another port"
         }
-        io::ErrorKind::PermissionDenied => "ports below 1024 are for root; set admin.listen to a higher one",
-        _ => "set admin.listen to an address of this machine, such as \"127.0.0.1:9184\"",
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root; set dashboard.listen to a higher one",
+        _ => "set dashboard.listen to an address of this machine, such as \"127.0.0.1:9184\"",
     }
 }

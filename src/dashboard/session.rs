@@ -1,4 +1,4 @@
-//! Who may change something: whoever knows a token of `admin.token_file`, either with each request or once, by logging in.
+//! Who may change something: whoever knows a token of `dashboard.token_file`, either with each request or once, by logging in.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -60,7 +60,7 @@ async fn operators_are_answered_until_the_stop() {
     assert!(ask(address, "GET /healthz").await.ends_with(ALIVE));
     let rebound = ask(address, "GET /").await;
     assert!(
-        rebound.starts_with("HTTP/1.1 403 ") && rebound.contains("admin.hosts"),
+        rebound.starts_with("HTTP/1.1 403 ") && rebound.contains("dashboard.hosts"),
         "{rebound}"
     );
     let ready = ask(address, "GET /readyz").await;
@@ -99,7 +99,7 @@ async fn a_port_in_use_is_named_with_the_key_to_change() {
     };
     let error = Server::bind(&settings).await.unwrap_err().to_string();
     assert!(error.contains(&format!("binding {}", settings.listen)), "{error}");
-    assert!(error.contains("set admin.listen to another port"), "{error}");
+    assert!(error.contains("set dashboard.listen to another port"), "{error}");
 }
 
 /// As if it were bound to an address that others can reach.
@@ -294,7 +294,10 @@ async fn who_is_not_admitted_is_answered_before_a_body_is_read() {
         );
     }
     let rebound = without_body(address, "POST /log-in", "Host: evil.example", 20).await;
-    assert!(rebound.contains("403 ") && rebound.contains("admin.hosts"), "{rebound}");
+    assert!(
+        rebound.contains("403 ") && rebound.contains("dashboard.hosts"),
+        "{rebound}"
+    );
 }
 
 #[tokio::test]
@@ -316,7 +319,7 @@ async fn forms_are_small_and_arrive_in_time() {
     );
     let late = without_body(address, "POST /log-in", HOST, 4096).await;
     assert!(
-        late.contains("408 ") && late.contains("admin.body_timeout = 100ms"),
+        late.contains("408 ") && late.contains("dashboard.body_timeout = 100ms"),
         "{late}"
     );
     let bearer = format!("{HOST}\r\nAuthorization: Bearer the-token");

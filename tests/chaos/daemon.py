@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import client, lab
 
-ADMIN = 9184
+DASHBOARD = 9184
 # Longer than a start takes on a busy machine; only a hang reaches it.
 PATIENCE = 60.0
 GRACE = 3
@@ -122,7 +122,7 @@ class Daemon:
     def scrape(self) -> dict[str, float] | None:
         """The readings by where they are; None where it does not answer."""
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", ADMIN, timeout=2)
+            connection = http.client.HTTPConnection("127.0.0.1", DASHBOARD, timeout=2)
             connection.request("GET", "/metrics")
             text = connection.getresponse().read().decode()
             connection.close()

@@ -22,7 +22,7 @@ sink = "kinesis"
 linger = "100ms"
 [kinesis]
 stream = "{stream}"
-[admin]
+[dashboard]
 listen = "127.0.0.1:0"
 [spool]
 dir = "{folder / 'spool'}"
@@ -53,7 +53,7 @@ def example(name: str) -> Path:
 
 def example_environment(standin: Standin, stream: str, folder: Path, **changes: str) -> dict[str, str]:
     """What an example is told beside its file: the stream, and keys such as SOURCE__FARM__COUNT."""
-    keys = {"SINK": "kinesis", "KINESIS__STREAM": stream, "ADMIN__LISTEN": "127.0.0.1:0", "LINGER": "100ms"} | changes
+    keys = {"SINK": "kinesis", "KINESIS__STREAM": stream, "DASHBOARD__LISTEN": "127.0.0.1:0", "LINGER": "100ms"} | changes
     return environment(standin, folder) | {f"TEMP_INGEST__{key}": value for key, value in keys.items()}
 
 
@@ -64,8 +64,8 @@ class Running:
 
     def __init__(self, standin: Standin, stream: str, name: str, folder: Path, **changes: str):
         self._folder, self._file = folder, example(name)
-        self._admin = f"127.0.0.1:{free_port()}"
-        changes |= {"ADMIN__LISTEN": self._admin, "ADMIN__TOKEN_FILE": str(folder / "tokens")}
+        self._dashboard = f"127.0.0.1:{free_port()}"
+        changes |= {"DASHBOARD__LISTEN": self._dashboard, "DASHBOARD__TOKEN_FILE": str(folder / "tokens")}
         self._variables = example_environment(standin, stream, folder, **changes)
         self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -90,11 +90,11 @@ class Running:
             time.sleep(0.02)
 
     def get(self, path: str) -> str:
-        with self._direct.open(f"http://{self._admin}{path}", timeout=SECONDS) as answer:
+        with self._direct.open(f"http://{self._dashboard}{path}", timeout=SECONDS) as answer:
             return answer.read().decode()
 
     def post(self, path: str, **form: str) -> str:
-        request = urllib.request.Request(f"http://{self._admin}{path}", urllib.parse.urlencode(form).encode(),
+        request = urllib.request.Request(f"http://{self._dashboard}{path}", urllib.parse.urlencode(form).encode(),
                                          {"Authorization": f"Bearer {self.TOKEN}"})
         with self._direct.open(request, timeout=SECONDS) as answer:
             return answer.read().decode()

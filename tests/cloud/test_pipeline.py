@@ -198,13 +198,13 @@ class People(unittest.TestCase):
 
 
     def page(self, table: str, **changes: str) -> daemon.Running:
-        return daemon.Running(cloud.standin, cloud.stream, "wind_farm", cloud.folder(), ADMIN__INCIDENTS_TABLE=table,
+        return daemon.Running(cloud.standin, cloud.stream, "wind_farm", cloud.folder(), DASHBOARD__INCIDENTS_TABLE=table,
                               **changes)
 
     def test_the_page_shows_the_scores_of_the_table(self):
         readings = cloud.deployment.variables("detect")["READINGS_TABLE"]
         produced = "temp_ingest_readings_produced_total"
-        with self.page(cloud.incidents_table, ADMIN__READINGS_TABLE=readings) as page:
+        with self.page(cloud.incidents_table, DASHBOARD__READINGS_TABLE=readings) as page:
             page.await_metric(produced, 1)
             cloud.drain()
             sensor = min(sensor for sensor, _ in cloud.scored_readings("farm-"))
@@ -218,7 +218,7 @@ class People(unittest.TestCase):
             self.assertGreater(len(scores), 1)
             self.assertEqual({time: stored[time] for time in scores}, scores)
             self.assertEqual(series["threshold"], 2)
-        with self.page("nowhere", ADMIN__READINGS_TABLE="nowhere") as page:
+        with self.page("nowhere", DASHBOARD__READINGS_TABLE="nowhere") as page:
             page.await_metric(produced, 1)
             page.get(f"/readings?sensor={sensor}")
             page.await_metric(produced, page.metric(produced) + 30 * 2)

@@ -23,7 +23,7 @@ HOUSE = '[source.house]\nkind = "simulate"\nprofile = "temperature"\nsensors = 5
 DROP_IN = """[Service]
 Environment=AWS_ENDPOINT_URL=http://127.0.0.1:4567 AWS_REGION=eu-central-1 AWS_EC2_METADATA_DISABLED=true
 Environment=AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-Environment=TEMP_INGEST__ADMIN__LISTEN=127.0.0.1:9200
+Environment=TEMP_INGEST__DASHBOARD__LISTEN=127.0.0.1:9200
 """
 METRICS = "http://127.0.0.1:9200/metrics"
 

@@ -87,17 +87,17 @@ ExecStart=:/usr/bin/python3 /usr/local/lib/daemon.py {words}
 
     def test_the_canary_runs_as_nobody_with_nothing_but_an_address(self):
         for address in ("127.0.0.1:9200", "0.0.0.0:1", "[::1]:9200", "[fe80::1]:65535"):
-            printed = self.validate(f"TEMP_INGEST__ADMIN__LISTEN={address}", "LD_PRELOAD=/tmp/x.so", "BASH_ENV=/tmp/x",
-                                    "TEMP_INGEST__ADMIN__TOKEN_FILE=/etc/shadow", "AWS_CONFIG_FILE=/etc/shadow")
+            printed = self.validate(f"TEMP_INGEST__DASHBOARD__LISTEN={address}", "LD_PRELOAD=/tmp/x.so", "BASH_ENV=/tmp/x",
+                                    "TEMP_INGEST__DASHBOARD__TOKEN_FILE=/etc/shadow", "AWS_CONFIG_FILE=/etc/shadow")
             with self.subTest(address):
                 self.assertRegex(printed, r"uid=\d+\(nobody\) gid=\d+\(\w+\)( groups=\d+\(\w+\))?\n")
-                self.assertEqual(self.environment(printed), {f"TEMP_INGEST__ADMIN__LISTEN={address}"})
+                self.assertEqual(self.environment(printed), {f"TEMP_INGEST__DASHBOARD__LISTEN={address}"})
 
     def test_what_is_no_address_is_left_out(self):
         for value in ("127.0.0.1:9200;touch /root/owned", "$(touch /root/owned)", "localhost:80", "127.0.0.1", "",
                       "127.0.0.1:9200\\n127.0.0.1:1", "[::1]:9200/x", "127.0.0.1:123456"):
             with self.subTest(value):
-                printed = self.validate(f"TEMP_INGEST__ADMIN__LISTEN={value}")
+                printed = self.validate(f"TEMP_INGEST__DASHBOARD__LISTEN={value}")
                 self.assertEqual(self.environment(printed), set())
 
     def test_what_it_writes_is_printed_as_text(self):

@@ -47,7 +47,7 @@ impl Trial {
         let dir = tempfile::tempdir().unwrap();
         let tokens = dir.path().join("tokens");
         std::fs::write(&tokens, "a-token-of-the-test\n").unwrap();
-        let config = format!("{CONFIG}[admin]\ntoken_file = {tokens:?}\n");
+        let config = format!("{CONFIG}[dashboard]\ntoken_file = {tokens:?}\n");
         let mut daemon = Daemon::start_by(group.command(PROGRAM), dir.path(), &config, None, &[]);
         let line = daemon.logged("taking readings over HTTP");
         let address = line.split("address=").nth(1).unwrap();

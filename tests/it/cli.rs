@@ -77,7 +77,11 @@ fn a_wrong_command_line_exits_with_78() {
 #[test]
 fn check_says_every_problem_with_its_line_and_exits_with_78() {
     let home = tempfile::tempdir().unwrap();
-    fs::write(home.path().join("bad.toml"), "lanes = 24\n[admin]\nlisten = \"9184\"\n").unwrap();
+    fs::write(
+        home.path().join("bad.toml"),
+        "lanes = 24\n[dashboard]\nlisten = \"9184\"\n",
+    )
+    .unwrap();
     let output = temp_ingest(home.path())
         .args(["check", "--config", "bad.toml"])
         .output()
@@ -85,7 +89,7 @@ fn check_says_every_problem_with_its_line_and_exits_with_78() {
     assert_eq!(output.status.code(), Some(78));
     for place in [
         "bad.toml:1:9: lanes: 24 is not",
-        "bad.toml:3:10: admin.listen: \"9184\" is not",
+        "bad.toml:3:10: dashboard.listen: \"9184\" is not",
     ] {
         assert!(err(&output).contains(place), "{}", err(&output));
     }
@@ -97,12 +101,12 @@ fn check_says_every_problem_with_its_line_and_exits_with_78() {
     assert!(err(&missing).starts_with("gone.toml: "), "{}", err(&missing));
     let variable = temp_ingest(home.path())
         .arg("check")
-        .env("TEMP_INGEST__ADMIN__LISEN", "127.0.0.1:1")
+        .env("TEMP_INGEST__DASHBOARD__LISEN", "127.0.0.1:1")
         .output()
         .unwrap();
     assert_eq!(variable.status.code(), Some(78));
     assert!(
-        err(&variable).starts_with("TEMP_INGEST__ADMIN__LISEN: unknown field"),
+        err(&variable).starts_with("TEMP_INGEST__DASHBOARD__LISEN: unknown field"),
         "{}",
         err(&variable)
     );
@@ -199,7 +203,7 @@ fn doctor(home: &Path, endpoint: &Endpoint, stream: &str) -> Command {
         .arg("doctor")
         .env("TEMP_INGEST__SINK", "kinesis")
         .env("TEMP_INGEST__KINESIS__STREAM", stream)
-        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
         .env("AWS_ENDPOINT_URL", endpoint.url())
         .env("AWS_REGION", "eu-central-1")
         .env("AWS_ACCESS_KEY_ID", "AKIAFIRST")
@@ -225,7 +229,7 @@ fn doctor_finds_everything_well_and_puts_nothing() {
         "ok   endpoint     http://127.0.0.1:",
         "ok   stream       readings has 4 open shards\n",
         "ok   permission   may put records\n",
-        "ok   port         admin.listen = 127.0.0.1:0 is free\n",
+        "ok   port         dashboard.listen = 127.0.0.1:0 is free\n",
     ] {
         assert!(told.contains(line), "{line:?} in\n{told}");
     }
@@ -345,7 +349,7 @@ fn the_embedded_default_shows_an_incident_open_and_resolve_within_three_minutes(
     let home = tempfile::tempdir().unwrap();
     let output = temp_ingest(home.path())
         .arg("run")
-        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
         // Three minutes of ten sensors, and the whole series, as fast as the pipeline takes them.
         .env("TEMP_INGEST__SOURCE__HOUSE__SPEED", "max")
         .env("TEMP_INGEST__SOURCE__HOUSE__COUNT", "1800")

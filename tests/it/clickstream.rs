@@ -42,7 +42,7 @@ fn a_change_of_the_click_through_rate_is_told_and_kept() {
             .env_clear()
             .env("HOME", dir.path())
             .env("STATE_DIRECTORY", dir.path().join("state"))
-            .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+            .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

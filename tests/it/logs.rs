@@ -48,7 +48,7 @@ fn run(dir: &Path, config: &str, arguments: &[&str], input: &str) -> Output {
         .env_clear()
         .env("HOME", dir)
         .env("STATE_DIRECTORY", dir.join("state"))
-        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

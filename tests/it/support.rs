@@ -56,7 +56,7 @@ impl Daemon {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_REGION", "eu-central-1");
         command
-            .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+            .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
             .envs(endpoint.map(|url| ("AWS_ENDPOINT_URL", url)));
         command.envs(environment.iter().copied());
         let mut child = command.spawn().unwrap();

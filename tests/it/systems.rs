@@ -50,7 +50,7 @@ fn a_wind_farm() {
     // An hour of thirty turbines, as fast as the pipeline takes it.
     let output = run
         .env("STATE_DIRECTORY", home.path().join("state"))
-        .env("TEMP_INGEST__ADMIN__LISTEN", "127.0.0.1:0")
+        .env("TEMP_INGEST__DASHBOARD__LISTEN", "127.0.0.1:0")
         .env("TEMP_INGEST__SOURCE__FARM__SPEED", "max")
         .env("TEMP_INGEST__SOURCE__FARM__COUNT", "108000")
         .env("TEMP_INGEST__SOURCE__FARM__START", "2026-03-01T12:00:00Z")

@@ -46,10 +46,18 @@ pub async fn examine(loaded: &Loaded, tell: impl FnMut(&Finding)) -> bool {
     for finding in directories(settings) {
         report.add(finding);
     }
-    report.add(port("admin.listen", settings.admin.listen, settings.admin.listen));
+    report.add(port(
+        "dashboard.listen",
+        settings.dashboard.listen,
+        settings.dashboard.listen,
+    ));
     for (name, source) in &settings.source {
         if let Some(listen) = source.listen {
-            report.add(port(&format!("source.{name}.listen"), listen.0, settings.admin.listen));
+            report.add(port(
+                &format!("source.{name}.listen"),
+                listen.0,
+                settings.dashboard.listen,
+            ));
         }
     }
     if settings.sink == sink::Kind::Kinesis {
@@ -172,11 +180,11 @@ fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// The port of `key`. A daemon that holds it is asked at `admin`, where it always speaks plainly.
-fn port(key: &str, address: SocketAddr, admin: SocketAddr) -> Finding {
+/// The port of `key`. A daemon that holds it is asked at `dashboard`, where it always speaks plainly.
+fn port(key: &str, address: SocketAddr, dashboard: SocketAddr) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::ok("port", format!("{key} = {address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours(admin).unwrap_or(false) => Finding::ok(
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_ours(dashboard).unwrap_or(false) => Finding::ok(
             "port",
             format!("{key} = {address} is used by a temp-ingest that is alive"),
         ),
@@ -234,7 +242,7 @@ mod tests {
             asking.read_exact(&mut [0; 25]).unwrap();
             asking.write_all(answer.as_bytes()).unwrap();
         });
-        let finding = port("admin.listen", address, address);
+        let finding = port("dashboard.listen", address, address);
         daemon.join().unwrap();
         assert_eq!(finding.verdict, Verdict::Ok, "{finding}");
         assert!(

@@ -84,9 +84,9 @@ fn wrong_readings_are_named_and_nothing_is_taken() {
         "{broken:?}"
     );
     assert_eq!(client.post(&[], good.as_bytes()).status, 200);
-    let admin = trial.daemon.address();
+    let dashboard = trial.daemon.address();
     assert!(
-        get(&admin, "/metrics")
+        get(&dashboard, "/metrics")
             .1
             .contains("temp_ingest_readings_produced_total 1\n")
     );

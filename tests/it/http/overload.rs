@@ -51,7 +51,7 @@ fn bodies_that_unpack_to_much_do_not_exhaust_memory() {
     for client in &mut bad {
         client.write(&request);
     }
-    let admin = daemon.address();
+    let dashboard = daemon.address();
     let mut sent = 0;
     eventually("some of the large bodies are taken", || {
         let answer = good.write(&post(&[], reading("good", sent).as_bytes())).answer();
@@ -63,7 +63,7 @@ fn bodies_that_unpack_to_much_do_not_exhaust_memory() {
             Some(200),
             "reading {sent}, at {peak} MiB"
         );
-        let scrape = get(&admin, "/metrics").1;
+        let scrape = get(&dashboard, "/metrics").1;
         assert!(conserved(&scrape), "{scrape}");
         let produced = metric(&scrape, "temp_ingest_readings_produced_total");
         produced >= f64::from(sent + TAKEN * VECTORS)

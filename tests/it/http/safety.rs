@@ -124,8 +124,8 @@ async fn a_key_is_taken_once() {
     let third = &["idempotency-key: third"];
     assert_eq!(post_to(address, third, b"{}").status, 400);
     assert_eq!(post_to(address, third, reading("a", 4).as_bytes()).status, 200);
-    let admin = trial.daemon.address();
-    let scrape = get(&admin, "/metrics").1;
+    let dashboard = trial.daemon.address();
+    let scrape = get(&dashboard, "/metrics").1;
     assert!(conserved(&scrape), "{scrape}");
     assert_eq!(metric(&scrape, "temp_ingest_readings_produced_total"), 5.0);
     assert!(

@@ -22,7 +22,7 @@ fn made_up_sensors_neither_exhaust_memory_nor_hold_up_known_ones() {
                   max_new_sensors_per_hour = 9001\n";
     let mut daemon = Daemon::start_by(group.command(PROGRAM), dir.path(), config, None, &[]);
     let address = listening(&mut daemon);
-    let admin = daemon.address();
+    let dashboard = daemon.address();
     let (mut good, mut bad) = (Client::connect(address), Client::connect(address));
     let mut refused = 0;
     for request in 0..REQUESTS {
@@ -49,7 +49,7 @@ fn made_up_sensors_neither_exhaust_memory_nor_hold_up_known_ones() {
             refused += 1;
         }
     }
-    let scrape = get(&admin, "/metrics").1;
+    let scrape = get(&dashboard, "/metrics").1;
     assert!(conserved(&scrape), "{scrape}");
     assert_eq!(
         metric(&scrape, "temp_ingest_readings_produced_total"),

@@ -20,7 +20,7 @@ const HOUSE: &str = "sink = \"embedded\"\nlinger = \"20ms\"\n[source.house]\nkin
 fn daemon(dir: &Path, config: &str, endpoint: Option<&str>) -> Daemon {
     let tokens = dir.join("tokens");
     std::fs::write(&tokens, format!("{TOKEN}\n")).unwrap();
-    let config = format!("{config}[admin]\ntoken_file = {tokens:?}\n");
+    let config = format!("{config}[dashboard]\ntoken_file = {tokens:?}\n");
     Daemon::start(dir, &config, endpoint, &[])
 }
 
