@@ -2,7 +2,7 @@
 //! AWS type. Read in this order:
 
 /// How much a request may hold.
-pub mod limits;
+pub mod body_limits;
 /// The score of a vector, by a stored partition.
 pub mod model;
 /// Why a request is refused.

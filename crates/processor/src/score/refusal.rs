@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::limits::{MAX_BODY_BYTES, MAX_VALUES};
+use super::body_limits::{MAX_BODY_BYTES, MAX_VALUES};
 use crate::store_error::StoreError;
 
 /// Why there is no score.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use wire::Timestamp;
 use wire::reading::MAX_NUMBERS;
 
-use super::limits::{MAX_BODY_BYTES, MAX_VALUES};
+use super::body_limits::{MAX_BODY_BYTES, MAX_VALUES};
 use super::refusal::{Mistake, Refusal};
 
 /// Characters of a value shown in an error.
