@@ -1,6 +1,6 @@
-//! One reading of our own, sent the way of all others to see whether readings arrive. The daemon's part takes it in over
-//! HTTP; the command's part asks for it. A source proves nothing: a quiet one delivers nothing, and a simulated one says
-//! nothing of what is measured.
+//! A test reading sent through the pipeline to check that readings arrive. The daemon's half accepts the request over
+//! HTTP; the command's half makes it. The sources themselves prove nothing: a quiet one delivers nothing, and a
+//! simulated one says nothing about what is measured.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,37 +18,37 @@ use crate::clock;
 use crate::source::handover::{Sender, WeakSender};
 use crate::source::{Output, Refused, to_channel};
 
-/// Where the daemon is asked for one.
+/// The path at which the daemon accepts the request.
 pub const PATH: &str = "/canary";
 
-/// So long after a failure the next one is tried.
+/// The wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A daemon that is asked on its own machine answers within so long that it is there.
+/// The connect timeout: a daemon on the same machine answers well within it.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Sends readings of its own through the running pipeline, one at a time.
+/// Sends test readings through the running pipeline, one at a time.
 #[derive(Debug)]
 pub struct Canary {
-    /// It must not hold the pipeline's input open once the sources have ended.
+    /// Weak, so that it does not keep the pipeline's input open once the sources have ended.
     handover: WeakSender,
     ledger: Arc<Ledger>,
     sink: String,
     alone: Mutex<()>,
 }
 
-/// The reading did not arrive, as far as is known.
+/// The reading is not known to have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undelivered {
     /// Another one is on its way.
     #[error("another canary is on its way: one at a time")]
     Busy,
-    /// No source runs any more.
-    #[error("the daemon is draining and takes no reading")]
+    /// No source is running any more.
+    #[error("the daemon is draining and accepts no readings")]
     Draining,
-    /// Nothing is taken now.
-    #[error("memory and spool are full, and the sink takes nothing: the daemon takes no reading")]
+    /// The pipeline accepts nothing at the moment.
+    #[error("memory and spool are full, and the sink takes nothing: the daemon accepts no readings")]
     Blocked,
-    /// It waits on disk, behind others or for the sink.
+    /// It waits on disk, behind other readings or for the sink.
     #[error("the reading went to the spool or to the dead letters: the sink takes nothing, or readings wait before it")]
     Elsewhere,
 }
@@ -62,7 +62,7 @@ pub struct NotInTime {
 }
 
 impl Canary {
-    /// Hands its readings over to `handover`; `sink` says in words where they arrive.
+    /// Hands readings over to `handover`; `sink` is the destination as shown to people.
     pub fn new(handover: &Sender, ledger: Arc<Ledger>, sink: String) -> Self {
         Self {
             handover: handover.downgrade(),
@@ -72,7 +72,7 @@ impl Canary {
         }
     }
 
-    /// Sends one and waits until the sink has it; says so, and how long it took.
+    /// Sends one reading and waits until the sink has accepted it. Returns where it arrived and how long it took.
     pub async fn send(&self) -> Result<String, Undelivered> {
         let _alone = self.alone.try_lock().map_err(|_| Undelivered::Busy)?;
         let started = Instant::now();
@@ -90,7 +90,7 @@ impl Canary {
         let handover = self.handover.upgrade().ok_or(Undelivered::Draining)?;
         let (_, never) = watch::channel(false);
         let output = Output::new(handover, never, self.ledger.clone());
-        // A sensor of its own each time: one that came back now and then would be found silent in between.
+        // A new sensor each time: one that came back only now and then would be reported silent in between.
         let sensor = Arc::new(Sensor::new(&format!("canary-{:016x}", rand::random::<u64>()), "canary"));
         let reading = Reading::new(sensor, clock::now(), Value::Scalar(1.0)).expect("one is a finite number");
         let batch = Batch {
@@ -106,7 +106,7 @@ impl Canary {
     }
 }
 
-/// Asks the daemon at `address` until a reading has arrived, and returns what it says of it.
+/// Sends requests to the daemon at `address` until a reading has arrived, and returns the daemon's answer.
 pub fn ask(address: SocketAddr, within: Duration) -> Result<String, NotInTime> {
     let deadline = Instant::now() + within;
     loop {
@@ -116,7 +116,7 @@ pub fn ask(address: SocketAddr, within: Duration) -> Result<String, NotInTime> {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 format!("the daemon at {address} took the reading and has not delivered it")
             }
-            Err(error) => format!("asking the daemon at {address}: {error}"),
+            Err(error) => format!("requesting a canary from the daemon at {address}: {error}"),
         };
         if deadline.saturating_duration_since(Instant::now()) <= PAUSE {
             return Err(NotInTime { within, last });
@@ -125,7 +125,7 @@ pub fn ask(address: SocketAddr, within: Duration) -> Result<String, NotInTime> {
     }
 }
 
-/// What the daemon answers: the inner error where the reading did not arrive.
+/// The daemon's answer; the inner error says why the reading did not arrive.
 fn request(address: SocketAddr, within: Duration) -> io::Result<Result<String, String>> {
     let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_read_timeout(Some(within.max(PAUSE)))?;
@@ -138,9 +138,7 @@ fn request(address: SocketAddr, within: Duration) -> io::Result<Result<String, S
     let status = head.split(' ').nth(1).unwrap_or_default();
     Ok(match status {
         "200" => Ok(body.to_owned()),
-        "404" | "405" => {
-            Err("what listens there knows no canary: it is another program, or an older version".to_owned())
-        }
+        "404" | "405" => Err("the server there has no canary: it is another program, or an older version".to_owned()),
         _ => Err(body.to_owned()),
     })
 }

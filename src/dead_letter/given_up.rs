@@ -1,4 +1,4 @@
-//! One object of a Lambda failure destination in S3: what the event source mapping of the stream gave up, and why.
+//! One object of a Lambda failure destination in S3: a batch that the stream's event source mapping gave up, and why.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html>
 
 use std::collections::HashSet;
@@ -16,10 +16,10 @@ use wire::json::Decoder;
 
 use super::{DeadLetterError, failed};
 
-/// An event of 6 MB, its quotes escaped, takes far less.
+/// An event of 6 MB with its quotes escaped is far smaller.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A batch that was given up.
+/// A batch that Lambda gave up.
 #[derive(Debug)]
 pub(super) struct GivenUp {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct GivenUp {
     records: Vec<Record>,
 }
 
-/// What is in it, as a program reads it.
+/// The contents of an object, as JSON output.
 #[derive(Debug, Serialize)]
 pub(super) struct Described<'a> {
     file: &'a Path,
@@ -46,7 +46,7 @@ pub(super) struct Described<'a> {
     readings: usize,
 }
 
-/// The readings that can be sent again, and what is wrong with the rest.
+/// The readings that can be sent again, and the problems with the rest.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub readings: Vec<Reading>,
@@ -54,7 +54,7 @@ pub(super) struct Contents {
     foreign: u64,
 }
 
-/// Records that were taken already: mappings put some into two objects. Shard and sequence number name one.
+/// Records already read, by shard and sequence number: mappings write some records into two objects.
 pub(super) type Known = HashSet<(String, String)>;
 
 #[derive(Deserialize)]
@@ -116,7 +116,7 @@ struct Record {
 }
 
 impl GivenUp {
-    /// Reads the object as it was downloaded.
+    /// Reads an object as downloaded.
     pub fn read(path: &Path) -> Result<Self, DeadLetterError> {
         let reading = |error| failed("reading", path, error);
         let damaged = |problem: String| DeadLetterError::GivenUp {
@@ -126,13 +126,13 @@ impl GivenUp {
         let bytes = fs::metadata(path).map_err(reading)?.len();
         if bytes > MOST_BYTES {
             return Err(damaged(format!(
-                "{bytes} bytes are more than Lambda writes: name an object of the failure destination"
+                "{bytes} bytes is more than Lambda writes: name an object of the failure destination"
             )));
         }
         let text = fs::read(path).map_err(reading)?;
         let invocation: Invocation<'_> = serde_json::from_slice(&text).map_err(|error| {
             damaged(format!(
-                "this is no object of a failure destination ({error}): download it again"
+                "this is not an object of a failure destination ({error}): download it again"
             ))
         })?;
         let batch = invocation.stream.ok_or_else(|| {
@@ -162,7 +162,7 @@ impl GivenUp {
         })
     }
 
-    /// So that sorted objects are in the order of their stream.
+    /// The sort key that puts objects in the order of their stream.
     pub fn order(&self) -> (String, usize, String) {
         let first = &self.batch.start_sequence_number;
         (
@@ -172,7 +172,7 @@ impl GivenUp {
         )
     }
 
-    /// All its readings but those of records that are `known`, in the order of the stream.
+    /// Returns all readings except those of records in `known`, in the order of the stream.
     pub fn contents(&self, known: &mut Known, decoder: &mut Decoder) -> Contents {
         let mut contents = Contents::default();
         if self.records.len() != self.batch.batch_size {
@@ -189,15 +189,15 @@ impl GivenUp {
         }
         if contents.foreign > 0 {
             contents.problems.push(format!(
-                "{} of its readings were put by others than temp-ingest: packed anew they would be other sensors; drive them \
-                 through temp-detect, as docs/operations.md says",
+                "{} of its readings were not put by temp-ingest: packed again, they would become other sensors; redrive \
+                 them through temp-detect, as docs/operations.md says",
                 contents.foreign
             ));
         }
         contents
     }
 
-    /// Says what is in it.
+    /// Describes the contents.
     pub fn describe(&self, contents: &Contents) -> Described<'_> {
         Described {
             file: &self.path,
@@ -215,7 +215,7 @@ impl GivenUp {
     }
 }
 
-/// The payload is the event as text; an event that is not wrapped in text is read as well.
+/// Parses the payload: the event as a JSON string, or as a plain object.
 fn event(payload: &str) -> Result<Event, serde_json::Error> {
     if payload.starts_with('"') {
         let text: String = serde_json::from_str(payload)?;
@@ -233,7 +233,7 @@ impl Contents {
             Err(error) => {
                 return self.spoilt(
                     number,
-                    format!("its data is no base64 ({error}): download the object again"),
+                    format!("its data is not base64 ({error}): download the object again"),
                 );
             }
         };
@@ -266,7 +266,7 @@ impl Contents {
 }
 
 impl Described<'_> {
-    /// The names of the columns.
+    /// The column names.
     pub const COLUMNS: [&'static str; 8] = [
         "given up",
         "why",
@@ -278,7 +278,7 @@ impl Described<'_> {
         "file",
     ];
 
-    /// A row for people.
+    /// The table row.
     pub fn row(&self) -> [String; 8] {
         let why = match self.function_error {
             "" => self.condition.to_owned(),

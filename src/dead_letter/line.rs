@@ -14,10 +14,10 @@ use wire::Reading;
 use wire::aggregate::{AggregateError, deaggregate};
 use wire::json::Decoder;
 
-/// A dead letter. Fields that a later version adds are let pass.
+/// A dead letter. Unknown fields, which a later version may add, are ignored.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Letter<'a> {
-    /// When it was given up.
+    /// When the record was given up.
     #[serde(borrow)]
     time: Cow<'a, str>,
     #[serde(borrow)]
@@ -32,15 +32,15 @@ pub(super) struct Letter<'a> {
     producer: Cow<'a, str>,
     number: u64,
     readings: u32,
-    /// The readings as they were packed.
+    /// The readings, as packed.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     data: Option<Vec<&'a RawValue>>,
-    /// The whole record, where it does not hold JSON.
+    /// The whole record, where it is not JSON.
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     data_base64: Option<Cow<'a, str>>,
 }
 
-/// The line of a record, without its end.
+/// The line of a record, without its line end.
 pub(super) fn written(sink: &str, record: &Record, reason: ledger::DeadLetter, message: &str) -> Vec<u8> {
     let data = user_records(&record.data);
     let data_base64 = match data {
@@ -62,7 +62,7 @@ pub(super) fn written(sink: &str, record: &Record, reason: ledger::DeadLetter, m
     serde_json::to_vec(&letter).expect("strings, numbers and JSON that was checked are always written")
 }
 
-/// Writes the names of the columns of [`Letter::write_row`].
+/// Writes the column names of [`Letter::write_row`].
 pub(super) fn write_head(out: &mut dyn Write) -> io::Result<()> {
     row(
         out,
@@ -80,17 +80,17 @@ pub(super) fn write_head(out: &mut dyn Write) -> io::Result<()> {
 }
 
 impl<'a> Letter<'a> {
-    /// The letter of a line; the error says what is wrong with it.
+    /// Parses a line; the error says what is wrong with it.
     pub fn parse(line: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice(line).map_err(|error| {
-            format!("this is not a dead letter ({error}): mend the line, or take it out of the file by hand")
+            format!("this is not a dead letter ({error}): correct the line, or remove it from the file by hand")
         })
     }
 
-    /// All its readings, or what is wrong with it.
+    /// Returns all its readings, or what is wrong with it.
     pub fn readings(&self, decoder: &mut Decoder) -> Result<Vec<Reading>, String> {
         let Some(data) = &self.data else {
-            return Err("its payload is not JSON, so it holds no readings: send it by other means".to_owned());
+            return Err("its payload is not JSON, so it holds no readings: send it another way".to_owned());
         };
         let mut readings = Vec::with_capacity(data.len());
         for (index, json) in data.iter().enumerate() {
@@ -100,7 +100,7 @@ impl<'a> Letter<'a> {
         Ok(readings)
     }
 
-    /// Writes a row of a table for people.
+    /// Writes a table row.
     pub fn write_row(&self, out: &mut dyn Write) -> io::Result<()> {
         row(
             out,
@@ -119,7 +119,7 @@ impl<'a> Letter<'a> {
 }
 
 fn row(out: &mut dyn Write, columns: [&str; 8]) -> io::Result<()> {
-    // What a service or a sensor's name says must not steer the terminal.
+    // Text from a service or a sensor name must not contain terminal escapes.
     let [time, reason, sink, key, producer, number, readings, message] =
         columns.map(|column| column.replace(char::is_control, " "));
     writeln!(
@@ -128,11 +128,11 @@ fn row(out: &mut dyn Write, columns: [&str; 8]) -> io::Result<()> {
     )
 }
 
-/// The readings inside, each as it was packed; `None` where one of them is not JSON that fits on a line.
+/// The readings inside, each as packed; `None` if one of them is not JSON that fits on a line.
 fn user_records(data: &[u8]) -> Option<Vec<&RawValue>> {
     let json = |bytes| {
         let json: &RawValue = serde_json::from_slice(bytes).ok()?;
-        // Nothing else may end the line.
+        // A line break would split the dead letter.
         (!json.get().contains(['\n', '\r'])).then_some(json)
     };
     match deaggregate(data) {

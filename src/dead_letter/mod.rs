@@ -1,7 +1,8 @@
-//! What can never be delivered, kept in a file that any tool reads: one JSON object a line, one line a record.
+//! Records that can never be delivered, kept in a file that any tool can read: one JSON object a line, one line a
+//! record.
 //!
-//! Nothing here deletes: a replayed file is renamed, what could not be replayed goes back. The file is opened anew for
-//! each record, because a replay by another process may have renamed it meanwhile.
+//! Nothing is ever deleted: a replayed file is renamed, and lines that could not be replayed go back to the dead
+//! letters. The file is opened again for each record, because a replay in another process may have renamed it.
 
 mod given_up;
 mod line;
@@ -24,7 +25,7 @@ pub use self::redrive::{Redrive, list_given_up};
 pub use self::replay::Replay;
 
 const FILE: &str = "dead-letter.jsonl";
-/// A file begins with this while its readings are being sent again.
+/// The prefix of files whose readings are being sent again.
 const REPLAYING: &str = "dead-letter.jsonl.replaying-";
 const LOCK: &str = "dead-letter.lock";
 const REPLAY_LOCK: &str = "dead-letter.replay.lock";
@@ -39,48 +40,48 @@ pub struct DeadLetters {
 /// Why dead letters could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
-    /// The disk or the file system refuses.
+    /// The disk or the file system returned an error.
     #[error("{doing} {}: check the disk's free space and the permissions of the folder", path.display())]
     Io {
-        /// What was being done, such as `writing`.
+        /// The operation, such as `writing`.
         doing: &'static str,
-        /// To what.
+        /// The path of the file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A line that no readings come out of. It stays.
+    /// A line without readable readings. It stays in the file.
     #[error("{}:{line}: {problem}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line number, counted from 1.
         line: u64,
-        /// What is wrong with it, and how to mend it.
+        /// What is wrong with it, and how to correct it.
         problem: String,
     },
-    /// A file of what Lambda gave up that holds no readings, or not all it should.
+    /// A file of a batch given up by Lambda that holds no readings, or not all that it should.
     #[error("{}: {problem}", path.display())]
     GivenUp {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and how to mend it.
+        /// What is wrong with it, and how to correct it.
         problem: String,
     },
-    /// Another process replays these dead letters.
-    #[error("the dead letters in {} are being replayed by another process: let it end first", dir.display())]
+    /// Another process is replaying these dead letters.
+    #[error("the dead letters in {} are being replayed by another process: wait until it has ended", dir.display())]
     Replaying {
         /// The directory.
         dir: PathBuf,
     },
-    /// Not all readings were taken out of a replay that was to be finished.
-    #[error("the replay has not come to its end: its files stay as they are")]
+    /// [`Replay::finish`] was called before all readings were taken out.
+    #[error("the replay is not complete: its files stay as they are")]
     Unfinished,
 }
 
 impl DeadLetters {
-    /// The dead letters in `dir`, which is made where it does not exist; `sink` says where the records should have
-    /// gone, such as `kinesis m03p02_raw_data_stream`.
+    /// Opens the dead letters in `dir`, which is created if it does not exist. `sink` names the records' destination,
+    /// such as `kinesis m03p02_raw_data_stream`.
     pub fn open(dir: &Path, sink: &str) -> Result<Self, DeadLetterError> {
         fs::create_dir_all(dir).map_err(|error| failed("making", dir, error))?;
         Ok(Self {
@@ -89,15 +90,15 @@ impl DeadLetters {
         })
     }
 
-    /// Writes a record down; it is synced when this returns. After an error nothing of it is in the file. Blocks for
-    /// the time of a sync.
+    /// Appends a record; it is synced when this returns. After an error nothing of it is in the file. Blocks for the
+    /// duration of a sync.
     pub fn append(&self, record: &Record, reason: ledger::DeadLetter, message: &str) -> Result<(), DeadLetterError> {
         let line = line::written(&self.sink, record, reason, message);
         self.append_lines(|put| put(&line))
     }
 
-    /// Writes all dead letters out, those being replayed first: a table for people, or the lines as they are. Returns
-    /// the lines that are no dead letters.
+    /// Writes out all dead letters, those being replayed first: as a table, or as JSON lines unchanged. Returns the
+    /// lines that are not dead letters.
     pub fn list(&self, out: &mut dyn Write, json: bool) -> Result<Vec<DeadLetterError>, DeadLetterError> {
         let mut malformed = Vec::new();
         let mut letters = 0;
@@ -129,8 +130,8 @@ impl DeadLetters {
         Ok(malformed)
     }
 
-    /// Begins to send everything again, under a new identity. What an earlier replay began and did not finish comes
-    /// first; dead letters that come in from now on wait for the next replay.
+    /// Begins to send everything again, under a new identity. Files of an earlier unfinished replay come first; dead
+    /// letters written from now on wait for the next replay.
     pub fn replay(&self) -> Result<Replay, DeadLetterError> {
         Replay::begin(self.clone())
     }
@@ -148,12 +149,12 @@ impl DeadLetters {
                 files.push(entry.path());
             }
         }
-        // Their names end with the time.
+        // The names end with the time.
         files.sort();
         Ok(files)
     }
 
-    /// Holds the name of the file still: nobody else appends to it or renames it.
+    /// Locks the file name: nobody else can append to the file or rename it meanwhile.
     fn lock(&self) -> Result<File, DeadLetterError> {
         let path = self.dir.join(LOCK);
         let lock = open_lock(&path)?;
@@ -176,7 +177,7 @@ impl DeadLetters {
             .open(&path)
             .map_err(wrote)?;
         let end = file.metadata().map_err(wrote)?.len();
-        // A line cut off by a power cut ends here, and the next one is whole.
+        // Ends a line cut off by a power failure, so that the next one is whole.
         let cut_off = end > 0 && {
             let mut last = [0];
             file.seek(SeekFrom::Start(end - 1)).map_err(wrote)?;
@@ -193,7 +194,7 @@ impl DeadLetters {
             })
             .and_then(|()| file.sync_data().map_err(wrote));
         if written.is_err() {
-            // Half a line would be reported as malformed later, and that is all: there is no second remedy.
+            // If this fails too, half a line remains, which is later reported as malformed.
             let _ = file.set_len(end);
             return written;
         }
@@ -220,7 +221,7 @@ impl Lines {
         })
     }
 
-    /// The next line that is not blank, without its end.
+    /// Returns the next line that is not blank, without its line end.
     fn next(&mut self) -> Result<Option<&[u8]>, DeadLetterError> {
         loop {
             self.text.clear();

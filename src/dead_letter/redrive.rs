@@ -1,4 +1,5 @@
-//! Takes readings out of what Lambda gave up, to be sent once more through the ordinary pipeline. The files stay as they are.
+//! Reads readings from the batches that Lambda gave up, to send them again through the ordinary pipeline. The files are
+//! not changed.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -12,8 +13,8 @@ use wire::json::Decoder;
 use super::given_up::{Described, GivenUp, Known};
 use super::{DeadLetterError, failed};
 
-/// The readings of objects of a failure destination, in the order of the stream. What gives none is an error, after which
-/// the rest follows.
+/// The readings in objects of a failure destination, in the order of the stream. An object or record without readable
+/// readings yields an error, and reading continues behind it.
 pub struct Redrive {
     ahead: VecDeque<PathBuf>,
     known: Known,
@@ -24,7 +25,7 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    /// Of these files, and of all files in these folders.
+    /// Opens these files, and all files in these folders.
     pub fn open(paths: &[PathBuf]) -> Result<Self, DeadLetterError> {
         let mut files = Vec::new();
         for path in paths {
@@ -54,7 +55,7 @@ impl Redrive {
         })
     }
 
-    /// How many errors came out.
+    /// The number of errors so far.
     pub fn problems(&self) -> u64 {
         self.told
     }
@@ -89,7 +90,7 @@ impl Iterator for Redrive {
     }
 }
 
-/// Writes what is in these files and folders: a table for people, or a JSON object a line. Returns what is wrong with them.
+/// Lists the contents of these files and folders: as a table, or as a JSON object a line. Returns the problems found.
 pub fn list_given_up(
     paths: &[PathBuf],
     json: bool,
@@ -124,7 +125,7 @@ fn problems_of(path: &Path, problems: Vec<String>) -> impl Iterator<Item = DeadL
     })
 }
 
-/// Objects are in folders as deep as `mapping/shard/year/month/day`.
+/// Collects the files; objects lie in folders as deep as `mapping/shard/year/month/day`.
 fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), DeadLetterError> {
     let reading = |error| failed("reading", path, error);
     if !fs::metadata(path).map_err(reading)?.is_dir() {
@@ -145,7 +146,7 @@ fn nothing_in(path: &Path) -> DeadLetterError {
 }
 
 fn row(out: &mut dyn Write, columns: [String; 8]) -> io::Result<()> {
-    // What an object says must not steer the terminal.
+    // Text from an object must not contain terminal escapes.
     let [time, why, tries, shard, records, readings, arrival, file] =
         columns.map(|column| column.replace(char::is_control, " "));
     writeln!(

@@ -59,7 +59,7 @@ fn event(first: u64, records: &[Vec<u8>]) -> Json {
     json!({ "Records": records })
 }
 
-/// As the page of the failure destination shows it, the event as text.
+/// An object as the failure destination's documentation shows it, with the event as a JSON string.
 fn object(first: u64, records: &[Vec<u8>]) -> Json {
     json!({
         "requestContext": {
@@ -91,7 +91,7 @@ fn written(dir: &TempDir, name: &str, object: &Json) -> PathBuf {
     path
 }
 
-/// What comes out: the readings' indices, and the problems in words.
+/// The indices of the readings, and the problems as text.
 fn drained(paths: &[PathBuf]) -> (Vec<i64>, Vec<String>) {
     let (mut indices, mut problems) = (Vec::new(), Vec::new());
     let mut redrive = Redrive::open(paths).unwrap();
@@ -120,14 +120,14 @@ fn listed(paths: &[PathBuf], json: bool) -> (String, Vec<String>) {
 fn folders_give_all_readings_in_the_order_of_the_stream_once() {
     let dir = TempDir::new().unwrap();
     let plain = encoded(9, Some(IDENTITY));
-    // Their names sort the other way round, and 100 is more than 99.
+    // Their names sort in the opposite order, and 100 is greater than 99.
     written(&dir, "m/shard/2023/b", &object(99, &[aggregated(0..3)]));
     written(&dir, "m/shard/2023/a", &object(100, &[aggregated(3..5), plain.clone()]));
     let again = written(&dir, "m/shard/2024/c", &object(101, &[plain]));
     let folder = dir.path().to_owned();
     let (indices, problems) = drained(&[folder.clone(), again]);
     assert_eq!((indices, problems), (vec![0, 1, 2, 3, 4, 9], vec![]));
-    // Nothing was changed: a second time gives the same.
+    // Nothing was changed: reading again gives the same.
     assert_eq!(drained(&[folder]).0, [0, 1, 2, 3, 4, 9]);
 }
 
@@ -194,7 +194,7 @@ fn what_cannot_be_read_is_named_and_the_rest_sent() {
         problems[2].starts_with(&starts(&paths[0], "record 2: ")),
         "{problems:?}"
     );
-    assert!(problems[3].contains("record 4: its data is no base64"), "{problems:?}");
+    assert!(problems[3].contains("record 4: its data is not base64"), "{problems:?}");
     assert_eq!(listed(&paths, true).1, problems);
 }
 
@@ -206,7 +206,7 @@ fn what_others_put_is_left_to_the_function() {
     assert_eq!(indices, [1, 2]);
     assert_eq!(problems.len(), 1);
     assert!(
-        problems[0].contains("1 of its readings were put by others"),
+        problems[0].contains("1 of its readings were not put by temp-ingest"),
         "{problems:?}"
     );
     let (line, _) = listed(&[path], true);
@@ -229,7 +229,7 @@ fn every_damaged_file_is_named_with_what_is_wrong() {
     let cut = dir.path().join("cut");
     fs::write(&cut, &whole.to_string()[..300]).unwrap();
     for (path, problem) in [
-        (cut, "is no object of a failure destination"),
+        (cut, "is not an object of a failure destination"),
         (written(&dir, "table", &table), "events of the table of pages"),
         (
             written(&dir, "bare", &bare),
@@ -256,11 +256,11 @@ fn a_folder_without_files_and_a_missing_file_are_refused() {
 }
 
 proptest! {
-    /// Whatever is in a file, it is read or named, and no reading is made up.
+    /// Any file is either read or named in an error, and no reading is invented.
     #[test]
     fn any_damage_is_named(at in 0usize..4_000, byte in any::<u8>(), cut in any::<bool>()) {
         let dir = TempDir::new().unwrap();
-        // Numbers that one damaged byte does not make the same.
+        // Numbers that one damaged byte cannot make equal.
         let whole = object(1_009, &[aggregated(0..3), aggregated(3..6)]).to_string().into_bytes();
         let mut damaged = whole.clone();
         let at = at % whole.len();

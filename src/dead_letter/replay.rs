@@ -1,4 +1,4 @@
-//! Takes dead letters out again, to be sent once more through the ordinary pipeline.
+//! Reads dead letters, to send them again through the ordinary pipeline.
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -13,8 +13,8 @@ use wire::json::Decoder;
 use super::line::Letter;
 use super::{DeadLetterError, DeadLetters, Lines, REPLAY_LOCK, REPLAYING, failed, open_lock, rename, sync};
 
-/// The readings of all dead letters, in the order they were written down. A line that gives none is an error, after
-/// which the next one follows. Where it is dropped before [`Replay::finish`], the next replay begins anew.
+/// The readings of all dead letters, in the order they were written. A line without readable readings yields an error,
+/// and reading continues with the next line. If it is dropped before [`Replay::finish`], the next replay starts over.
 pub struct Replay {
     letters: DeadLetters,
     files: Vec<PathBuf>,
@@ -57,8 +57,8 @@ impl Replay {
         })
     }
 
-    /// To be called once every reading that came out is settled: puts the lines that gave none back with the dead
-    /// letters and renames the files to `dead-letter.jsonl.replayed-` and the time. Returns their new names.
+    /// Must be called once every reading is settled. Moves the unreadable lines back to the dead letters and renames
+    /// the files to `dead-letter.jsonl.replayed-` and the time. Returns their new names.
     pub fn finish(mut self) -> Result<Vec<PathBuf>, DeadLetterError> {
         if self.failed || self.lines.is_some() || !self.ahead.is_empty() || self.readings.len() > 0 {
             return Err(DeadLetterError::Unfinished);
@@ -79,7 +79,7 @@ impl Replay {
                 self.letters
                     .append_lines(|put| kept.iter().try_for_each(|line| put(line)))?;
             }
-            // Stopped here, the lines just put back are there twice: better than not at all.
+            // If it stops here, the lines just put back exist twice, which is better than losing them.
             let to = self.letters.dir.join(format!("dead-letter.jsonl.replayed-{}", now()));
             rename(&path, &to)?;
             replayed.push(to);
@@ -119,13 +119,13 @@ impl Iterator for Replay {
             return None;
         }
         let read = self.read_on().transpose();
-        // Where the disk fails, what follows is unknown: the replay ends and cannot be finished.
+        // After a disk error the rest is unknown: the replay ends and cannot be finished.
         self.failed = matches!(&read, Some(Err(error)) if !matches!(error, DeadLetterError::Malformed { .. }));
         read
     }
 }
 
-/// Names a file so that names sort by time.
+/// The time, in a form in which file names sort by time.
 fn now() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%S.%6fZ").to_string()
 }

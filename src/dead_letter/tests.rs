@@ -65,7 +65,7 @@ fn listed(letters: &DeadLetters, json: bool) -> (String, Vec<DeadLetterError>) {
     (String::from_utf8(out).unwrap(), malformed)
 }
 
-/// What comes out: the readings' indices, and the numbers of the lines that give none.
+/// The indices of the readings, and the numbers of the lines without any.
 fn drain(replay: &mut Replay) -> (Vec<i64>, Vec<u64>) {
     let (mut indices, mut malformed) = (Vec::new(), Vec::new());
     for item in replay {
@@ -167,7 +167,7 @@ fn a_replay_gives_every_reading_and_keeps_what_gives_none() {
     let before = read(&dir);
     let mut replay = letters.replay().unwrap();
     assert_eq!(drain(&mut replay), (vec![0, 1, 2, 3], vec![2, 3]));
-    // Refused again on its way: it waits for the next replay.
+    // Rejected again while being replayed: it waits for the next replay.
     letters.append(&plain(9), DeadLetter::Rejected, "").unwrap();
     let replayed = replay.finish().unwrap();
     assert_eq!(replayed.len(), 1);

@@ -1,4 +1,4 @@
-//! What a connection is doing, and whether it may be closed in favour of a new one.
+//! What a connection is doing, and whether it may be closed to make room for a new one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A connection has this long before it can be evicted, from when it was first read or last served: time for a request that
-/// is already under way to arrive, so that even a flood of connections that ask nothing cannot push out a client that does.
+/// How long a connection cannot be evicted after it was first read or last served: time for a request already on its
+/// way to arrive, so that even a flood of silent connections cannot evict an active client.
 pub(super) const GRACE: Duration = Duration::from_millis(10);
 
-/// The same for a connection that was not read yet: on a busy machine its request may have arrived long ago. While it agrees
-/// on TLS it is not read.
+/// The same for a connection that has not been read yet: on a busy machine its request may have arrived long ago. A
+/// connection is not read during the TLS handshake.
 pub(super) const UNREAD_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of one connection, shared by its stream, its requests and the connection limit.
@@ -25,14 +25,14 @@ pub struct Activity {
 struct State {
     phase: Phase,
     since: Instant,
-    /// When it can be evicted, unless the daemon has to answer or the client was admitted.
+    /// When it can be evicted, unless an answer is pending or the client was admitted.
     evictable: Instant,
     read: bool,
     admitted: bool,
     evicted: bool,
 }
 
-/// Whose turn it is.
+/// Whose turn it is in the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The client may send another request.
@@ -46,7 +46,7 @@ pub enum Phase {
 }
 
 impl Activity {
-    /// A connection that was accepted now.
+    /// The state of a newly accepted connection.
     pub(super) fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -62,7 +62,7 @@ impl Activity {
         }
     }
 
-    /// The client has shown that it may use this port: its connection is not closed in favour of others.
+    /// Marks the client as authorised for this port: its connection is not closed to make room for others.
     pub fn admit(&self) {
         self.state().admitted = true;
     }
@@ -72,13 +72,13 @@ impl Activity {
         self.state().admitted
     }
 
-    /// What the connection is doing, and since when.
+    /// The current phase, and since when.
     pub(super) fn phase(&self) -> (Phase, Instant) {
         let state = self.state();
         (state.phase, state.since)
     }
 
-    /// The connection goes on to another phase; a client that was served owes nothing from before.
+    /// Enters another phase; after an answer the client has a fresh grace period.
     pub(super) fn enter(&self, phase: Phase) {
         let mut state = self.state();
         state.phase = phase;
@@ -88,7 +88,7 @@ impl Activity {
         }
     }
 
-    /// The daemon reads what the client sends.
+    /// Marks that the daemon reads from the client.
     pub(super) fn read(&self) {
         let mut state = self.state();
         if !state.read {
@@ -97,8 +97,8 @@ impl Activity {
         }
     }
 
-    /// From when on the connection may be closed in favour of another, the longer without a request the earlier; `None` where
-    /// its client was admitted, or waits for an answer.
+    /// When the connection may be closed to make room for another: the longer it has gone without a request, the
+    /// earlier. `None` if its client was admitted or waits for an answer.
     pub(super) fn evictable_from(&self) -> Option<Instant> {
         let state = self.state();
         let waits = !state.admitted && state.phase != Phase::Answering;
@@ -110,13 +110,13 @@ impl Activity {
         self.state().evicted
     }
 
-    /// Has the connection closed.
+    /// Requests that the connection be closed.
     pub(super) fn evict(&self) {
         self.state().evicted = true;
         self.evicted.notify_one();
     }
 
-    /// Returns once the connection is to be closed in favour of another.
+    /// Returns once the connection is to be closed to make room for another.
     pub(super) async fn evicted(&self) {
         self.evicted.notified().await;
     }

@@ -1,4 +1,4 @@
-//! The body of a request as it arrives. While its client has to send more, the connection can be evicted.
+//! The body of a request as it arrives. While its client still has to send, the connection can be evicted.
 
 use std::pin::Pin;
 use std::sync::Arc;

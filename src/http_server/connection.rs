@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 over a stream whose silence is bounded. It decides nothing of what is asked.
+//! One connection: HTTP/1.1 over a stream with timeouts. It knows nothing about the requests' meaning.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -21,33 +21,32 @@ use tokio::time::{Instant, Sleep, timeout};
 use super::activity::{Activity, Phase};
 use super::body::RequestBody;
 
-/// Until a client has read its last answer, what it still sends is read and thrown away, but not for longer: a closed
-/// socket with unread bytes would take the answer back.
+/// After the last answer, what the client still sends is read and discarded for at most this long: closing a socket
+/// with unread bytes would discard the answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// And not more of it.
+/// The most bytes discarded after the last answer.
 const LINGER_BYTES: u64 = 1 << 20;
-/// The least that is allowed to be buffered.
+/// The smallest buffer that hyper allows.
 const LEAST_BUFFER: usize = 8192;
 
 /// How long a client may keep a connection waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first byte of a request to the end of its headers, or from connecting to there.
+    /// From the first byte of a request, or from connecting, to the end of its headers.
     pub headers: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
 }
 
-/// How HTTP is spoken on a connection.
+/// The protocol settings of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol {
-    /// How long a client may keep it waiting.
     pub timeouts: Timeouts,
-    /// Bytes of the headers of a request.
+    /// The most bytes of request headers.
     pub max_headers: usize,
 }
 
-/// Answers what comes over `stream` until it ends, or `closing` says so.
+/// Serves requests from `stream` until it ends or `closing` becomes true.
 pub async fn serve<S, F, B>(
     stream: S,
     activity: Arc<Activity>,
@@ -72,10 +71,10 @@ pub async fn serve<S, F, B>(
         })
     });
     let stream = TokioIo::new(Timed::new(stream, activity, protocol.timeouts));
-    // What is a little too long is told by name; what is far too long gets a bare 431.
+    // Headers slightly too long get an explanation; headers far too long get a bare 431.
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Never reached, but without it a connection that falls idle is not read from, and its silence not seen.
+        // Never reached, but without it an idle connection is not read, and its silence goes unnoticed.
         .header_read_timeout(protocol.timeouts.idle + protocol.timeouts.headers)
         .max_buf_size((2 * protocol.max_headers).max(LEAST_BUFFER))
         .serve_connection(stream, service);
@@ -83,23 +82,23 @@ pub async fn serve<S, F, B>(
         _ = poll_fn(|context| connection.poll_without_shutdown(context)) => {}
         () = async { drop(closing.wait_for(|closing| *closing).await) } => {
             Pin::new(&mut connection).graceful_shutdown();
-            // A request that broke is the client's to send again.
+            // A broken request is the client's to send again.
             let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
         }
     }
     let _ = timeout(LINGER, connection.into_parts().io.into_inner().close()).await;
 }
 
-/// A stream that ends where its client is silent for too long, or reads nothing.
+/// A stream that ends when its client is silent or reads nothing for too long.
 struct Timed<S> {
     stream: S,
     activity: Arc<Activity>,
     timeouts: Timeouts,
     reading: Pin<Box<Sleep>>,
     writing: Pin<Box<Sleep>>,
-    /// Since when nothing could be written.
+    /// When writing became blocked.
     stuck: Option<Instant>,
-    /// The headers did not come in time.
+    /// The headers did not arrive in time.
     late: bool,
 }
 
@@ -117,11 +116,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         }
     }
 
-    /// Says goodbye, and lets the client read it.
+    /// Shuts the stream down and gives the client time to read the answer.
     async fn close(mut self) -> io::Result<()> {
         if self.late {
             let text = format!(
-                "the headers did not come within header_timeout = {}: send them at once",
+                "the headers did not arrive within header_timeout = {}: send them at once",
                 values::duration::friendly(self.timeouts.headers)
             );
             self.stream.write_all(&late(&text)).await?;
@@ -131,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map(drop)
     }
 
-    /// Ready once what is written has not moved for too long.
+    /// Ready once pending output has not moved for too long.
     fn poll_stuck(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let since = *self.stuck.get_or_insert_with(Instant::now);
         poll_until(&mut self.writing, since + self.timeouts.headers, context)
@@ -159,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
             return read;
         }
         let limit = match phase {
-            // What a body may take is the service's to say.
+            // The service limits how long a body may take.
             Phase::Body | Phase::Answering => return Poll::Pending,
             Phase::Headers => this.timeouts.headers,
             Phase::Idle => this.timeouts.idle,
@@ -198,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     }
 }
 
-/// The bytes of a 408 on a connection that has sent no request to answer.
+/// The bytes of a 408 for a connection without a request to answer.
 fn late(text: &str) -> Vec<u8> {
     let length = text.len() + 1;
     format!(

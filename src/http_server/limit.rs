@@ -1,6 +1,6 @@
-//! Which connections may stay: bounded in all and for each client address, so that no client takes the place of another. A
-//! new connection does not wait for silent ones to time out: the one whose client was not admitted and has gone longest
-//! without completing a request is closed in its favour.
+//! Which connections may stay: bounded in total and per client address, so that no client can use up another's share. A
+//! new connection does not wait for silent ones to time out: the connection of a client that is not admitted and has
+//! gone longest without completing a request is closed in its favour.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,35 +13,36 @@ use tokio::time::Instant;
 
 use super::activity::Activity;
 
-/// Connections beyond a limit that are accepted to be told so; further ones are closed at once.
+/// Connections beyond a limit that are accepted only to be told so; further ones are closed at once.
 const MAX_REFUSALS: usize = 32;
 
-/// Connections that are being closed in favour of others and are not counted any more.
+/// Connections that are being closed in favour of others and are no longer counted.
 const MAX_CLOSING: usize = 32;
 
-/// Connections that a port may have beyond its limit for a moment.
+/// Connections that a port may briefly have beyond its limit.
 pub const BEYOND_LIMIT: usize = MAX_REFUSALS + MAX_CLOSING;
 
-/// One connection in so many is kept for clients on this machine, so that it can be looked at from here whatever others do.
+/// One connection in this many is reserved for clients on this machine, so that the daemon can be inspected locally
+/// under any load.
 const LOOPBACK_SHARE: usize = 16;
 
-/// How many connections a port takes.
+/// The connection limits of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimit {
-    /// In all.
+    /// In total.
     pub all: usize,
     /// From one client address; an IPv6 network of 64 bits counts as one.
     pub per_address: usize,
 }
 
-/// The limit that a connection is beyond.
+/// The limit that a connection exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitReached {
-    /// There are too many connections in all.
-    #[error("there are max_connections = {0} connections: come again later")]
+    /// There are too many connections in total.
+    #[error("the limit max_connections = {0} is reached: try again later")]
     All(usize),
     /// There are too many from this address.
-    #[error("your address has max_client_connections = {0} connections: use one again for the next request")]
+    #[error("your address has reached max_client_connections = {0}: reuse a connection for the next request")]
     Address(usize),
 }
 
@@ -67,7 +68,8 @@ struct Clients {
     body_bytes: Arc<AtomicUsize>,
 }
 
-/// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that a single customer is given.
+/// The unit that counts as one client: an IPv4 address, or the /64 network of an IPv6 address, which one customer
+/// usually has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Network(IpAddr);
 
@@ -76,15 +78,14 @@ struct Network(IpAddr);
 pub struct ConnectionPermit {
     table: Arc<ConnectionTable>,
     network: Network,
-    /// What the connection is doing.
     pub activity: Arc<Activity>,
-    /// Bytes of all bodies under way from its address.
+    /// Bytes of all request bodies being received from its address.
     pub body_bytes: Arc<AtomicUsize>,
-    /// The limit it is beyond, which is all its client is to be told; `None` where it is to be served.
+    /// The limit it exceeds, which is all its client is told; `None` if it is to be served.
     pub refused: Option<LimitReached>,
 }
 
-/// What is to become of a new connection.
+/// What to do with a new connection.
 #[derive(Debug)]
 pub(super) enum Decision {
     /// It may stay.
@@ -95,12 +96,12 @@ pub(super) enum Decision {
     Refuse(ConnectionPermit, LimitReached),
     /// It is to be closed.
     Close(LimitReached),
-    /// It has to wait until then, or until a connection is closed.
+    /// It has to wait until this instant, or until a connection is closed.
     Wait(Option<Instant>),
 }
 
 impl LimitReached {
-    /// Its name as a metric's label.
+    /// The metric label.
     pub fn reason(self) -> &'static str {
         match self {
             Self::All(_) => "max_connections",
@@ -185,8 +186,8 @@ impl Table {
         (self.count >= limit.all - reserved).then_some(LimitReached::All(limit.all))
     }
 
-    /// The connection that could be closed in favour of another, its network, and from when on: of the same address where its
-    /// own limit is reached, else of the address with the most connections.
+    /// The connection to close for another, its network, and when it becomes evictable: of the same address if that
+    /// address is at its limit, else of the address with the most connections.
     fn candidate(&self, network: Network, reached: LimitReached) -> Option<(Network, Instant, Arc<Activity>)> {
         let mut longest: Option<(Reverse<usize>, Instant, Network, &Arc<Activity>)> = None;
         for (other, clients) in &self.networks {

@@ -17,7 +17,7 @@ fn decide(table: &Arc<ConnectionTable>, address: &str, limit: ConnectionLimit) -
     table.decide(address.parse().unwrap(), limit)
 }
 
-/// A connection that is there to stay, after its grace.
+/// A connection past its grace period.
 async fn connect(table: &Arc<ConnectionTable>, address: &str, limit: ConnectionLimit) -> ConnectionPermit {
     let permit = permit(decide(table, address, limit));
     assert_eq!(permit.refused, None);
@@ -33,7 +33,7 @@ fn permit(decision: Decision) -> ConnectionPermit {
     }
 }
 
-/// Connects where `evicted` has to make room.
+/// Connects while `evicted` has to make room.
 fn replaces(
     table: &Arc<ConnectionTable>,
     address: &str,
@@ -57,7 +57,7 @@ async fn an_address_replaces_the_connection_that_has_waited_longest_of_its_own()
     let half = connect(&table, "::ffff:192.0.2.1", limit).await;
     let slow = connect(&table, "192.0.2.1", limit).await;
     slow.activity.enter(Phase::Body);
-    // The oldest one completes a request now.
+    // The oldest one completes a request.
     idle.activity.enter(Phase::Answering);
     idle.activity.enter(Phase::Idle);
     let new = replaces(&table, "192.0.2.1", limit, &half);
@@ -92,7 +92,7 @@ async fn a_new_connection_has_time_to_send_its_request() {
             "{decision:?}"
         );
     };
-    // What it has sent was not read yet: on a busy machine that can take a while.
+    // What it sent has not been read yet: on a busy machine that can take a while.
     waits_until(Instant::now() + UNREAD_GRACE);
     young.activity.read();
     waits_until(Instant::now() + GRACE);
@@ -100,7 +100,7 @@ async fn a_new_connection_has_time_to_send_its_request() {
     replaces(&table, "192.0.2.1", limit, &young);
 }
 
-/// An attacker with many addresses takes places from itself, not from a client that has one connection.
+/// An attacker with many addresses takes connections from itself, not from a client that has one connection.
 #[tokio::test(start_paused = true)]
 async fn a_full_port_replaces_a_connection_of_the_address_that_has_most() {
     let (table, limit) = (table(), limit(5, 4));
@@ -160,7 +160,7 @@ async fn only_so_many_are_told_that_there_is_no_place() {
     assert!(permit(decide(&table, "192.0.2.2", limit)).refused.is_some());
 }
 
-/// Connections that are being closed hold files and memory until they are: there are only so many of them.
+/// Connections that are being closed still hold files and memory, so their number is bounded.
 #[tokio::test(start_paused = true)]
 async fn only_so_many_connections_are_being_closed_at_once() {
     let (table, limit) = (table(), limit(MAX_CLOSING + 1, MAX_CLOSING + 1));

@@ -1,4 +1,4 @@
-//! A port: accepts connections, keeps them within their limit, and closes them in order.
+//! A port: accepts connections, keeps them within their limit, and closes them in an orderly way.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +14,13 @@ use tracing::{debug, warn};
 use super::limit::{ConnectionLimit, ConnectionPermit, ConnectionTable, Decision};
 use crate::telemetry::metrics::Metrics;
 
-/// After the last answer, connections have this long to be closed in order.
+/// How long connections have to close after the last answer.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// Where no connection can be accepted, as with too many open files, it is tried again after this long.
+/// The wait after a failed accept, as with too many open files.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// Connections that the system keeps until they are accepted. With the usual 128 a burst has honest clients wait for a second
-/// or more until they try to connect again.
+/// The backlog of connections waiting to be accepted. With the usual 128, a burst makes honest clients wait a second or
+/// more before they try to connect again.
 const BACKLOG: i32 = 1024;
 
 /// A listening port and its connections.
@@ -30,16 +30,16 @@ pub struct Port {
     listener: TcpListener,
     table: Arc<ConnectionTable>,
     connections: JoinSet<()>,
-    /// Has connections end after the answer under way.
+    /// Tells connections to end after the current answer.
     closing: watch::Sender<bool>,
     /// The last connection could not be accepted.
     failing: bool,
 }
 
 impl Port {
-    /// `name` is what logs and metrics call it.
+    /// Creates a port; `name` identifies it in logs and metrics.
     pub fn new(name: String, listener: TcpListener) -> Self {
-        // On a socket that listens already this changes nothing else, and the port works without it.
+        // On a socket that already listens this changes only the backlog, and the port works without it.
         let _ = rustix::net::listen(&listener, BACKLOG);
         Self {
             name,
@@ -51,7 +51,7 @@ impl Port {
         }
     }
 
-    /// The next connection. No connection is lost where this is dropped early.
+    /// Returns the next connection. Cancel safe: no connection is lost.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             tokio::select! {
@@ -59,7 +59,7 @@ impl Port {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, client)) => {
                         self.failing = false;
-                        // An answer is small and should not wait for more.
+                        // Answers are small and must not wait for more data.
                         let _ = stream.set_nodelay(true);
                         return (stream, client);
                     }
@@ -75,8 +75,8 @@ impl Port {
         }
     }
 
-    /// The permit of a connection from `client`; `None` where it is to be closed at once. Waits while another connection is
-    /// closed in its favour.
+    /// Returns the permit of a connection from `client`, or `None` if the connection must be closed at once. Waits
+    /// while another connection is closed in its favour.
     pub async fn admit(&self, client: IpAddr, limit: ConnectionLimit, metrics: &Metrics) -> Option<ConnectionPermit> {
         loop {
             match self.table.decide(client, limit) {
@@ -102,12 +102,12 @@ impl Port {
         }
     }
 
-    /// Becomes true when connections are to end after the answer under way.
+    /// Becomes true when connections are to end after the current answer.
     pub fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
-    /// Runs `serving`, which serves the connection of this permit, until it ends or is evicted.
+    /// Runs `serving`, which serves the permit's connection, until it ends or is evicted.
     pub fn spawn(&mut self, permit: ConnectionPermit, serving: impl Future<Output = ()> + Send + 'static) {
         self.connections.spawn(async move {
             tokio::select! {
@@ -119,7 +119,7 @@ impl Port {
         });
     }
 
-    /// Accepts no more connections, and returns once those there are have been closed.
+    /// Stops accepting connections, and returns once the existing ones are closed.
     pub async fn close(mut self) {
         drop(self.listener);
         self.closing.send_replace(true);

@@ -116,7 +116,7 @@ fn damaged_objects_are_named_and_hold_nothing_up() {
         assert_eq!(output.status.code(), Some(1), "{verb}");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(
-            error.contains("given-up/damaged-299: this is no object of a failure destination"),
+            error.contains("given-up/damaged-299: this is not an object of a failure destination"),
             "{verb}: {error}"
         );
     }
