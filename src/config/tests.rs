@@ -56,7 +56,7 @@ fn tokens_that_cannot_be_read_and_names_that_are_none_are_told_with_their_line()
     for (problem, place) in problems.iter().zip(places) {
         assert!(problem.starts_with(place), "{problem}");
     }
-    assert!(problems[0].contains("with a token a line"), "{problems:#?}");
+    assert!(problems[0].contains("with one token a line"), "{problems:#?}");
 }
 
 #[test]

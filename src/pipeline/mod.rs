@@ -1,4 +1,4 @@
-//! Moves readings from the sources to the sink: the one task that owns all lanes, and does what they decide.
+//! Moves readings from the sources to the sink: the one task that owns all lanes and carries out their decisions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,42 +27,42 @@ use crate::source::handover::Receiver;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sink_health::{Cause, SinkHealth};
 
-/// What was not possible is tried again so often.
+/// The interval at which what was not possible is tried again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the pipeline works with.
+/// The parts that the pipeline works with.
 #[derive(Debug)]
 pub struct Parts {
-    /// All lanes, with what was found in the spool.
+    /// All lanes, with the records found in the spool.
     pub lanes: Lanes,
-    /// Where records go.
+    /// The destination of records.
     pub sink: Arc<dyn Sink>,
-    /// Where records wait that the sink cannot take.
+    /// The durable queue for records that the sink cannot take.
     pub spool: Arc<Spool>,
-    /// Bytes the spool may hold.
+    /// The most bytes the spool may hold.
     pub spool_max_bytes: u64,
-    /// Where records end that nobody can take.
+    /// The file for records that can never be delivered.
     pub dead_letters: Arc<DeadLetters>,
-    /// What is counted beside the ledger.
+    /// The metrics outside the ledger.
     pub metrics: Arc<Metrics>,
-    /// Requests under way at most.
+    /// The most requests under way at once.
     pub max_requests: usize,
-    /// How long a drain may take, from the stop on.
+    /// How long a drain may take, counted from the stop.
     pub grace: Duration,
-    /// Tells operators how it goes.
+    /// The pipeline's state, for operators.
     pub health: watch::Sender<Health>,
-    /// Grows as long as the pipeline lives.
+    /// A counter that increases as long as the pipeline is alive.
     pub heartbeat: Arc<AtomicU64>,
 }
 
-/// How it goes.
+/// The state of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Why the sink takes nothing, while it does not.
+    /// Why the sink accepts nothing; `None` while it does.
     pub sink_health: Option<String>,
-    /// Memory and spool are full: no more readings are taken.
+    /// Memory and spool are full: no more readings are accepted.
     pub full: bool,
-    /// What came in is being delivered, and nothing more comes in.
+    /// The input is closed, and the rest is being delivered.
     pub draining: bool,
 }
 
@@ -71,14 +71,14 @@ pub struct Health {
 pub struct Ended {
     /// Readings in the spool, to be sent first after the next start.
     pub spooled: u64,
-    /// Readings that neither sink nor spool took before the grace ended.
+    /// Readings that neither the sink nor the spool took within the grace.
     pub unsaved: u64,
 }
 
-/// Why the pipeline had to end.
+/// Why the pipeline failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// The sink will never take anything.
+    /// The sink will never accept anything.
     #[error("{0}")]
     Sink(String),
     /// The spool has failed.
@@ -92,13 +92,13 @@ pub enum PipelineError {
 struct Pipeline {
     parts: Parts,
     puts: JoinSet<Done>,
-    /// Work on disk, which is never abandoned.
+    /// Disk operations, which are never abandoned.
     storage: JoinSet<Done>,
     appending: bool,
-    /// Too large for any record, and not yet in the dead-letter file.
+    /// Readings too large for any record, and not yet in the dead-letter file.
     oversized: Vec<Record>,
     sink_health: SinkHealth,
-    /// No more readings come.
+    /// The input is closed.
     closed: bool,
     /// When the grace of a stop ends.
     grace_end: Option<Instant>,
@@ -129,8 +129,8 @@ enum Done {
     },
 }
 
-/// Runs until the input is closed and everything is delivered; or, once `stop` says so, until memory is empty or the
-/// grace has ended, and what is left is in the spool.
+/// Runs until the input is closed and everything is delivered. After `stop` becomes true, runs until memory is empty or
+/// the grace has ended, and saves the rest in the spool.
 pub async fn run(parts: Parts, mut input: Receiver, mut stop: watch::Receiver<bool>) -> Result<Ended, PipelineError> {
     let mut pipeline = Pipeline {
         parts,
@@ -187,7 +187,7 @@ impl Pipeline {
         }
     }
 
-    /// Starts everything that can be started now.
+    /// Starts all work that can be started now.
     fn dispatch(&mut self) {
         let now = Instant::now();
         while self.puts.len() < self.parts.max_requests
@@ -213,7 +213,7 @@ impl Pipeline {
         self.parts.lanes.pressure(Instant::now().into_std())
     }
 
-    /// After a stop memory has to be empty; without one, when all sources are spent, the spool as well.
+    /// After a stop, memory has to be empty; without one, once all sources are spent, the spool too.
     fn is_done(&self) -> bool {
         let idle = self.closed && self.puts.is_empty() && self.storage.is_empty() && self.oversized.is_empty();
         let counts = self.parts.lanes.ledger().snapshot();
@@ -288,7 +288,7 @@ impl Pipeline {
             let dead_letters = self.parts.dead_letters.clone();
             self.storage.spawn_blocking(move || {
                 let message = format!(
-                    "the reading takes {} bytes, more than a record of the stream",
+                    "the reading takes {} bytes, more than a record of the stream may have",
                     record.data.len()
                 );
                 let written = dead_letters.append(&record, DeadLetter::TooLarge, &message);
@@ -334,7 +334,7 @@ impl Pipeline {
                 lane,
                 written: Err(error),
             } => {
-                error!(%error, "a record that can never be delivered could not be written to the dead-letter file: trying again");
+                error!(%error, "cannot write an undeliverable record to the dead-letter file; retrying");
                 self.parts.lanes.retry_later(lane, now);
             }
             Done::DeadLetteredOversized {
@@ -351,7 +351,7 @@ impl Pipeline {
                 record,
                 written: Err(error),
             } => {
-                error!(%error, "a reading too large could not be written to the dead-letter file: trying again");
+                error!(%error, "cannot write an oversized reading to the dead-letter file; retrying");
                 self.oversized.push(record);
             }
         }
@@ -389,7 +389,7 @@ impl Pipeline {
             if let Some(lane) = outcome.dead {
                 error!(
                     kind,
-                    message, "the sink refuses a record and delivers others: it goes to the dead-letter file"
+                    message, "the sink refuses a record and accepts others; moving it to the dead-letter file"
                 );
                 self.dead_letter(lane, message);
             }
@@ -446,7 +446,7 @@ impl Pipeline {
         });
     }
 
-    /// Puts what only memory holds into the spool: its readings and their number that could not be saved.
+    /// Saves what only memory holds to the spool; returns the number of readings that could not be saved.
     async fn save(&mut self, input: &mut Receiver) -> Result<u64, PipelineError> {
         self.puts.shutdown().await;
         while let Some(done) = self.storage.join_next().await {

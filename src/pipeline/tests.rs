@@ -1,4 +1,4 @@
-//! The pipeline over a real spool and a sink that misbehaves at random, in paused time.
+//! The pipeline over a real spool and a sink with random faults, in paused time.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,13 +26,13 @@ use crate::source::{Output, handover, to_channel};
 
 const SENSORS: usize = 40;
 
-/// Accepts, refuses, rejects, fails before and after accepting, and hangs.
+/// A sink that accepts, throttles, rejects, fails before or after accepting, and hangs.
 #[derive(Debug)]
 struct Moody {
     random: Mutex<ChaCha8Rng>,
-    /// From 0, never at fault, to 1.
+    /// The probability of faults, from 0 to 1.
     faults: f64,
-    /// Takes nothing at all.
+    /// Accepts nothing at all.
     down: bool,
     accepted: Mutex<Vec<Arc<Record>>>,
     rejected: Option<&'static str>,
@@ -124,11 +124,11 @@ struct Run {
 }
 
 enum End {
-    /// Asked to stop after so long.
+    /// Stopped after this time.
     After(Duration),
-    /// Asked to stop once all batches are handed over.
+    /// Stopped once all batches are handed over.
     OnceFed,
-    /// When everything is delivered.
+    /// Ends when everything is delivered.
     Spent,
 }
 
@@ -152,7 +152,7 @@ async fn run_once(
         },
         lanes: packing.1,
         linger: Duration::from_millis(50),
-        // In plain mode too small for all lanes at once: those with nothing to send are forgotten.
+        // In plain mode, too small for all lanes at once: idle lanes are forgotten.
         budget: if packing.0 { 60_000 } else { 20_000 },
         backoff: Backoff::new(Duration::from_millis(10), Duration::from_millis(500)),
     };
@@ -210,7 +210,7 @@ async fn run_once(
     Run { counts, ended }
 }
 
-/// Batches numbered from 0, and where the numbers of those that are safe come out.
+/// Batches numbered from 0, and the channel that yields the numbers of those that are safe.
 fn numbered(batches: Vec<Vec<Reading>>) -> (Vec<Batch>, mpsc::UnboundedReceiver<u64>) {
     let (settle, settled) = mpsc::unbounded_channel();
     let batches = batches.into_iter().enumerate().map(|(number, readings)| {
@@ -244,7 +244,7 @@ fn batches(from: u64, count: u64) -> Vec<Vec<Reading>> {
         .collect()
 }
 
-/// First deliveries by sensor, as their values in order; and how many records came with an identity seen before.
+/// The first deliveries of each sensor, as values in order, and the number of records with an identity seen before.
 fn first_deliveries(sink: &Moody) -> (BTreeMap<String, Vec<f64>>, usize) {
     let mut seen: HashMap<(Box<str>, Identity), Vec<u8>> = HashMap::new();
     let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -319,7 +319,7 @@ proptest! {
         });
     }
 
-    /// What it said was safe is delivered; what it did not say so of is given again, by a source that keeps it in order.
+    /// What was reported safe is delivered; the rest is given again by a source that keeps it in order.
     #[test]
     fn a_kill_loses_nothing_that_is_safe_and_no_order(
         seed: u64, faults in 0.0..1.0f64, aggregated: bool, kill_ms in 20u64..3_000, lanes in 0u32..5, new_lanes in 0u32..5,

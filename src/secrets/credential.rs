@@ -1,4 +1,4 @@
-//! Secrets and certificates in files: which file a name stands for, what is in it, and whether it has changed.
+//! Secrets and certificates in files: which file a name refers to, what it holds, and whether it has changed.
 
 use std::env;
 use std::fs;
@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Where systemd puts what `LoadCredential=` names.
+/// The directory of the files that systemd's `LoadCredential=` names.
 /// <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Credentials>
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// A credential that cannot be used. It never holds what is in the file.
+/// A credential that cannot be used. It never includes the file's content.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The file cannot be read.
@@ -21,7 +21,7 @@ pub enum CredentialError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is not PEM, or holds something else.
@@ -36,11 +36,11 @@ pub enum CredentialError {
     },
 }
 
-/// What tells whether a file has changed: its time and size, `None` while it cannot be looked at.
+/// The modification time and size of a file, by which a change is noticed; `None` while they cannot be read.
 pub type Stamp = Option<(SystemTime, u64)>;
 
-/// The file that a name in the settings stands for: a relative one is looked for among the unit's credentials, where there
-/// are any.
+/// Returns the file that a name in the settings refers to: a relative name is looked up among the unit's credentials,
+/// if it has any.
 pub fn path(name: &Path) -> PathBuf {
     match env::var_os(CREDENTIALS_DIRECTORY) {
         Some(directory) => Path::new(&directory).join(name),
@@ -48,13 +48,13 @@ pub fn path(name: &Path) -> PathBuf {
     }
 }
 
-/// The text of the file that `name` stands for.
+/// Returns the text of the file that `name` refers to.
 pub fn text(name: &Path) -> Result<String, CredentialError> {
     let path = path(name);
     fs::read_to_string(&path).map_err(|source| CredentialError::Read { path, source })
 }
 
-/// The certificates in the file that `name` stands for: at least one, the first is the own one.
+/// Returns the certificates in the file that `name` refers to: at least one, the daemon's own first.
 pub fn certificates(name: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let path = path(name);
     let read = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
@@ -65,13 +65,13 @@ pub fn certificates(name: &Path) -> Result<Vec<CertificateDer<'static>>, Credent
     }
 }
 
-/// The private key in the file that `name` stands for.
+/// Returns the private key in the file that `name` refers to.
 pub fn private_key(name: &Path) -> Result<PrivateKeyDer<'static>, CredentialError> {
     let path = path(name);
     PrivateKeyDer::from_pem_file(&path).map_err(|error| not_pem(path, "private key", error))
 }
 
-/// What the file that `name` stands for looks like now.
+/// Returns the current stamp of the file that `name` refers to.
 pub fn stamp(name: &Path) -> Stamp {
     let metadata = fs::metadata(path(name)).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))

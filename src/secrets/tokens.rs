@@ -1,4 +1,4 @@
-//! The bearer tokens that are let in. Only their digests are kept, and every comparison takes the same time.
+//! The accepted bearer tokens. Only their digests are kept, and every comparison takes the same time.
 
 use std::fmt;
 use std::path::Path;
@@ -8,33 +8,33 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::secrets::credential::{self, CredentialError};
 
-/// Several, so that they can be changed one after the other.
+/// Several tokens may be valid at once, so that they can be rotated.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<[u8; 32]>);
 
-/// A file of tokens that cannot be used. It never holds a token.
+/// A token file that cannot be used. The error never includes a token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
     /// The file cannot be read.
-    #[error("{0}: name a file with a token a line")]
+    #[error("{0}: name a file with one token a line")]
     Credential(#[from] CredentialError),
-    /// No client could ever be let in.
+    /// Without a token no client could ever be admitted.
     #[error("{0} holds no token: write at least one, each on a line of its own, such as `openssl rand -hex 32` makes")]
     Empty(String),
-    /// No client could send it.
+    /// No client could send such a token.
     #[error(
         "{file}, line {line}: a token holds letters, digits and -._~+/= only: make one with `openssl rand -hex 32`"
     )]
     Unsendable {
         /// The file.
         file: String,
-        /// The number of the line.
+        /// The line number.
         line: usize,
     },
 }
 
 impl Tokens {
-    /// The tokens in a credential file, one a line.
+    /// Reads the tokens in a credential file, one a line.
     pub fn read(name: &Path) -> Result<Self, TokensError> {
         let text = credential::text(name)?;
         let file = || credential::path(name).display().to_string();
@@ -57,8 +57,8 @@ impl Tokens {
         Ok(Self(tokens))
     }
 
-    /// True where this is the value of an `Authorization` header with one of them. It takes as long for a wrong token as
-    /// for a right one, whichever it is: digests are compared, all of them, to their ends.
+    /// True if this value of an `Authorization` header holds one of the tokens. Takes the same time for right and wrong
+    /// tokens: the digests are all compared to their ends.
     pub fn admit(&self, authorization: Option<&[u8]>) -> bool {
         let Some((scheme, token)) = authorization.and_then(|value| value.split_at_checked(7)) else {
             return false;
@@ -72,7 +72,7 @@ impl Tokens {
     }
 }
 
-/// What a bearer token is made of: <https://datatracker.ietf.org/doc/html/rfc6750#section-2.1>.
+/// The characters of a bearer token: <https://datatracker.ietf.org/doc/html/rfc6750#section-2.1>.
 fn is_of_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
 }

@@ -1,6 +1,6 @@
-//! The Lambda's handler in this process: the very same records, partitions in an embedded store, incidents on the terminal.
+//! The Lambda's handler in this process: the same records, partitions in an embedded store, incidents on the terminal.
 //!
-//! One thread owns handler and store. What it refuses it is given again by the pipeline, as the Kinesis mapping would.
+//! One thread owns the handler and the store. The pipeline sends refused records again, as the Kinesis mapping would.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,22 +26,22 @@ use crate::clock;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recent_readings::{Point, RecentReadings};
 
-/// The shard all records are in.
+/// The shard of all records.
 const SHARD: &str = "embedded";
 
-/// Requests that wait for the thread; each has at most one record of a lane, so more would only take memory.
+/// Requests that wait for the thread; each has at most one record of a lane, so a longer queue would only take memory.
 const MAX_WAITING: usize = 4;
 
-/// How many entries' events are delivered between two requests.
+/// How many entries have their events delivered between two requests.
 const ENTRIES_AT_ONCE: u32 = 64;
 
-/// The handler's part of the 384 MiB that the systemd unit allows: as much as a function of 320 MiB would keep and open.
+/// The handler's share of the 384 MiB that the systemd unit allows: what a function of 320 MiB would keep and open.
 const MEMORY_MEBIBYTES: usize = 320;
 
-/// After a failed delivery the next request tries again, or so much time.
+/// After a failed delivery, the next attempt follows the next request, or this time.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// Puts records into the handler in this process. It ends, once told all, when it is dropped or closed.
+/// Passes records to the handler in this process. When closed or dropped, it delivers pending events and ends.
 #[derive(Debug)]
 pub struct Embedded {
     requests: Mutex<Option<mpsc::Sender<Request>>>,
@@ -49,12 +49,12 @@ pub struct Embedded {
     ended: watch::Receiver<()>,
 }
 
-/// What was done since the start.
+/// The counts since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// By the handler.
+    /// Counts of the handler.
     pub handled: Counts,
-    /// By the outbox.
+    /// Counts of the outbox.
     pub delivered: Delivered,
 }
 
@@ -65,9 +65,9 @@ struct Request {
 }
 
 impl Embedded {
-    /// Opens the store in `dir` (made where there is none) and starts the thread. First it tells what an earlier run
-    /// did not get to tell. Events go to `notifier`, which the thread waits for, and what every reading came to into `recent`,
-    /// while somebody looks on; what was not judged is counted in `metrics`.
+    /// Opens the store in `dir` (created if it does not exist) and starts the thread, which first delivers the events
+    /// left by an earlier run. Events go to `notifier`, which the thread waits for. While somebody watches, judged
+    /// readings go to `recent`. Readings that were not judged are counted in `metrics`.
     pub fn start(
         dir: &Path,
         settings: detect::Settings,
@@ -87,7 +87,7 @@ impl Embedded {
         let (ends, ended) = watch::channel(());
         let worker = Worker {
             handler: Handler::new(partitions, settings, Limits::within(MEMORY_MEBIBYTES)).with_scores(Traced(recent)),
-            // Each start counts in its own range, so no number is ever given twice.
+            // Each start numbers in its own range, so no number is ever used twice.
             sequence: u128::from(start) << 64,
             outbox,
             notifier,
@@ -108,22 +108,22 @@ impl Embedded {
         })
     }
 
-    /// What was done since the start.
+    /// Returns the counts since the start.
     pub fn totals(&self) -> Totals {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets the thread end once it has handled and told all it has, and waits for that. Puts fail from now on.
+    /// Closes the queue and waits until the thread has handled all records and delivered their events. Later puts fail.
     pub async fn close(&self) {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(requests);
-        // Nothing is ever sent: the thread drops its end.
+        // Nothing is ever sent: the channel closes when the thread drops its end.
         let _ = self.ended.clone().changed().await;
     }
 
     async fn put_all(&self, records: &[Arc<Record>]) -> Result<Vec<Answer>, PutError> {
         let ended = || PutError::Fatal {
-            message: "the embedded handler has ended: see the log for the reason and start again".to_owned(),
+            message: "the embedded handler has ended: see the log for the reason and restart the daemon".to_owned(),
         };
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (answer, answered) = oneshot::channel();
@@ -142,7 +142,7 @@ impl Sink for Embedded {
     }
 }
 
-/// What the thread owns.
+/// The state owned by the thread.
 struct Worker<T> {
     handler: Handler<EmbeddedPartitions, Traced>,
     sequence: u128,
@@ -181,10 +181,10 @@ impl<T: Notifier> Worker<T> {
                         }
                     },
                 };
-                // What is not told when the daemon ends is told at its next start.
+                // Events still pending when the daemon ends are delivered at its next start.
                 let Some(request) = request else { break };
                 let answers = self.handle(&request.records).await;
-                // A pipeline that has ended no longer asks.
+                // A pipeline that has ended no longer listens.
                 let _ = request.answer.send(answers);
                 rest = self.tell_some().await;
             }
@@ -256,7 +256,7 @@ impl<T: Notifier> Worker<T> {
     }
 }
 
-/// Shows what every reading came to, while somebody looks on.
+/// Passes judged readings to the recent readings, while somebody watches.
 struct Traced(Arc<RecentReadings>);
 
 impl Scores for Traced {
@@ -279,7 +279,7 @@ impl Scores for Traced {
     }
 }
 
-/// Tells people on a terminal: one line a moment of an incident.
+/// A notifier that writes to a terminal: one line a change of an incident.
 #[derive(Debug)]
 pub struct Terminal<W> {
     out: W,
@@ -287,7 +287,7 @@ pub struct Terminal<W> {
 }
 
 impl<W: Write> Terminal<W> {
-    /// Writes lines to `out`; `coloured` only where that is a terminal.
+    /// Writes lines to `out`; set `coloured` only for a terminal.
     pub fn new(out: W, coloured: bool) -> Self {
         Self { out, coloured }
     }

@@ -9,7 +9,7 @@ use wire::{Bounds, Identity, LaneName, ProducerId, Reading, Sensor, Timestamp, V
 
 use super::*;
 
-/// Hands over what is told; fails or panics when asked to.
+/// A notifier that passes messages on; it fails or panics on request.
 struct Notified {
     lines: mpsc::UnboundedSender<String>,
     fault: Fault,
@@ -56,7 +56,7 @@ fn sensor(lane: u32) -> Sensor {
     })
 }
 
-/// A record of one lane: readings of one sensor, a second apart from `second` on.
+/// A record of one lane: readings of one sensor, one a second from `second` on.
 fn record(lane: u32, number: u64, second: i64, values: &[f64]) -> Arc<Record> {
     record_of(sensor(lane), lane, number, second, values)
 }
@@ -73,7 +73,7 @@ fn record_of(sensor: Sensor, lane: u32, number: u64, second: i64, values: &[f64]
     lines_of(lane, number, &lines.collect::<Vec<_>>())
 }
 
-/// A record of one lane: readings as JSON.
+/// A record of one lane, from readings as JSON.
 fn lines_of(lane: u32, number: u64, lines: &[String]) -> Arc<Record> {
     let name = LaneName::of(u128::from(lane) << 124, 16);
     let identity = Identity {
@@ -223,7 +223,7 @@ async fn what_was_not_told_is_told_at_the_next_start() {
 async fn the_end_of_the_thread_is_an_error_and_not_a_hang() {
     let dir = tempfile::tempdir().unwrap();
     let (embedded, _told) = start(dir.path(), Fault::Panic);
-    // The answer is given before people are told.
+    // The answer is given before people are notified.
     assert_eq!(
         embedded.put(&[record(0, 1, 0, &[20.0, 99.0])]).await.unwrap(),
         [ACCEPTED]

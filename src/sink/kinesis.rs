@@ -1,6 +1,6 @@
-//! Records to a Kinesis data stream, through the AWS SDK. The only file of the daemon's path that names an AWS type.
+//! Records to a Kinesis data stream, through the AWS SDK. On the daemon's data path only this module names AWS types.
 //!
-//! It makes one attempt a call: the SDK's own retries are off, because the lanes retry, in order.
+//! Each call makes one attempt: the SDK's retries are off, because the lanes retry in order.
 
 mod body;
 mod cause;
@@ -29,7 +29,7 @@ use self::watch::{Look, Watch};
 #[derive(Debug)]
 pub struct Kinesis {
     target: Target,
-    /// `None` until the first request, and after credentials have expired: then they are read afresh.
+    /// `None` until the first request, and after credentials have expired, so that they are read again.
     connection: Mutex<Option<Connection>>,
     watch: Watch,
 }
@@ -41,7 +41,8 @@ struct Connection {
 }
 
 impl Kinesis {
-    /// A sink for the target, fed by so many lanes; `None` where every sensor is one. Nothing is sent yet.
+    /// Creates a sink for the target, fed by `lanes` lanes; `None` if every sensor is a lane of its own. Sends nothing
+    /// yet.
     pub fn new(target: Target, lanes: Option<u32>) -> Self {
         Self {
             target,
@@ -64,7 +65,7 @@ impl Kinesis {
         let connection = self.connection().await;
         match self.watch.due() {
             Look::First => self.look(&connection).await?,
-            // What else is wrong the put will say.
+            // Other problems will show in the put.
             Look::Again => match self.look(&connection).await {
                 Err(error @ PutError::Fatal { .. }) => return Err(error),
                 Err(error) => debug!(%error, "the stream was not looked at again"),
@@ -73,7 +74,7 @@ impl Kinesis {
             Look::No => {}
         }
         let body = body::write(records, &self.target);
-        // The stream is named twice: the SDK chooses the endpoint by it.
+        // The stream is named twice because the SDK also chooses the endpoint by it.
         let request = connection.client.put_records().to(&self.target);
         let request = request.customize().mutate_request(move |request| {
             request.headers_mut().insert("content-length", body.len().to_string());
@@ -103,7 +104,7 @@ impl Kinesis {
         }
     }
 
-    /// Refuses a stream that ignores partition keys. Where the summary may not be read, the put itself will tell.
+    /// Refuses a stream that ignores partition keys. If reading the summary is not allowed, the put itself will fail.
     async fn look(&self, connection: &Connection) -> Result<(), PutError> {
         let request = connection.client.describe_stream_summary().to(&self.target);
         match request.send().await {
@@ -164,7 +165,7 @@ impl Sink for Kinesis {
     }
 }
 
-/// Why a stream that ignores partition keys is refused, and what to do.
+/// Explains why a stream that ignores partition keys is refused, and what to do.
 pub fn ignores_keys(stream: &str) -> String {
     format!(
         "stream {stream} has the record distribution strategy AUTO: it ignores partition keys, so no sensor's readings \
@@ -173,7 +174,7 @@ pub fn ignores_keys(stream: &str) -> String {
     )
 }
 
-/// `shards` are those of the answer so far: many records share few.
+/// `shards` are those of the answer so far: many records share a few names.
 fn answer_of(entry: &PutRecordsResultEntry, shards: &mut HashSet<Arc<str>>) -> Answer {
     match entry.error_code() {
         None => Answer::Accepted(entry.shard_id().map(|shard| match shards.get(shard) {

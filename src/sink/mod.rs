@@ -1,15 +1,15 @@
-//! Where records go: the implementations of [`delivery::sink::Sink`].
+//! Sinks, the destinations of records: the implementations of [`delivery::sink::Sink`].
 
-/// Into the processor in this process.
+/// The processor in this process.
 pub mod embedded;
-/// Into a Kinesis data stream.
+/// A Kinesis data stream.
 pub mod kinesis;
-/// To standard output.
+/// Standard output.
 pub mod stdout;
 
 use serde::{Deserialize, Serialize};
 
-/// Which sink takes the records.
+/// The kind of sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

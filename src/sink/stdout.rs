@@ -1,4 +1,4 @@
-//! Readings to standard output, one JSON object a line: what a stream's consumer would see.
+//! Writes readings to standard output, one JSON object a line: what a stream's consumer would see.
 
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Sink for Stdout {
             match written {
                 Ok(Ok(())) => Ok(vec![Answer::Accepted(None); count]),
                 Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Err(PutError::Fatal {
-                    message: "standard output is closed: nobody reads it".to_owned(),
+                    message: "standard output is closed: its reader has ended".to_owned(),
                 }),
                 Ok(Err(error)) => Err(PutError::Transient {
                     kind: "write",

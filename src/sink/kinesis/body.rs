@@ -1,5 +1,5 @@
-//! The body of a PutRecords request, written straight from the records. The SDK would copy each record into a type of its
-//! own, that into base64, and that into JSON; of everything else it takes care.
+//! The body of a PutRecords request, written straight from the records. The SDK would copy each record into its own
+//! type, then to base64, then to JSON; it still does everything else.
 //! <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 
 use std::io::Write;
@@ -11,10 +11,10 @@ use delivery::record::Record;
 
 use super::Target;
 
-/// What a record takes beside its data and its key: names, quotes and a hash of 39 digits.
+/// The size of a record besides its data and key: names, quotes and a hash of 39 digits.
 const FRAME_BYTES: usize = 96;
 
-/// The body that puts the records into the stream, in their order.
+/// Returns the body that puts the records into the stream, in their order.
 pub(super) fn write(records: &[Arc<Record>], target: &Target) -> Bytes {
     let size = |record: &Arc<Record>| STANDARD.encoded_length(record.data.len()) + record.lane.name.len() + FRAME_BYTES;
     let mut body = Vec::with_capacity(records.iter().map(size).sum::<usize>() + target.stream.len() + FRAME_BYTES);
@@ -25,7 +25,7 @@ pub(super) fn write(records: &[Arc<Record>], target: &Target) -> Bytes {
         body.extend_from_slice(b"\",\"PartitionKey\":");
         text(&record.lane.name, &mut body);
         let slice = &record.lane.slice;
-        // The slice of a single hash is a plain sensor's, and its hash what Kinesis makes of its key.
+        // A slice of a single hash belongs to a plain sensor, and is the hash that Kinesis computes from its key.
         if slice.start() != slice.end() {
             write!(body, ",\"ExplicitHashKey\":\"{}\"", slice.start()).expect("memory takes all that is written");
         }

@@ -1,25 +1,25 @@
-//! What an error of the SDK says, on a line for people. All of it, for programmers, is some hundred words more.
+//! An SDK error as one line for people; the full error is some hundred words longer.
 
 use std::error::Error;
 use std::iter::successors;
 
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 
-/// The code and the message of what AWS answered; else why there was no answer.
+/// Returns the code and the message of AWS's answer, or why there was no answer.
 pub fn cause<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let message = error.message().unwrap_or("no reason is given");
+    let message = error.message().unwrap_or("no reason given");
     match (error.code(), error.raw_response()) {
         (Some(code), _) => format!("{code}: {message}"),
-        // As of a proxy.
+        // From a proxy, for example.
         (None, Some(answer)) => format!("answered with HTTP {}: {message}", answer.status()),
         (None, None) => causes(error),
     }
 }
 
-/// An error and what it comes from, the most general first. What one has repeated of its cause is said once.
+/// Returns an error and its causes, the most general first. Text that an error repeats from its cause appears once.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = successors(Some(error), |error| (*error).source());
     chain.map(ToString::to_string).fold(String::new(), |mut said, cause| {
@@ -60,9 +60,9 @@ mod tests {
             ),
             (
                 answered(Some("InternalFailure"), None),
-                "InternalFailure: no reason is given",
+                "InternalFailure: no reason given",
             ),
-            (answered(None, None), "answered with HTTP 503: no reason is given"),
+            (answered(None, None), "answered with HTTP 503: no reason given"),
             (
                 SdkError::dispatch_failure(ConnectorError::io(refused.into())),
                 "dispatch failure: io error: Connection refused",

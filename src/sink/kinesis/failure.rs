@@ -1,5 +1,5 @@
-//! What a failed call to Kinesis context: an outage that ends by itself, a configuration that a person has to correct, or a
-//! request that the service calls invalid.
+//! What a failed call to Kinesis means: an outage that ends by itself, a configuration that a person has to correct, or
+//! a request that the service calls invalid.
 //! <https://docs.aws.amazon.com/kinesis/latest/APIReference/CommonErrors.html>
 
 use std::error::Error;
@@ -9,10 +9,10 @@ use delivery::sink::{Objection, THROTTLED};
 
 use super::lacks_credentials;
 
-/// What a failed call context.
+/// The kind and meaning of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// A closed set of words: the metric label.
+    /// The metric label, from a closed set.
     pub kind: &'static str,
     pub meaning: Meaning,
 }
@@ -20,15 +20,15 @@ pub(super) struct Failure {
 /// Who or what can end a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Time.
+    /// It ends by itself.
     Outage,
-    /// A person.
+    /// A person has to correct the configuration.
     Configuration,
-    /// Another request, where this one held a record that the service does not take.
+    /// A request without the record that the service rejects.
     Request(Objection),
 }
 
-/// Members of a request that name the stream. A request that is invalid because of them says nothing about its records.
+/// Members of a request that name the stream. If one of them is invalid, the error says nothing about the records.
 const STREAM_MEMBERS: [&str; 5] = ["streamname", "stream name", "streamarn", "stream arn", "streamid"];
 /// Members of a record, and the word for one.
 const RECORD_MEMBERS: [&str; 5] = ["record", "partitionkey", "partition key", "explicithashkey", "hash key"];
@@ -49,7 +49,7 @@ impl Failure {
         )
     }
 
-    /// The same where the request held no records: then it is the stream that is named wrongly.
+    /// The same failure for a request without records, where only the stream's name can be wrong.
     pub fn without_records(self) -> Self {
         match self.meaning {
             Meaning::Request(_) => Self::configuration(self.kind),
@@ -78,7 +78,7 @@ impl Failure {
                 None => Self::configuration("invalid_request"),
             },
             "RequestEntityTooLargeException" => Self::TOO_LARGE,
-            // They are read again at the next try, when they may have been renewed.
+            // They are read again at the next attempt, and may have been renewed by then.
             "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => Self::outage("expired_credentials"),
             "UnrecognizedClientException"
             | "InvalidClientTokenId"
@@ -98,7 +98,7 @@ impl Failure {
                 Self::outage("throttled")
             }
             code if code.starts_with("KMS") || code.starts_with("Kms") => Self::configuration("encryption_key"),
-            // A proxy's answer, or that of another service, has no code of Kinesis.
+            // An answer of a proxy or of another service has no Kinesis error code.
             "" if status == 413 => Self::TOO_LARGE,
             "" if (400..500).contains(&status) && status != 429 => Self::configuration("wrong_endpoint"),
             _ => Self::outage("service"),
@@ -121,7 +121,7 @@ impl Failure {
     }
 }
 
-/// What a person can do about a failure of this kind; empty where only time helps, or the message says it.
+/// How a person can resolve a failure of this kind; empty if only time helps, or the message says it.
 pub(super) fn remedy(kind: &str) -> &'static str {
     match kind {
         "invalid_request" => {
@@ -131,21 +131,21 @@ pub(super) fn remedy(kind: &str) -> &'static str {
             "give the daemon credentials: a role of the instance, AWS_PROFILE, or AWS_ACCESS_KEY_ID with \
              AWS_SECRET_ACCESS_KEY"
         }
-        "wrong_credentials" => "correct the access key and its secret, and set this machine's clock",
+        "wrong_credentials" => "correct the access key and its secret, and check this machine's clock",
         "access_denied" => {
             "allow kinesis:PutRecords and kinesis:DescribeStreamSummary on the stream, in the policy of the caller and, for \
              another account's stream, in that of the stream"
         }
         "stream_missing" => "create the stream, or correct kinesis.stream or kinesis.region",
         "encryption_key" => "enable the stream's KMS key, and allow the caller kms:GenerateDataKey on it",
-        "wrong_endpoint" => "what answers is not Kinesis: correct or unset AWS_ENDPOINT_URL, or the proxy's settings",
+        "wrong_endpoint" => "the server is not Kinesis: correct or unset AWS_ENDPOINT_URL, or the proxy's settings",
         "not_sent" => "set kinesis.region or AWS_REGION, and correct kinesis.stream",
         _ => "",
     }
 }
 
-/// What an invalid request is invalid for; `None` where it is the stream's name or ARN, whatever else is said. A message of
-/// the validation names members, as in `Value '' at 'records.1.member.partitionKey' failed to satisfy constraint`.
+/// Which part of an invalid request is invalid; `None` if it is the stream's name or ARN, whatever else is named.
+/// Validation messages name members, as in `Value '' at 'records.1.member.partitionKey' failed to satisfy constraint`.
 fn objection(message: &str) -> Option<Objection> {
     let message = message.to_lowercase();
     let names = |members: &[&str]| members.iter().any(|member| message.contains(member));

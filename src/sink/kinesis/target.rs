@@ -1,4 +1,4 @@
-//! Which stream, in whose name, and over which endpoint.
+//! The stream, the identity and the endpoint that records are sent with.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,38 +13,38 @@ use aws_sdk_kinesis::operation::describe_stream_summary::builders::DescribeStrea
 use aws_sdk_kinesis::operation::put_records::builders::PutRecordsFluentBuilder;
 use values::aws_name::region_of;
 
-/// What a role session may be called, besides its least length of two.
+/// The longest name of a role session; the shortest has two characters.
 const MAX_SESSION_NAME: usize = 64;
 
-/// Which stream, and how it is reached. Credentials and endpoint come from where every AWS SDK takes them.
+/// A stream and how it is reached. Credentials and endpoint come from the AWS SDK's usual sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The stream's name or ARN.
     pub stream: String,
-    /// The region, where it is neither the environment's nor the ARN's.
+    /// The region, if neither the environment nor the ARN gives it.
     pub region: Option<String>,
-    /// How long one request may take.
+    /// The timeout of one request.
     pub timeout: Duration,
-    /// Endpoints validated by FIPS 140; `None` as the environment or the AWS profile says.
+    /// Whether to use FIPS 140 endpoints; `None` follows the environment or the AWS profile.
     pub fips: Option<bool>,
-    /// Endpoints that have IPv6 addresses too; `None` as the environment or the AWS profile says.
+    /// Whether to use endpoints that also have IPv6 addresses; `None` follows the environment or the AWS profile.
     pub dual_stack: Option<bool>,
-    /// The role in whose name records are put, where they are not put in our own.
+    /// The role to assume; `None` uses the daemon's own identity.
     pub role: Option<Role>,
 }
 
-/// A role, as of another account, assumed with our own credentials.
+/// A role, such as one of another account, assumed with the daemon's own credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// Its ARN.
     pub arn: String,
-    /// What its trust policy asks for, where it does.
+    /// The external id that its trust policy requires, if any.
     pub external_id: Option<String>,
 }
 
 impl Target {
-    /// The SDK's settings for the target, in the name of the role where there is one; retries off. Credentials are
-    /// read when they are first needed, and again before they expire.
+    /// Returns the SDK configuration for the target, under the role if there is one; retries are off. Credentials are
+    /// read when first needed, and again before they expire.
     pub async fn sdk_config(&self) -> SdkConfig {
         let own = self.own_config().await;
         match &self.role {
@@ -53,7 +53,7 @@ impl Target {
         }
     }
 
-    /// The same in our own name.
+    /// Returns the same under the daemon's own identity.
     pub async fn own_config(&self) -> SdkConfig {
         let timeout = TimeoutConfig::builder()
             .operation_timeout(self.timeout)
@@ -74,12 +74,12 @@ impl Target {
         loader.load().await
     }
 
-    /// The stream's ARN, where it was given by one.
+    /// Returns the stream's ARN, if it was given as one.
     pub fn arn(&self) -> Option<&str> {
         self.stream.starts_with("arn:").then_some(&*self.stream)
     }
 
-    /// Said before why credentials could not be had.
+    /// What was being done when obtaining credentials failed.
     pub fn credentials_wanted(&self) -> String {
         match &self.role {
             Some(role) => format!("assuming the role {} (kinesis.role_arn)", role.arn),
@@ -88,9 +88,9 @@ impl Target {
     }
 }
 
-/// A request about a stream.
+/// A request that names a stream.
 pub trait ToStream {
-    /// About this one, by the ARN or the name it was given by.
+    /// Names the target's stream, by ARN or name as configured.
     fn to(self, target: &Target) -> Self;
 }
 
@@ -122,7 +122,7 @@ impl Role {
     }
 }
 
-/// Which kind of endpoint settings ask for, where it is not the usual one.
+/// Returns the special kind of endpoint that the settings ask for, if any.
 pub fn special_endpoint(sdk: &SdkConfig) -> Option<&'static str> {
     match (sdk.use_fips() == Some(true), sdk.use_dual_stack() == Some(true)) {
         (true, true) => Some("FIPS dual-stack"),
@@ -132,7 +132,7 @@ pub fn special_endpoint(sdk: &SdkConfig) -> Option<&'static str> {
     }
 }
 
-/// What to do where an endpoint of this kind cannot be reached: not every region has one.
+/// What to do if a special endpoint cannot be reached: not every region has one.
 pub fn no_such_endpoint(special: &str, sdk: &SdkConfig) -> String {
     let region = sdk.region().map_or("no region", |region| region.as_ref());
     format!(
@@ -141,13 +141,13 @@ pub fn no_such_endpoint(special: &str, sdk: &SdkConfig) -> String {
     )
 }
 
-/// True where a request was not sent because there were no credentials to sign it with.
+/// True if a request was not sent because there were no credentials to sign it with.
 pub fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |cause| (*cause).source());
     causes.any(|cause| cause.is::<CredentialsError>() || cause.to_string().contains("identity resolver timed out"))
 }
 
-/// Tells the role's owner which machine it is: the host's name, which is that of the instance in AWS.
+/// Identifies the machine to the role's owner: the host's name, which in AWS is that of the instance.
 fn session_name() -> String {
     let host = rustix::system::uname();
     let name = format!("temp-ingest-{}", host.nodename().to_string_lossy());

@@ -1,4 +1,5 @@
-//! Looks at the stream itself now and then: another one of its name may have other shards, or ignore partition keys.
+//! Checks the stream itself now and then: a new stream of the same name may have other shards, or ignore partition
+//! keys.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,32 +11,32 @@ use tracing::{info, warn};
 
 use super::ignores_keys;
 
-/// It is looked at so often: resharding takes minutes, and so does making a stream again. An account may ask 20 times a
-/// second. <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html>
+/// The check interval: resharding takes minutes, and so does recreating a stream. An account may make 20 such requests
+/// a second. <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html>
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// What was seen of the stream.
+/// What is known about the stream.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// `None` where shards may be more than lanes, because every sensor is one.
+    /// The number of lanes; `None` if every sensor is a lane, as then there may be more shards.
     lanes: Option<u32>,
     seen: Mutex<Seen>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// `None` until it was found; a stream that is missing or not active has to be looked at before anything is put.
+    /// When it was last checked; `None` before it was found: a missing or inactive stream is checked before a put.
     at: Option<Instant>,
     open_shards: i32,
     denied: bool,
 }
 
-/// Whether the stream has to be looked at before a put.
+/// Whether the stream has to be checked before a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nothing may be put before it is known.
+    /// Nothing may be put before the stream is known.
     First,
-    /// It was found, and it is time to look again; this caller is the only one who is told.
+    /// A check of the known stream is due; only this caller gets the answer.
     Again,
     No,
 }
@@ -60,12 +61,12 @@ impl Watch {
         }
     }
 
-    /// What comes back under the name may be another stream.
+    /// Forgets the stream: a later one with its name may be another.
     pub fn lost(&self) {
         self.seen().at = None;
     }
 
-    /// The stream was described.
+    /// Records a description of the stream.
     pub fn found(&self, stream: &str, summary: Option<&StreamDescriptionSummary>) -> Result<(), PutError> {
         let strategy = summary.and_then(StreamDescriptionSummary::record_distribution_strategy);
         if strategy == Some(&RecordDistributionStrategy::Auto) {
@@ -75,34 +76,35 @@ impl Watch {
         }
         let open_shards = summary.map_or(0, StreamDescriptionSummary::open_shard_count);
         if self.seen().at.replace(Instant::now()).is_none() {
-            info!(stream, open_shards, "the stream is found");
+            info!(stream, open_shards, "found the stream");
         }
         if let Some(lanes) = self.outnumbered(open_shards) {
             warn!(
                 stream,
                 open_shards,
                 lanes,
-                "the stream has more shards than there are lanes, and some stay empty: set lanes higher"
+                "the stream has more shards than there are lanes, so some stay empty: increase lanes"
             );
         }
         Ok(())
     }
 
-    /// The lanes, where there are fewer than shards and that is new.
+    /// Returns the number of lanes if shards newly outnumber them.
     fn outnumbered(&self, open_shards: i32) -> Option<u32> {
         let before = std::mem::replace(&mut self.seen().open_shards, open_shards);
         self.lanes
             .filter(|lanes| before != open_shards && i64::from(open_shards) > i64::from(*lanes))
     }
 
-    /// The stream may not be described: the puts themselves will tell.
+    /// Records that describing the stream is not allowed; the puts themselves will show problems.
     pub fn denied(&self, stream: &str) {
         let mut seen = self.seen();
         seen.at = Some(Instant::now());
         if !std::mem::replace(&mut seen.denied, true) {
             warn!(
                 stream,
-                "may not describe the stream (kinesis:DescribeStreamSummary): whether it honours partition keys is unknown"
+                "not allowed to describe the stream, so whether it honours partition keys is unknown: allow \
+                 kinesis:DescribeStreamSummary"
             );
         }
     }
@@ -150,7 +152,7 @@ mod tests {
         assert_eq!(watch.due(), Look::No);
     }
 
-    /// Made again so that it ignores keys while nothing was put, so that nothing failed.
+    /// A stream recreated so that it ignores keys, while nothing was put that could have failed.
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_ignores_keys_is_found_out_later_too() {
         let watch = Watch::new(None);
