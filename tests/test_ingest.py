@@ -102,7 +102,7 @@ class StackTest(unittest.TestCase):
         self.assertEqual(self.allowed()["sts:AssumeRole"], role)
 
     def test_they_are_told_the_tables_that_the_page_shows(self):
-        made = self.deploy(PageIncidents="yes", PageReadings="yes")
+        made = self.deploy(DashboardIncidents="yes", DashboardReadings="yes")
         version, = self.ec2.describe_launch_template_versions(
             LaunchTemplateId=made["LaunchTemplate"])["LaunchTemplateVersions"]
         told = base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
