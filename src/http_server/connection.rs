@@ -41,6 +41,7 @@ pub struct Timeouts {
 /// The protocol settings of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol {
+    /// How long a client may take for each part of a request.
     pub timeouts: Timeouts,
     /// The most bytes of request headers.
     pub max_headers: usize,

@@ -78,6 +78,7 @@ struct Network(IpAddr);
 pub struct ConnectionPermit {
     table: Arc<ConnectionTable>,
     network: Network,
+    /// What the connection is doing.
     pub activity: Arc<Activity>,
     /// Bytes of all request bodies being received from its address.
     pub body_bytes: Arc<AtomicUsize>,
