@@ -1,5 +1,5 @@
-//! How many new sensors a source admits, so that a client that invents names cannot fill lanes, partitions and tables. Readings
-//! of known sensors always pass.
+//! The admission limit of a source's new sensors, so that a client that invents names cannot fill lanes, partitions and
+//! tables. Readings of known sensors always pass.
 
 use std::collections::HashSet;
 use std::mem;
@@ -12,19 +12,20 @@ use tokio::time::Instant;
 use tracing::warn;
 use wire::Reading;
 
-/// New sensors an hour where nothing else is set. A site rarely has as many sensors as this behind one source, so even after
-/// a restart, when all of them are new, none is refused; and a partition holds all that an attacker adds in half a day.
+/// The default limit of new sensors an hour. A site rarely has this many sensors behind one source, so none is refused
+/// even after a restart, when all of them are new; and a partition can hold all that an attacker adds in half a day.
 pub const DEFAULT_LIMIT: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not zero");
 /// The highest limit.
 pub const MOST: u32 = 1_000_000;
-/// Sensors that are known for sure: so many others must be heard before one is forgotten. Where the limit is higher, as many.
+/// Sensors that stay known: this many others must be heard before one is forgotten. If the limit is higher, the limit
+/// counts.
 const KNOWN: usize = 100_000;
 const HOUR: Duration = Duration::from_secs(3_600);
-/// While readings are refused it is logged once in so long.
+/// The interval of log lines while readings are refused.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// The sensors that one source has admitted, over all its restarts within this process. It takes up to 20 bytes for each of
-/// twice the known sensors: 4 MiB, or 40 MiB at the highest limit.
+/// The sensors that one source has admitted, across its restarts within this process. It takes up to 20 bytes for each
+/// of twice the known sensors: 4 MiB, or 40 MiB at the highest limit.
 #[derive(Debug)]
 pub struct Admission {
     source: String,
@@ -47,16 +48,16 @@ struct State {
      send readings of known sensors in other requests, or raise the setting"
 )]
 pub struct TooManySensors {
-    /// How many of the sensors are new.
+    /// The number of new sensors.
     pub new: u32,
     /// The setting.
     pub limit: NonZeroU32,
-    /// They would be admitted after this time.
+    /// The time until they would be admitted.
     pub wait: Duration,
 }
 
 impl Admission {
-    /// Of this source, with so many new sensors an hour.
+    /// Creates the admission of the source with this name and hourly limit.
     pub fn new(source: &str, limit: NonZeroU32) -> Self {
         Self {
             source: source.to_owned(),
@@ -70,12 +71,12 @@ impl Admission {
         }
     }
 
-    /// From now on the limit is this one. What is known stays known.
+    /// Changes the limit. Known sensors stay known.
     pub fn set_limit(&self, limit: NonZeroU32) {
         self.state().limit = limit;
     }
 
-    /// How many readings were refused.
+    /// Returns the number of refused readings.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -114,7 +115,7 @@ impl Admission {
         }
     }
 
-    /// Takes out, from place `from` on, the readings of new sensors beyond the limit; tells how many.
+    /// Removes readings of new sensors beyond the limit, from index `from` on; returns how many.
     pub fn admit(&self, readings: &mut Vec<Reading>, from: usize) -> usize {
         let mut state = self.state();
         let (mut refused, mut first) = (0, None);
@@ -145,7 +146,7 @@ impl Admission {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts refused readings, and logs them with the first of a new sensor.
+    /// Counts refused readings, and logs them with the first reading of a new sensor.
     fn count(&self, state: &mut State, count: usize, first: Option<&Reading>, now: Instant) {
         let total = self.refused.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
         if state
@@ -160,7 +161,7 @@ impl Admission {
             sensor = ?first.map(|reading| reading.sensor().id()).unwrap_or_default(),
             refused_readings = total,
             max_new_sensors_per_hour = state.limit,
-            "readings of new sensors are refused: find out who sends so many names, or raise max_new_sensors_per_hour"
+            "refusing readings of new sensors: find out who sends so many names, or raise max_new_sensors_per_hour"
         );
     }
 }
@@ -179,8 +180,8 @@ fn hash(reading: &Reading) -> u64 {
     (reading.sensor().hash() >> 64) as u64
 }
 
-/// Hashes of the sensors heard most recently, in two generations: a sensor that is heard moves to the recent one, and when
-/// that is full it becomes the older one, whose sensors are forgotten.
+/// Hashes of the sensors heard most recently, in two generations: a sensor that is heard moves to the recent one. When
+/// that is full it becomes the older one, and the sensors of the previous older one are forgotten.
 #[derive(Debug, Default)]
 struct Known {
     recent: HashSet<u64>,
@@ -208,15 +209,15 @@ impl Known {
     }
 }
 
-/// What is left of an hour's limit: all of it at first, and what was taken comes back evenly.
+/// The remaining part of an hour's limit: full at first, and refilled evenly.
 #[derive(Debug, Default)]
 struct Allowance {
-    /// When all of it is there again.
+    /// When it is full again.
     full: Option<Instant>,
 }
 
 impl Allowance {
-    /// Takes so many, or tells how long to wait for them.
+    /// Takes `count`, or returns how long to wait for them.
     fn take(&mut self, count: u32, limit: NonZeroU32, now: Instant) -> Result<(), Duration> {
         let taken = self
             .full

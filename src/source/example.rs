@@ -1,19 +1,19 @@
-//! Recorded series that are built in, so that the embedded default works from any directory.
+//! Built-in recorded series, so that the embedded default works from any directory.
 
-/// What a path begins with that names one of them.
+/// The prefix of paths that name a built-in series.
 const PREFIX: &str = "example:";
-/// `examples/README.md` says where they come from.
+/// `examples/README.md` describes their origin.
 const EXAMPLES: [(&str, &[u8]); 1] = [(
     "rds_cpu_utilization",
     include_bytes!("../../examples/nab/rds_cpu_utilization_e47b3b.csv"),
 )];
 
-/// The name behind `example:`, where the path is one of an example.
+/// Returns the name behind `example:`, if the path has that prefix.
 pub fn name(path: &str) -> Option<&str> {
     path.strip_prefix(PREFIX)
 }
 
-/// The series with this name, as CSV.
+/// Returns the series with this name, as CSV.
 pub fn bytes(name: &str) -> Option<&'static [u8]> {
     EXAMPLES
         .iter()
@@ -21,7 +21,7 @@ pub fn bytes(name: &str) -> Option<&'static [u8]> {
         .map(|(_, bytes)| *bytes)
 }
 
-/// The names of all, for messages.
+/// Returns all names, for messages.
 pub fn names() -> String {
     EXAMPLES.map(|(name, _)| name).join(", ")
 }

@@ -1,6 +1,6 @@
-//! The queue between the sources and the pipeline. Its bound is the memory that its readings take, not their number: a batch
-//! that finds no room waits its turn, and a batch counts until the pipeline has packed it. Back along it travels how much
-//! pressure the pipeline is under.
+//! The queue between the sources and the pipeline. It is bounded by the memory of its readings, not by their number: a
+//! batch that does not fit waits, and counts until the pipeline has packed it. The pipeline's pressure is reported back
+//! along it.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use delivery::pressure::Pressure;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use wire::Reading;
 
-/// Bytes of a batch besides its readings: its receipt, its place in the queue. So the queue's bytes bound its length, too.
+/// Bytes of a batch besides its readings: its receipt and its queue entry. So the bound in bytes limits the length too.
 const BATCH_BYTES: usize = 256;
 
-/// The pipeline has ended and takes nothing more.
+/// The pipeline has ended and accepts nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the pipeline has ended")]
 pub struct Closed;
@@ -41,14 +41,14 @@ pub struct Receiver {
     pressure: watch::Sender<Pressure>,
 }
 
-/// Capacity for one batch, and its place in the queue.
+/// Reserved capacity for one batch, and its slot in the queue.
 #[derive(Debug)]
 pub struct Place {
     place: mpsc::OwnedPermit<QueuedBatch>,
     room: OwnedSemaphorePermit,
 }
 
-/// A batch that takes room in the queue until it is dropped.
+/// A batch that takes capacity of the queue until it is dropped.
 #[derive(Debug)]
 pub struct QueuedBatch {
     /// The batch.
@@ -56,17 +56,17 @@ pub struct QueuedBatch {
     _room: OwnedSemaphorePermit,
 }
 
-/// The bytes that are left, of how many.
+/// The bytes that are free, and the total.
 #[derive(Clone, Debug)]
 struct Capacity {
     left: Arc<Semaphore>,
     bytes: usize,
 }
 
-/// A queue with room for readings that take `bytes` of memory. A single batch may take more: it passes alone.
+/// Creates a queue for readings that take `bytes` of memory. A single batch may take more: it then passes alone.
 pub fn channel(bytes: usize) -> (Sender, Receiver) {
     let bytes = bytes.clamp(1, Semaphore::MAX_PERMITS);
-    // As many places as batches without a reading would fit: it is always the bytes that run out first.
+    // As many slots as empty batches would fit, so that the bytes always run out first.
     let (batches, received) = mpsc::channel(bytes / BATCH_BYTES + 1);
     let (tell, pressure) = watch::channel(Pressure::default());
     let room = Capacity {
@@ -87,7 +87,7 @@ pub fn channel(bytes: usize) -> (Sender, Receiver) {
 }
 
 impl Sender {
-    /// Waits for room for a batch of these readings; who asks first is served first.
+    /// Waits for capacity for a batch of these readings, first come, first served.
     pub async fn reserve(&self, readings: &[Reading]) -> Result<Place, Closed> {
         let bytes = readings.iter().map(Reading::memory_bytes).sum::<usize>() + BATCH_BYTES;
         let bytes = u32::try_from(bytes.min(self.room.bytes)).unwrap_or(u32::MAX);
@@ -97,12 +97,12 @@ impl Sender {
         Ok(Place { place, room })
     }
 
-    /// The pressure that the pipeline is under, now and whenever it changes.
+    /// The pipeline's pressure, now and on each change.
     pub fn pressure(&self) -> watch::Receiver<Pressure> {
         self.pressure.clone()
     }
 
-    /// For somebody who must not keep the queue open.
+    /// Returns a sender that does not keep the queue open.
     pub fn downgrade(&self) -> WeakSender {
         WeakSender {
             batches: self.batches.downgrade(),
@@ -113,7 +113,7 @@ impl Sender {
 }
 
 impl WeakSender {
-    /// A sender, while another one is left.
+    /// Returns a sender, if another one still exists.
     pub fn upgrade(&self) -> Option<Sender> {
         Some(Sender {
             batches: self.batches.upgrade()?,
@@ -124,7 +124,7 @@ impl WeakSender {
 }
 
 impl Place {
-    /// Puts the batch there for which the room was reserved.
+    /// Puts the batch into the capacity reserved for it.
     pub fn put(self, batch: Batch) {
         self.place.send(QueuedBatch {
             batch,
@@ -134,24 +134,24 @@ impl Place {
 }
 
 impl Receiver {
-    /// The next batch; `None` once there will be none.
+    /// Returns the next batch; `None` once there will be none.
     pub async fn recv(&mut self) -> Option<QueuedBatch> {
         self.batches.recv().await
     }
 
-    /// The next batch, if it is there.
+    /// Returns the next batch, if one is queued.
     #[cfg(test)]
     pub fn try_recv(&mut self) -> Option<QueuedBatch> {
         self.batches.try_recv().ok()
     }
 
-    /// Takes no more: who waits for room hears of it. What has a place already is still received.
+    /// Closes the queue: waiting senders get an error. Batches with a reserved slot are still received.
     pub fn close(&mut self) {
         self.room.left.close();
         self.batches.close();
     }
 
-    /// Tells the sources how much pressure there is.
+    /// Tells the sources the pipeline's pressure.
     pub fn set_pressure(&self, pressure: Pressure) {
         self.pressure
             .send_if_modified(|known| std::mem::replace(known, pressure) != pressure);
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A batch of one vector with so many numbers.
+    /// A batch of one vector of this length.
     fn batch(numbers: usize) -> Batch {
         let sensor = Arc::new(Sensor::new("s", "k"));
         let vector = Value::Vector(vec![0.0; numbers].into());
@@ -189,7 +189,7 @@ mod tests {
         batch.readings.iter().map(Reading::memory_bytes).sum::<usize>() + BATCH_BYTES
     }
 
-    /// Puts batches in, each by a task of its own that waits for its room; started in their order.
+    /// Puts batches in, each from a task of its own that waits for capacity; the tasks start in order.
     async fn put_all(sender: &Sender, batches: impl IntoIterator<Item = Batch>) -> JoinSet<Result<(), Closed>> {
         let mut putting = JoinSet::new();
         for batch in batches {
@@ -262,8 +262,8 @@ mod tests {
     }
 
     proptest! {
-        /// However batches come and go, those in the queue and in the pipeline's hands never take more memory than there is
-        /// room for, and all are received.
+        /// Batches in the queue and in the pipeline never take more memory than the queue's capacity, and all are
+        /// received.
         #[test]
         fn it_never_holds_more_than_its_room(sizes in proptest::collection::vec(1..1_024_usize, 1..60), keep in 0..4_usize) {
             const ROOM: usize = 20_000;

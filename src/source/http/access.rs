@@ -1,4 +1,4 @@
-//! What holds for every request now: the limits, the tokens, the certificate. A reload or a changed file makes new ones.
+//! The settings in force for every request: limits, tokens and certificate. A reload or a changed file replaces them.
 
 use tokio_rustls::TlsAcceptor;
 
@@ -7,26 +7,26 @@ use super::tls::{self, TlsError};
 use crate::secrets::credential::{self, Stamp};
 use crate::secrets::tokens::{Tokens, TokensError};
 
-/// What holds now.
+/// The settings in force.
 pub struct Access {
-    /// The config they were made of.
+    /// The config they were read from.
     pub config: Config,
-    /// The same as the config's.
+    /// The config's limits.
     pub limits: Limits,
-    /// Who is let in; `None` lets everybody in.
+    /// The accepted tokens; `None` admits everybody.
     pub tokens: Option<Tokens>,
-    /// `None` where connections are plain.
+    /// The TLS acceptor; `None` for plain connections.
     pub tls: Option<TlsAcceptor>,
     stamps: Vec<Stamp>,
 }
 
-/// A file that the terms need cannot be used.
+/// A file named in the config cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The tokens'.
+    /// The token file.
     #[error(transparent)]
     Tokens(#[from] TokensError),
-    /// The certificate's or its key's.
+    /// The certificate or its key.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -35,7 +35,7 @@ impl Access {
     /// Reads the files that the config names.
     pub fn read(config: &Config) -> Result<Self, AccessError> {
         let tls = config.tls.as_ref();
-        // Before the files: one that changes meanwhile is read again.
+        // Stamps are taken before the files are read, so that a change in between is noticed.
         let stamps = stamps(config);
         Ok(Self {
             limits: config.limits,
@@ -48,7 +48,7 @@ impl Access {
         })
     }
 
-    /// True where a file has changed since.
+    /// True if a file has changed since.
     pub fn is_stale(&self) -> bool {
         stamps(&self.config) != self.stamps
     }

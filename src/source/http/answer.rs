@@ -1,4 +1,4 @@
-//! What a client is told.
+//! The answer to a client.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use hyper::body::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// One answer: a status, what it says, and the headers that go with it.
+/// A status, a text and headers.
 #[derive(Debug)]
 pub struct Answer {
-    /// 2xx only where every reading of the request is safe.
+    /// 2xx only if every reading of the request is safe.
     pub status: StatusCode,
     text: String,
     json: bool,
@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `text` for people; it gets a line end.
+    /// Creates an answer with `text` for people, which gets a line end.
     pub fn new(status: StatusCode, text: impl Into<String>) -> Self {
         Self {
             status,
@@ -28,7 +28,7 @@ impl Answer {
         }
     }
 
-    /// All readings of a request are safe.
+    /// All readings of the request are safe.
     pub fn safe(readings: usize) -> Self {
         Self {
             json: true,
@@ -36,24 +36,24 @@ impl Answer {
         }
     }
 
-    /// True where it says that readings are safe.
+    /// True if it says that readings are safe.
     pub fn is_safe(&self) -> bool {
         self.json
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
-    /// Asks the client to come back after so long.
+    /// Asks the client to retry after this time.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.headers.push((header::RETRY_AFTER, wait.as_secs().max(1).into()));
         self
     }
 
-    /// The last answer on its connection.
+    /// Closes the connection after this answer.
     pub fn closing(self) -> Self {
         match self.headers.iter().any(|(name, _)| *name == header::CONNECTION) {
             true => self,
@@ -61,7 +61,7 @@ impl Answer {
         }
     }
 
-    /// As it goes out.
+    /// Converts it to the HTTP response.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.text)));
         *response.status_mut() = self.status;
@@ -75,7 +75,7 @@ impl Answer {
         response
     }
 
-    /// What it says, without the line end.
+    /// Returns the text without the line end.
     pub fn text(&self) -> &str {
         self.text.trim_end()
     }

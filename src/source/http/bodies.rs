@@ -1,5 +1,5 @@
-//! The bytes of bodies under way: counted as they arrive, not as they are declared, and bounded over all connections. What
-//! counts is the memory that is held, with what a growing buffer has in reserve.
+//! The bytes of request bodies held in memory: counted as they arrive, not as declared, and bounded over all
+//! connections. The count is the memory allocated, with the spare capacity of growing buffers.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use http_body_util::BodyExt;
 
 use crate::http_server::RequestBody;
 
-/// A gzip body is unpacked so much at a time.
+/// The chunk in which a gzip body is unpacked.
 const STEP_BYTES: usize = 64 << 10;
 
-/// What all bodies of a source hold together.
+/// The bytes of all bodies of a source.
 #[derive(Debug, Default)]
 pub struct Bodies(Arc<AtomicUsize>);
 
-/// One body, counted until it is dropped.
+/// The buffer of one body, counted until it is dropped.
 #[derive(Debug)]
 pub struct BodyBuffer {
     all: Arc<AtomicUsize>,
@@ -26,39 +26,37 @@ pub struct BodyBuffer {
     bytes: Vec<u8>,
 }
 
-/// How many bytes there may be.
+/// The limits of bodies in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// In one body.
+    /// Of one body.
     pub body: usize,
-    /// In all together. One client may have half of it.
+    /// Of all bodies together. One client may use half of it.
     pub all: usize,
 }
 
-/// Why a body was not taken in.
+/// Why a body was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It has more bytes than a body may have.
+    /// It exceeds the limit of one body.
     #[error("the body has more than max_body = {0} bytes{unpacked}: send fewer readings at once", unpacked = if *.1 { " unpacked" } else { "" })]
     TooLarge(usize, bool),
-    /// All bodies together have as many bytes as they may.
-    #[error("the bodies under way have max_bodies = {0} bytes: send it again later")]
+    /// All bodies together have reached their limit.
+    #[error("the bodies being received have max_bodies = {0} bytes: send it again later")]
     NoRoom(usize),
-    /// The client's bodies have as many bytes as they may.
-    #[error(
-        "the bodies under way of your address have {0} bytes, half of max_bodies: wait for answers before you send more"
-    )]
+    /// The client's bodies have reached their limit.
+    #[error("the bodies from your address have {0} bytes, half of max_bodies: wait for answers before you send more")]
     NoRoomForClient(usize),
     /// The connection broke.
     #[error("the body ended early: {0}")]
     Broken(#[from] hyper::Error),
     /// It is not what its Content-Encoding says.
-    #[error("the body is no gzip: {0}: send it as gzip, or without Content-Encoding")]
+    #[error("the body is not gzip: {0}: send it as gzip, or without Content-Encoding")]
     NotGzip(io::Error),
 }
 
 impl Bodies {
-    /// Takes a body in as it arrives.
+    /// Receives a body.
     pub async fn receive(
         &self,
         mut body: RequestBody,
@@ -74,7 +72,7 @@ impl Bodies {
         Ok(held)
     }
 
-    /// Unpacks a gzip body, as far as there is room: what unpacks to more is not unpacked to its end.
+    /// Unpacks a gzip body within its limits: one that would exceed them is not unpacked to its end.
     pub fn unpack(&self, packed: BodyBuffer, room: BodyLimits) -> Result<BodyBuffer, BodyError> {
         let mut held = self.empty(&packed.client);
         let mut unpacked = MultiGzDecoder::new(packed.bytes());
@@ -87,13 +85,13 @@ impl Bodies {
         }
     }
 
-    /// Bytes of all bodies.
+    /// Returns the bytes of all bodies.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A body that has arrived.
+    /// Returns a body that has arrived.
     #[cfg(test)]
     pub fn arrived(&self, bytes: &[u8], room: BodyLimits) -> Result<BodyBuffer, BodyError> {
         let mut held = self.empty(&Arc::default());
@@ -112,7 +110,7 @@ impl Bodies {
 }
 
 impl BodyBuffer {
-    /// What arrived.
+    /// Returns the bytes received.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -131,7 +129,7 @@ impl BodyBuffer {
         Ok(())
     }
 
-    /// Counts a buffer of so many bytes.
+    /// Counts a buffer of this capacity.
     fn count(&mut self, capacity: usize, room: BodyLimits) -> Result<(), BodyError> {
         let more = capacity - self.counted;
         self.counted = capacity;

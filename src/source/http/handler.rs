@@ -1,4 +1,4 @@
-//! Where requests are answered: who asks, what for, whether there is room, and what became of it.
+//! Answers requests: checks the client, the route and the limits, hands readings over, and reports the outcome.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
@@ -28,37 +28,37 @@ use crate::http_server::{LimitReached, RequestBody};
 use crate::source::slots::SMALL_BYTES;
 use crate::telemetry::metrics::Metrics;
 
-/// After so long it is worth trying again where there was no room.
+/// The Retry-After when a limit is reached.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A daemon that stops is hardly there again before.
+/// The Retry-After when the daemon stops: a restart rarely takes less.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// What all connections of a source share.
+/// The state shared by all connections of a source.
 #[derive(Debug)]
 pub struct RequestHandler {
     name: String,
-    /// What holds now; a reload exchanges it.
+    /// The settings in force; a reload replaces them.
     terms: RwLock<Arc<Access>>,
     stopping: watch::Sender<bool>,
-    /// Requests that were taken and wait for their answer.
+    /// The number of accepted requests that wait for their answer.
     waiting: watch::Sender<usize>,
     intake: Arc<Intake>,
     metrics: Arc<Metrics>,
 }
 
-/// Who asks.
+/// The client of a connection.
 #[derive(Debug)]
 pub struct Peer {
-    /// From where.
+    /// Its address.
     pub address: SocketAddr,
-    /// Bytes of all bodies under way from there.
+    /// The bytes of all bodies being received from it.
     pub bytes: Arc<AtomicUsize>,
-    /// The limit that the connection is over.
+    /// The limit that the connection exceeds.
     pub over: Option<LimitReached>,
 }
 
 impl RequestHandler {
-    /// Takes readings in by `intake`.
+    /// Creates a handler that passes readings to `intake`.
     pub fn new(name: String, terms: Access, intake: Intake, metrics: Arc<Metrics>) -> Self {
         for overload in Overload::ALL {
             metrics.http_overloads(&name, overload.reason(), 0);
@@ -73,36 +73,36 @@ impl RequestHandler {
         }
     }
 
-    /// What holds now.
+    /// Returns the settings in force.
     pub fn terms(&self) -> Arc<Access> {
         self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From the next request on this holds.
+    /// Replaces the settings, from the next request on.
     pub fn renew(&self, terms: Access) {
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
     }
 
-    /// Takes no more readings: without its output the pipeline can drain.
+    /// Accepts no more readings and releases the output, so that the pipeline can drain.
     pub fn stop(&self) {
         self.intake.stop();
         self.stopping.send_replace(true);
     }
 
-    /// Returns once every request that was taken has its answer.
+    /// Returns once every accepted request has its answer.
     pub async fn answered(&self) {
         let mut waiting = self.waiting.subscribe();
-        // The sender is this handler's own.
+        // This handler owns the sender, so the channel cannot be closed.
         let _ = waiting.wait_for(|waiting| *waiting == 0).await;
     }
 
-    /// True where these headers hold a token of the source.
+    /// True if the headers hold a token of the source.
     pub fn knows(&self, headers: &HeaderMap) -> bool {
         let terms = self.terms();
         terms.tokens.is_some() && check_token(headers, terms.tokens.as_ref()).is_ok()
     }
 
-    /// Answers one request. 2xx only once all its readings are safe.
+    /// Answers one request: 2xx only once all its readings are safe.
     pub async fn answer(self: &Arc<Self>, request: Request<RequestBody>, peer: &Peer) -> Answer {
         let (Ok(answer) | Err(answer)) = self.admit(request, peer).await;
         let status = answer.status.as_u16();
@@ -136,7 +136,7 @@ impl RequestHandler {
         Self::settled(taken, keyed, &terms.limits, deadline).await
     }
 
-    /// What a request says of its body; or its answer, where that does not need the body.
+    /// Returns what the headers say about the body, or the answer if it does not depend on the body.
     fn look_at(&self, head: &Parts, body_bytes: u64, terms: &Access) -> Result<RequestMetadata, Answer> {
         if route(head)? == Route::Health {
             return Err(self.health());
@@ -150,7 +150,7 @@ impl RequestHandler {
         if body_bytes > terms.limits.room.body as u64 {
             return Err(self.refuse_body(&BodyError::TooLarge(terms.limits.room.body, false)));
         }
-        // A request that was taken before is answered, whatever the pressure.
+        // A repeated request gets its answer even under pressure.
         let known = told.key.as_deref().is_some_and(|key| self.intake.knows(key));
         if !known && self.intake.is_blocked() {
             return Err(self.refuse(&NotTaken::Blocked));
@@ -177,7 +177,7 @@ impl RequestHandler {
                 Ok(Err(error)) => Err(self.refuse_body(&error)),
                 Err(_) => {
                     let text = format!(
-                        "the body did not come within body_timeout = {}: send it faster, or less at once",
+                        "the body did not arrive within body_timeout = {}: send it faster, or less at once",
                         friendly(limits.body_timeout)
                     );
                     Err(Answer::new(StatusCode::REQUEST_TIMEOUT, text).closing())
@@ -187,7 +187,7 @@ impl RequestHandler {
         }
     }
 
-    /// Hands the readings of a body over, in time or not at all.
+    /// Hands the readings of a body over by the deadline, or not at all.
     async fn take(
         &self,
         body: BodyBuffer,
@@ -202,7 +202,7 @@ impl RequestHandler {
                 Ok(taken) => taken.map_err(|why| self.refuse(&why)),
                 Err(_) => {
                     let text = format!(
-                        "so much is under way that its turn did not come within reply_timeout = {}",
+                        "the daemon is too busy to process the request within reply_timeout = {}",
                         friendly(limits.reply_timeout)
                     );
                     Err(self.overloaded(Overload::Late, &text, PAUSE))
@@ -212,7 +212,7 @@ impl RequestHandler {
         }
     }
 
-    /// Waits until readings are safe.
+    /// Waits until the readings are safe.
     async fn settled(taken: Taken, keyed: bool, limits: &Limits, deadline: Instant) -> Result<Answer, Answer> {
         let count = taken.readings;
         match timeout_at(deadline, taken.outcome()).await {
@@ -225,8 +225,8 @@ impl RequestHandler {
             }
             Err(_) => {
                 let again = match keyed {
-                    true => "with the same Idempotency-Key to wait for them; they are not taken twice",
-                    false => "if they may come twice; with an Idempotency-Key they would not",
+                    true => "with the same Idempotency-Key to wait for them; they are not accepted twice",
+                    false => "if duplicates are acceptable; an Idempotency-Key prevents them",
                 };
                 let text = format!(
                     "the readings are not safe after reply_timeout = {}, and may still be delivered: send the request \
@@ -266,15 +266,15 @@ impl RequestHandler {
         answer.retry_after(PAUSE).closing()
     }
 
-    /// Nothing was taken, for want of something that there will be again after a while.
+    /// Answers a request that met a temporary limit: nothing was accepted.
     fn overloaded(&self, overload: Overload, why: &str, wait: Duration) -> Answer {
         self.metrics.http_overloads(&self.name, overload.reason(), 1);
-        let text = format!("{why}: nothing was taken, send the request again later");
+        let text = format!("{why}: nothing was accepted, send the request again later");
         Answer::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(wait)
     }
 }
 
-/// Counts a request that waits, until it is answered or its client has gone.
+/// Counts a waiting request until it is answered or its client has gone.
 struct Waiting<'a>(&'a watch::Sender<usize>);
 
 impl<'a> Waiting<'a> {
@@ -290,7 +290,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Reads a small body and throws it away, so that the connection can go on; a large one ends it.
+/// Reads and discards a small body, so that the connection can be used again; a large one closes it.
 async fn pass_over(mut body: RequestBody, answer: Answer, limits: &Limits) -> Answer {
     let small = body
         .size_hint()
@@ -308,15 +308,15 @@ fn refused_readings(error: &BatchError) -> Answer {
         BatchError::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, format!("max_readings: {error}")),
         BatchError::TooLarge { .. } => (
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("{error}, which is what a record of the stream holds"),
+            format!("{error}, the most a record of the stream holds"),
         ),
         _ => (StatusCode::BAD_REQUEST, error.to_string()),
     };
-    Answer::new(status, text + "\nno reading of the request was taken")
+    Answer::new(status, text + "\nno reading of the request was accepted")
 }
 
 fn stopping() -> Answer {
-    let text = "the daemon stops and takes no more readings: nothing was taken, send them again later";
+    let text = "the daemon is stopping: nothing was accepted, send the readings again later";
     let answer = Answer::new(StatusCode::SERVICE_UNAVAILABLE, text);
     answer.retry_after(RESTART).closing()
 }

@@ -1,4 +1,4 @@
-//! The head of a request: what it asks for, who asks, and what it says of its body. Knows nothing of connections.
+//! The head of a request: its route, its token, and its description of the body. Knows nothing of connections.
 
 use hyper::header::{self, HeaderName};
 use hyper::http::request::Parts;
@@ -9,34 +9,34 @@ use super::answer::Answer;
 use super::http_config::Limits;
 use crate::secrets::tokens::Tokens;
 
-/// Where readings are posted.
+/// The path to post readings to.
 const READINGS: &str = "/readings";
-/// Where load balancers ask.
+/// The path for load balancers' health checks.
 const HEALTH: &str = "/healthz";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_KEY_BYTES: usize = 255;
 
-/// What is asked for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// To take readings.
+    /// Post readings.
     Readings,
-    /// Whether readings are taken.
+    /// Ask whether readings are accepted.
     Health,
 }
 
-/// What a request says of its body.
+/// What a request's headers say about its body.
 #[derive(Debug)]
 pub struct RequestMetadata {
-    /// It is packed.
+    /// The body is compressed with gzip.
     pub gzip: bool,
-    /// How it holds its readings.
+    /// The layout of the readings.
     pub layout: Layout,
-    /// The request's Idempotency-Key.
+    /// The Idempotency-Key.
     pub key: Option<String>,
 }
 
-/// What a request asks for; or where and how to ask.
+/// Returns the route of a request, or an answer with the right path and method.
 pub fn route(head: &Parts) -> Result<Route, Answer> {
     match (head.uri.path(), &head.method) {
         (READINGS, &Method::POST) => Ok(Route::Readings),
@@ -50,9 +50,9 @@ pub fn route(head: &Parts) -> Result<Route, Answer> {
     }
 }
 
-/// Refuses more bytes of headers than there may be.
+/// Refuses headers larger than the limit.
 pub fn check_headers(head: &Parts, limits: &Limits) -> Result<(), Answer> {
-    // A name, a value, a colon, a space and a line end.
+    // Each header has a name, a value, a colon, a space and a line end.
     let lines = head
         .headers
         .iter()
@@ -68,7 +68,7 @@ pub fn check_headers(head: &Parts, limits: &Limits) -> Result<(), Answer> {
     Err(Answer::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text).closing())
 }
 
-/// Lets in who knows a token, where there are any.
+/// Admits clients with a token, if tokens are configured.
 pub fn check_token(headers: &HeaderMap, tokens: Option<&Tokens>) -> Result<(), Answer> {
     let Some(tokens) = tokens else { return Ok(()) };
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
@@ -76,21 +76,21 @@ pub fn check_token(headers: &HeaderMap, tokens: Option<&Tokens>) -> Result<(), A
         return Ok(());
     }
     let text = match authorization {
-        None => "a token is needed: send Authorization: Bearer TOKEN",
-        Some(_) => "the token is not known here: send Authorization: Bearer TOKEN with one of token_file",
+        None => "a token is required: send Authorization: Bearer TOKEN",
+        Some(_) => "wrong token: send Authorization: Bearer TOKEN with a token of token_file",
     };
     let answer = Answer::new(StatusCode::UNAUTHORIZED, text);
     Err(answer.with(header::WWW_AUTHENTICATE, "Bearer realm=\"temp-ingest\""))
 }
 
-/// What a request says of its body.
+/// Returns what the headers say about the body.
 pub fn told(headers: &HeaderMap) -> Result<RequestMetadata, Answer> {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let gzip = match text(header::CONTENT_ENCODING).as_deref() {
         None | Some("identity") => false,
         Some(name) if name.eq_ignore_ascii_case("gzip") => true,
         Some(other) => {
-            let text = format!("Content-Encoding {other:?} is not known here: send gzip, or none");
+            let text = format!("Content-Encoding {other:?} is not supported: send gzip, or none");
             return Err(unsupported(text).with(header::ACCEPT_ENCODING, "gzip, identity"));
         }
     };
@@ -103,11 +103,11 @@ pub fn told(headers: &HeaderMap) -> Result<RequestMetadata, Answer> {
         | "application/x-jsonlines"
         | "application/json-lines"
         | "application/jsonlines" => Layout::Lines,
-        // What is sent where nobody says anything: curl's --data among others.
+        // What clients send unless told otherwise, such as curl's --data.
         "" | "text/plain" | "application/octet-stream" | "application/x-www-form-urlencoded" => Layout::Any,
         other => {
             let text = format!(
-                "Content-Type {other:?} is not known here: send application/json for one reading or an array, \
+                "Content-Type {other:?} is not supported: send application/json for one reading or an array, \
                  application/x-ndjson for a reading a line"
             );
             return Err(unsupported(text).with(header::ACCEPT, "application/json, application/x-ndjson"));
@@ -119,7 +119,7 @@ pub fn told(headers: &HeaderMap) -> Result<RequestMetadata, Answer> {
             Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Some(key.to_owned()),
             _ => {
                 let text = format!(
-                    "Idempotency-Key has {} bytes or is no visible ASCII: send 1 to {MAX_KEY_BYTES}, such as a UUID",
+                    "Idempotency-Key has {} bytes or is not visible ASCII: send 1 to {MAX_KEY_BYTES}, such as a UUID",
                     value.len()
                 );
                 return Err(Answer::new(StatusCode::BAD_REQUEST, text));
@@ -130,7 +130,7 @@ pub fn told(headers: &HeaderMap) -> Result<RequestMetadata, Answer> {
 }
 
 fn wrong_method(allowed: &'static str) -> Answer {
-    let text = format!("this is asked with {allowed}");
+    let text = format!("wrong method: use {allowed}");
     Answer::new(StatusCode::METHOD_NOT_ALLOWED, text).with(header::ALLOW, allowed)
 }
 

@@ -1,4 +1,4 @@
-//! What the settings of an `http` source come to: where it listens, whom it lets in, and every limit.
+//! The validated settings of an `http` source: its address, its tokens and every limit.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::secrets::tokens::Tokens;
 use crate::source::settings::{Kind, Settings};
 use crate::source::validate::{ADMISSION, Problems};
 
-/// The keys of the kind.
+/// The keys of `kind = "http"`.
 pub(in crate::source) const KEYS: &[&str] = &[
     "listen",
     "token_file",
@@ -38,27 +38,27 @@ pub(in crate::source) const KEYS: &[&str] = &[
     "idempotency_time",
 ];
 
-/// The largest record a stream takes unless it was raised, less what packs a reading into it.
+/// The default maximum size of a record, less the bytes that packing a reading takes.
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 const MAX_READING_BYTES: usize = (1 << 20) - 1024;
 
-/// Connections at once, where it is not set.
+/// The default maximum of connections.
 const CONNECTIONS: u32 = 1_024;
 
-/// An `http` source, checked.
+/// A validated `http` source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Who is let in; `None` lets everybody in.
+    /// The token file; `None` admits everybody.
     pub token_file: Option<PathBuf>,
-    /// The files of the certificate and its key; `None` takes plain connections.
+    /// The files of the certificate and its key; `None` for plain connections.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// All limits.
     pub limits: Limits,
 }
 
-/// Every limit of an `http` source.
+/// The limits of an `http` source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long a client waits for its answer.
@@ -67,15 +67,15 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a client may keep a connection waiting.
     pub timeouts: Timeouts,
-    /// Bytes of bodies.
+    /// The limits of bodies in bytes.
     pub room: BodyLimits,
-    /// Readings of a request.
+    /// The limits of the readings of a request.
     pub batch: BatchLimits,
-    /// Bytes of the headers of a request.
+    /// The most bytes of request headers.
     pub headers: usize,
-    /// Connections.
+    /// The limits of connections.
     pub connections: ConnectionLimit,
-    /// Idempotency keys.
+    /// The limits of Idempotency-Keys.
     pub keys: Bounds,
 }
 
@@ -85,7 +85,7 @@ pub struct Limits {
 pub struct Listen(pub SocketAddr);
 
 impl Settings {
-    /// Connections that the source's port takes at once; `None` where it has no port.
+    /// Returns the most connections that the source's port accepts; `None` if it has no port.
     pub fn max_connections(&self) -> Option<u32> {
         let connections = self.max_connections.map_or(CONNECTIONS, NonZeroU32::get);
         (self.kind == Some(Kind::Http)).then_some(connections)
@@ -151,7 +151,7 @@ impl Settings {
             1 << 10,
             mebibytes(64),
         );
-        // One client may have half of it, and a body is there twice while it is unpacked.
+        // One client may use half of it, and a body exists twice while it is unpacked.
         let least = 4 * body as u64;
         Limits {
             reply_timeout: self.reply_timeout.map_or(Duration::from_secs(30), |time| time.get()),

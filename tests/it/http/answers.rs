@@ -55,7 +55,7 @@ fn wrong_readings_are_named_and_nothing_is_taken() {
         "{array:?}"
     );
     assert!(
-        array.body.ends_with("no reading of the request was taken\n"),
+        array.body.ends_with("no reading of the request was accepted\n"),
         "{array:?}"
     );
     let warm = good.replace("\"value\":0", "\"value\":\"warm\"");
@@ -150,7 +150,7 @@ fn gzip_is_unpacked_as_far_as_there_is_room() {
     assert_eq!(trial.delivered().len(), 1_000);
     let wrong = client.post(&[encoding], b"[]");
     assert!(
-        wrong.status == 400 && wrong.body.contains("the body is no gzip: "),
+        wrong.status == 400 && wrong.body.contains("the body is not gzip: "),
         "{wrong:?}"
     );
     let bomb = gzip(&vec![b' '; 100 << 20]);
@@ -172,7 +172,7 @@ fn gzip_is_unpacked_as_far_as_there_is_room() {
     assert!(
         unknown
             .body
-            .contains("\"text/csv\" is not known here: send application/json"),
+            .contains("\"text/csv\" is not supported: send application/json"),
         "{unknown:?}"
     );
     let key = format!("idempotency-key: {}", "k".repeat(256));

@@ -161,7 +161,7 @@ fn a_client_is_asked_to_come_back_where_memory_and_spool_are_full() {
         "{refused:?}"
     );
     assert!(
-        refused.body.contains("memory and spool are full: nothing was taken"),
+        refused.body.contains("memory and spool are full: nothing was accepted"),
         "{refused:?}"
     );
     assert!(taken > 0);

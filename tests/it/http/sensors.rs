@@ -61,6 +61,6 @@ fn made_up_sensors_neither_exhaust_memory_nor_hold_up_known_ones() {
     let logged = daemon
         .log
         .iter()
-        .filter(|line| line.contains("readings of new sensors are refused"));
+        .filter(|line| line.contains("refusing readings of new sensors"));
     assert!((1..3).contains(&logged.count()), "{}", daemon.log.join("\n"));
 }
