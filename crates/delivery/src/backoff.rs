@@ -1,10 +1,10 @@
-//! How long a refused record waits before it is sent again. Pure apart from the generator passed in.
+//! How long to wait before retrying a refused record. Pure; the random generator is passed in.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// Exponential backoff with full jitter: before attempt n a delay drawn evenly from zero to `min(cap, base × 2ⁿ)`.
+/// Exponential backoff with full jitter: the delay before attempt n is uniform between zero and `min(cap, base × 2ⁿ)`.
 ///
 /// Full jitter spreads the retries of many lanes best; see "Exponential Backoff And Jitter" in the AWS Architecture Blog.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Delays that start at up to `base` and never pass `cap`.
+    /// A backoff whose first delay is at most `base` and whose delays never exceed `cap`.
     pub fn new(base: Duration, cap: Duration) -> Self {
         Self {
             base,
@@ -22,7 +22,7 @@ impl Backoff {
         }
     }
 
-    /// The delay after so many failed attempts, the first being 1.
+    /// The delay after this many failed attempts, counted from 1.
     pub fn delay(&self, failed: u32, random: &mut impl Rng) -> Duration {
         let doublings = failed.saturating_sub(1).min(31);
         let most = self.base.saturating_mul(1 << doublings).min(self.cap);

@@ -1,4 +1,4 @@
-//! Readings that a source hands over together, and how it hears that they are safe.
+//! Batches of readings from a source, and the receipts that acknowledge them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wire::Reading;
 
-/// Readings handed over together.
+/// Readings that a source hands over together.
 #[derive(Debug)]
 pub struct Batch {
-    /// In the order of the source, which every later stage keeps for each sensor.
+    /// In the order of the source; every later stage keeps this order for each sensor.
     pub readings: Vec<Reading>,
-    /// Who waits to hear that all of them are safe.
+    /// Notified once all of them are safe.
     pub receipt: Option<Receipt>,
 }
 
-/// Calls back once all readings of a batch are delivered, synced to the spool, or given up and counted.
+/// Calls back once every reading of a batch is delivered, synced to the spool, or dropped and counted.
 #[derive(Clone, Debug)]
 pub struct Receipt(Arc<Pending<dyn Fn(u64) + Send + Sync>>);
 
@@ -27,7 +27,7 @@ struct Pending<F: ?Sized> {
 }
 
 impl Receipt {
-    /// For a batch of `readings`; `settled` is called with `position` once the last of them is safe.
+    /// A receipt for a batch of `readings`. `settled` is called with `position` once the last of them is safe.
     pub fn new(readings: u32, position: u64, settled: impl Fn(u64) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Pending {
             unsettled: AtomicU32::new(readings),
@@ -37,25 +37,26 @@ impl Receipt {
         }))
     }
 
-    /// This many more readings of the batch are safe.
+    /// Marks this many more readings of the batch as safe.
     pub fn settle(&self, readings: u32) {
         if self.0.unsettled.fetch_sub(readings, Ordering::AcqRel) == readings {
             (self.0.settled)(self.0.position);
         }
     }
 
-    /// This many more readings of the batch are safe because the sink has them.
+    /// Marks this many more readings of the batch as delivered, and so safe.
     pub fn deliver(&self, readings: u32) {
         self.0.undelivered.fetch_sub(readings, Ordering::AcqRel);
         self.settle(readings);
     }
 
-    /// True once the sink has all readings of the batch. What went to the spool first is not counted as delivered later.
+    /// True once the sink has accepted every reading of the batch. Readings spooled first are not counted when
+    /// delivered later.
     pub fn is_delivered(&self) -> bool {
         self.0.undelivered.load(Ordering::Acquire) == 0
     }
 
-    /// True where both are of the same batch.
+    /// True if both receipts belong to the same batch.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

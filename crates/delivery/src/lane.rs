@@ -1,4 +1,4 @@
-//! One lane: packs readings in order, keeps its records in order, and has at most one of them under way.
+//! One lane: packs readings in order, keeps its records in order, and has at most one of them in flight.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::spool::Position;
 /// How readings become records.
 #[derive(Clone, Copy, Debug)]
 pub struct Packing {
-    /// This start of the daemon.
+    /// The producer id of this daemon start.
     pub producer: ProducerId,
-    /// Many readings to a KPL aggregated record, or one to a plain record.
+    /// True to pack many readings into a KPL aggregated record, false to send each as a plain record.
     pub aggregated: bool,
-    /// Size of a full record, with its partition key: one PUT payload unit is 25 KB.
+    /// Target size of a record, with its partition key: one PUT payload unit is 25 KB.
     pub target_bytes: usize,
-    /// The largest record the stream takes, with its partition key.
+    /// The largest record the stream accepts, with its partition key.
     pub max_record_bytes: usize,
 }
 
-/// What a lane is doing.
+/// The state of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Nothing is ready to be sent.
@@ -34,34 +34,34 @@ pub(crate) enum State {
     Ready {
         /// More records wait behind the head.
         backlog: bool,
-        /// The lane stood in line before its shard, whose pace has already paid for the head.
+        /// The lane waited in its shard's queue, and its head's allowance is already spent.
         paid: bool,
     },
     /// Its head is in a request.
     UnderWay,
-    /// Its head waits out a backoff.
+    /// Its head waits for the end of a backoff.
     Waiting(Instant),
-    /// Its head stands in line before its shard.
+    /// Its head waits in its shard's queue.
     InLine,
 }
 
-/// What a lane does, as a metric label.
+/// A lane's activity, as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneActivity {
-    /// Nothing: all it had is delivered, or what it has lingers for company.
+    /// Nothing: everything is delivered, or its readings linger.
     Idle,
     /// Its next record may join a request.
     Ready,
-    /// A record of it is in a request.
+    /// One of its records is in a request.
     UnderWay,
-    /// It waits after a refusal, or in line before its shard.
+    /// It waits after a refusal, or in its shard's queue.
     Waiting,
-    /// All it has goes through the spool.
+    /// Its records go through the spool.
     Spooling,
 }
 
 impl LaneActivity {
-    /// All there is, in the order of its count.
+    /// Every activity, in the order of the counts.
     pub const ALL: [Self; 5] = [Self::Idle, Self::Ready, Self::UnderWay, Self::Waiting, Self::Spooling];
 
     /// The metric label.
@@ -76,7 +76,7 @@ impl LaneActivity {
     }
 }
 
-/// A record in line, and its place in the spool where it came from there.
+/// A queued record, and its position in the spool if it was read from there.
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub record: Arc<Record>,
@@ -84,10 +84,10 @@ pub(crate) struct Queued {
 }
 
 impl Queued {
-    /// Counts its readings out of where they were.
+    /// Subtracts its readings from the count of the place where they were.
     pub fn leave(&self, counts: &mut Counts) {
         match self.position {
-            // A damaged spool may have been wrong about how many it held.
+            // A damaged spool may have reported a wrong number.
             Some(_) => counts.spooled = counts.spooled.saturating_sub(u64::from(self.record.readings)),
             None => counts.in_flight -= u64::from(self.record.readings),
         }
@@ -98,17 +98,17 @@ impl Queued {
 pub(crate) struct Lane {
     pub key: Arc<LaneKey>,
     pub state: State,
-    /// Times in a row the head was refused.
+    /// Number of consecutive refusals of the head.
     pub failed: u32,
-    /// The largest request the head may be in; shrinks while a request is searched for the record it was rejected for.
+    /// The largest request the head may join; shrinks during the search for the record that a request was rejected for.
     pub max_records: usize,
-    /// The shard that took the lane's last record.
+    /// The shard that accepted the lane's last record.
     pub shard: Option<Arc<str>>,
-    /// Older lanes over the same hashes still hold spooled records, which go first.
+    /// Older lanes over the same hashes still hold spooled records, which are sent first.
     pub blocked: bool,
-    /// In order; the head is the record under way.
+    /// Records in order; the head is the one in flight.
     pub queue: VecDeque<Queued>,
-    /// On their way into the spool, behind the queue and what is stored.
+    /// Records on their way to the spool, behind the queue and the stored ones.
     pub pending: VecDeque<Record>,
     /// Records that are being appended to the spool.
     pub appending: usize,
@@ -116,22 +116,22 @@ pub(crate) struct Lane {
     pub stored: u64,
     /// More of them are being read.
     pub fetching: bool,
-    /// The last one read: what is appended later in this run sorts behind it.
+    /// The last record read: later appends of this run sort behind it.
     pub fetched: Option<Position>,
-    /// What it holds goes to the spool once its head is answered.
+    /// Everything it holds moves to the spool once its head is answered.
     pub spills: bool,
-    /// It is among the lanes that may be forgotten.
+    /// It is listed among the lanes that may be forgotten.
     pub listed: bool,
-    /// Bytes of memory held: open, queued, pending and being appended.
+    /// Bytes of memory in use: open, queued, pending and being appended.
     pub bytes: usize,
     open: Option<Open>,
-    /// Bytes of the last sealed aggregate: about what the next one will need.
+    /// Size of the last sealed aggregate in bytes: an estimate for the next one.
     room: usize,
     /// Number of the next record to be sealed.
     number: u64,
 }
 
-/// A record that still takes readings.
+/// A record that is still being filled.
 #[derive(Debug)]
 struct Open {
     body: Body,
@@ -147,11 +147,11 @@ enum Body {
     Plain(Vec<u8>),
 }
 
-/// A reading whose record would be larger than the stream takes.
+/// A reading whose record would be too large for the stream.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
 
-/// When a reading came in: by the steady clock for lingering, by the wall clock for people.
+/// When a reading arrived: by the steady clock for lingering, by the wall clock for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     /// The steady clock.
@@ -160,12 +160,12 @@ pub struct Arrival {
     pub wall: Timestamp,
 }
 
-/// Where a lane that is made anew goes on: behind all that a lane of its name may have sent or spooled before.
+/// Where a recreated lane continues: behind everything that an earlier lane of its name may have sent or spooled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resume {
-    /// Number of its first record.
+    /// The number of its first record.
     pub number: u64,
-    /// What it has read of the spool.
+    /// The last record that it read from the spool.
     pub fetched: Option<Position>,
 }
 
@@ -179,7 +179,7 @@ impl Default for Resume {
 }
 
 impl Lane {
-    /// An empty lane whose records go on where a forgotten lane ended.
+    /// An empty lane whose records continue where a forgotten lane ended.
     pub fn new(key: LaneKey, resume: Resume) -> Self {
         Self {
             key: Arc::new(key),
@@ -203,7 +203,7 @@ impl Lane {
         }
     }
 
-    /// Where a lane made anew under this name has to go on.
+    /// Where a recreated lane of this name must continue.
     pub fn resume(&self) -> Resume {
         Resume {
             number: self.number,
@@ -211,7 +211,7 @@ impl Lane {
         }
     }
 
-    /// The identity the record that is open, or opened next, goes by.
+    /// The identity of the open record, or of the next one to be opened.
     pub fn identity(&self, producer: ProducerId) -> Identity {
         Identity {
             producer,
@@ -219,7 +219,7 @@ impl Lane {
         }
     }
 
-    /// Packs one encoded reading; seals what is full. True where it left a new record open.
+    /// Packs one encoded reading and seals what is full. True if this opened a new record that stays open.
     pub fn pack(
         &mut self,
         json: &[u8],
@@ -274,7 +274,7 @@ impl Lane {
         Ok(opened && self.open.is_some())
     }
 
-    /// An empty body that the reading fits into; a reading above the target size travels alone.
+    /// An empty body that fits the reading; a reading above the target size travels alone.
     fn body(&self, json: &[u8], packing: &Packing) -> Result<Body, TooLarge> {
         let key = &self.key;
         let most = packing.max_record_bytes.saturating_sub(key.name.len());
@@ -297,12 +297,12 @@ impl Lane {
             .ok_or(TooLarge)
     }
 
-    /// Bytes of a full aggregate.
+    /// Target size of an aggregate in bytes.
     fn target(&self, packing: &Packing) -> usize {
         packing.target_bytes.saturating_sub(self.key.name.len())
     }
 
-    /// Closes the open record and puts it in line; true where there was one.
+    /// Seals the open record and queues it; true if there was one.
     pub fn seal(&mut self, producer: ProducerId) -> bool {
         debug_assert!(self.open.as_ref().is_none_or(|open| open.readings > 0));
         let Some(open) = self.open.take() else { return false };
@@ -339,7 +339,7 @@ impl Lane {
         self.open.as_ref().map(|open| open.since)
     }
 
-    /// When the oldest reading in memory came in.
+    /// When the oldest reading in memory arrived.
     pub fn oldest(&self) -> Option<Timestamp> {
         let queued = self.queue.front().map(|head| head.record.since);
         let pending = self.pending.front().map(|record| record.since);
@@ -349,7 +349,7 @@ impl Lane {
             .min()
     }
 
-    /// True while what follows in this lane has to go through the spool, so that it stays in order.
+    /// True while further records of this lane must go through the spool to stay in order.
     pub fn spooling(&self) -> bool {
         self.stored > 0 || self.appending > 0 || self.fetching || !self.pending.is_empty()
     }
@@ -359,7 +359,7 @@ impl Lane {
         self.queue.len() > 1 || (!self.queue.is_empty() && self.spooling())
     }
 
-    /// What it does.
+    /// The lane's activity.
     pub fn activity(&self) -> LaneActivity {
         match self.state {
             _ if self.spooling() => LaneActivity::Spooling,
@@ -370,19 +370,19 @@ impl Lane {
         }
     }
 
-    /// True where the next records of the lane have to be read from the spool.
+    /// True if the lane's next records must be read from the spool.
     pub fn wants_records(&self) -> bool {
         self.queue.is_empty() && self.stored > 0 && !self.fetching
     }
 
-    /// True where nothing of the lane is left anywhere.
+    /// True if the lane has no records anywhere.
     pub fn exhausted(&self) -> bool {
         self.queue.is_empty() && !self.spooling() && self.open.is_none()
     }
 
-    /// Moves what waits in memory on to the spool, in order; while a record is under way, once that is answered: were what
-    /// comes behind it safe before it is, a crash would have it delivered first. What is already on its way there or stored
-    /// has higher numbers, so a lane that spools has nothing more to move.
+    /// Moves the records in memory to the spool, in order. While a record is in flight, this waits for its answer: if
+    /// the records behind it were safe before it is, they would be delivered first after a crash. Records already
+    /// stored or on their way to the spool have higher numbers, so a spooling lane has nothing more to move.
     pub fn spill(&mut self) {
         self.spills = self.state == State::UnderWay && !self.spooling();
         if self.spills || self.spooling() {
@@ -397,7 +397,7 @@ impl Lane {
             .collect();
     }
 
-    /// Takes back what the spool would not take, once nothing of the lane is left ahead of it.
+    /// Takes back the records that the spool rejected, once the lane has nothing left ahead of them.
     pub fn reclaim(&mut self) {
         if self.queue.is_empty() && self.stored == 0 && self.appending == 0 && !self.fetching {
             let records = self.pending.drain(..);
@@ -408,7 +408,7 @@ impl Lane {
         }
     }
 
-    /// Takes the head out of line: it is delivered or given up.
+    /// Removes the head from the queue: it was delivered or given up.
     pub fn pop(&mut self) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
         self.bytes -= queued.record.bytes();
@@ -417,7 +417,7 @@ impl Lane {
         Some(queued)
     }
 
-    /// Everything of the lane that only memory holds, sealed and in order.
+    /// Every record that is only in memory, sealed and in order.
     pub fn unsaved(&mut self, producer: ProducerId) -> Vec<Record> {
         self.seal(producer);
         let queued = self.queue.drain(..).filter(|queued| queued.position.is_none());

@@ -1,4 +1,4 @@
-//! One lane by itself: what it packs, in which order, and what it holds.
+//! One lane alone: what it packs, in which order, and what it holds.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn arrival(seconds: i64) -> Arrival {
     }
 }
 
-/// Packs a reading of so many bytes.
+/// Packs a reading of this many bytes.
 fn pack(lane: &mut Lane, bytes: usize, aggregated: bool) -> Result<bool, TooLarge> {
     lane.pack(&vec![b'0'; bytes], None, &packing(aggregated), arrival(0))
 }
@@ -44,14 +44,14 @@ fn put(lane: &mut Lane) {
     assert!(lane.seal(PRODUCER));
 }
 
-/// The numbers of its records, in line and on their way to the spool.
+/// The numbers of its records, queued or on their way to the spool.
 fn numbers(lane: &Lane) -> [Vec<u64>; 2] {
     let queued = lane.queue.iter().map(|queued| queued.record.identity.number);
     let pending = lane.pending.iter().map(|record| record.identity.number);
     [queued.collect(), pending.collect()]
 }
 
-/// The bytes of all it holds, counted one by one.
+/// The bytes of everything it holds, counted one by one.
 fn held(lane: &Lane, appending: &[Record]) -> usize {
     let open = lane.open.as_ref().map_or(0, |open| match &open.body {
         Body::Aggregate(aggregate) => aggregate.len(),
@@ -201,7 +201,7 @@ fn the_oldest_is_the_oldest_wherever_it_is() {
     lane.seal(PRODUCER);
     assert_eq!((lane.oldest(), lane.open_since()), (at(30), None));
     lane.spill();
-    // Came in after the clock was set back.
+    // Arrived after the clock was set back.
     reading(&mut lane, 20);
     assert_eq!(lane.oldest(), at(20));
     lane.seal(PRODUCER);
@@ -283,17 +283,17 @@ fn a_full_memory_is_handed_over_in_order() {
     assert!(lane.exhausted());
 }
 
-/// What may happen to a lane.
+/// An event in the life of a lane.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Pack(usize),
     Seal,
     Spill,
-    /// Records go to be appended, at most so many.
+    /// Up to this many records are appended.
     Append(usize),
-    /// Of these so many are stored, and the others refused.
+    /// This many of them are stored, and the others rejected.
     Appended(usize),
-    /// All that was stored was read, delivered and taken out.
+    /// Everything stored is read, delivered and removed.
     Emptied,
     /// The head leaves.
     Pop,

@@ -1,30 +1,30 @@
-//! Where every reading is, counted. One lock over all counts, so that the conservation law holds in every snapshot:
+//! Counts where every reading is. One lock covers all counts, so the conservation law holds in every snapshot:
 //! `produced + recovered = delivered + dropped + dead_lettered + spooled + in_flight`.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Why a reading was given up, as a metric label.
+/// Why a reading was dropped, as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// The spool was full and its policy is to drop the oldest.
+    /// The spool was full, and its policy is to drop the oldest.
     SpoolFull,
-    /// The spool held it, but its bytes were damaged.
+    /// The reading was in the spool, but its bytes were damaged.
     SpoolCorrupt,
-    /// The drain's grace had ended and the spool refused it.
+    /// The drain's grace period had ended, and the spool rejected the reading.
     Unsaved,
 }
 
 /// Why a reading went to the dead-letter file, as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadLetter {
-    /// Larger than a record of the stream may be.
+    /// It exceeds the stream's record size limit.
     TooLarge,
-    /// The stream refuses it for good.
+    /// The stream rejects it permanently.
     Rejected,
 }
 
 impl DropReason {
-    /// Every reason, in the order of its count.
+    /// Every reason, in the order of the counts.
     pub const ALL: [Self; 3] = [Self::SpoolFull, Self::SpoolCorrupt, Self::Unsaved];
 
     /// The metric label.
@@ -38,7 +38,7 @@ impl DropReason {
 }
 
 impl DeadLetter {
-    /// Every reason, in the order of its count.
+    /// Every reason, in the order of the counts.
     pub const ALL: [Self; 2] = [Self::TooLarge, Self::Rejected];
 
     /// The metric label.
@@ -53,24 +53,24 @@ impl DeadLetter {
 /// Where every reading is at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Handed over by a source.
+    /// Received from sources.
     pub produced: u64,
-    /// Found in the spool at the start.
+    /// Found in the spool at startup.
     pub recovered: u64,
     /// Accepted by the sink.
     pub delivered: u64,
-    /// Given up, by reason.
+    /// Dropped, by reason.
     pub dropped: [u64; DropReason::ALL.len()],
     /// Written to the dead-letter file, by reason.
     pub dead_lettered: [u64; DeadLetter::ALL.len()],
-    /// In the spool now.
+    /// Currently in the spool.
     pub spooled: u64,
-    /// In memory now: handed over, not yet delivered, spooled or given up.
+    /// Currently in memory: received, but not yet delivered, spooled, dead-lettered or dropped.
     pub in_flight: u64,
 }
 
 impl Counts {
-    /// True where every reading that came in is in exactly one place.
+    /// True if every reading received is in exactly one place.
     pub fn conserved(&self) -> bool {
         self.produced + self.recovered
             == self.delivered
@@ -81,7 +81,7 @@ impl Counts {
     }
 }
 
-/// The counts of a running daemon. Each stage counts what it does, where it does it.
+/// The counts of a running daemon. Each stage updates them itself, at the point where the reading moves.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Counts>);
 
@@ -91,7 +91,7 @@ impl Ledger {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes several counts at once, so that no snapshot falls between them.
+    /// Changes several counts at once, so that no snapshot sees only some of the changes.
     pub fn record(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }

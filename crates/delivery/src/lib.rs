@@ -1,30 +1,30 @@
-//! Readings in, records out, in order: what the daemon decides between its sources and its sink.
+//! Readings in, records out, in order: the decisions between the daemon's sources and its sink.
 //!
-//! Pure: no I/O, no clock, no tokio. Time and randomness are passed in, what became of a reading is called back, and the
-//! sink and the spool are known by their interfaces alone. Read in this order:
+//! Pure: no I/O, no clock, no tokio. Time and randomness are passed in, outcomes are reported through callbacks, and
+//! the sink and the spool appear only as interfaces. Read in this order:
 
-/// Readings that a source hands over together, and how it hears that they are safe.
+/// Batches of readings from a source, and the receipts that acknowledge them.
 pub mod batch;
-/// Where every reading is, counted: the conservation law.
+/// Counts where every reading is: the conservation law.
 pub mod ledger;
-/// What sources are told of the room that is left.
+/// The backpressure signal for sources.
 pub mod pressure;
-/// A sealed record: what a lane sends, retries and spools.
+/// A sealed record: the unit that a lane sends, retries and spools.
 pub mod record;
-/// Where records go.
+/// The interface of a sink.
 pub mod sink;
-/// What lanes and the spool tell each other.
+/// The types that lanes and the spool exchange.
 pub mod spool;
 
-/// How long a refused record waits.
+/// Delays before a refused record is retried.
 pub mod backoff;
-/// How fast each shard is fed.
+/// The send rate of each shard.
 pub mod pace;
 mod shard_map;
 
-/// One lane: packs readings, and keeps its records in order.
+/// One lane: packs readings and keeps its records in order.
 pub mod lane;
-/// All lanes: form requests, take answers, and share memory with the spool.
+/// All lanes: form requests, handle answers, and share memory with the spool.
 pub mod lanes;
 mod ready;
 /// One PutRecords request.

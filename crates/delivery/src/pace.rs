@@ -1,25 +1,26 @@
-//! How fast each shard is fed: additive increase, multiplicative decrease, never above what Kinesis gives a shard.
+//! The send rate of each shard: additive increase, multiplicative decrease, never above the shard's Kinesis limits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Records a shard takes each second.
+/// Records a shard accepts each second.
 /// <https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html>
 const SHARD_RECORDS_PER_SECOND: f64 = 1_000.0;
-/// Bytes a shard takes each second, from the same page: 1 MB, counted here without the benefit of the doubt.
+/// Bytes a shard accepts each second, from the same page: 1 MB, read here as the smaller, decimal value.
 pub const SHARD_BYTES_PER_SECOND: f64 = 1_000_000.0;
-/// A shard that refuses everything is still asked so much of its limit.
+/// Share of its limits that a shard still gets while it refuses everything.
 const LEAST_RATE: f64 = 0.02;
-/// Regained each second without a refusal.
+/// Share regained each second without a refusal.
 const INCREASE_PER_SECOND: f64 = 0.1;
-/// One burst of refusals is one sign, however many records it holds.
+/// A burst of refusals counts once, however many records it covers.
 const DECREASE_INTERVAL: Duration = Duration::from_millis(200);
-/// A shard that nothing was sent to for so long is forgotten: it may be closed. One that is not has all its pace again
-/// long before, so nothing changes for it. While lanes wait for it it is kept, or they would wait for ever.
+/// A shard that received nothing for this long is forgotten, because it may be closed. If it is open, its pace has
+/// recovered fully long before, so forgetting it changes nothing. It is kept while lanes wait for it, or they would
+/// wait for ever.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
-/// A line moves on in steps of several records, so that a long one does not keep the processor busy.
+/// A queue moves on by several records at a time, so that a long queue does not keep the processor busy.
 const LEAST_WAIT: Duration = Duration::from_millis(10);
 
 /// The pace of every shard seen so far.
@@ -45,12 +46,12 @@ struct Pace {
 pub enum Turn {
     /// It may.
     Now,
-    /// It stands in line before its shard. Who is first in line is told when the line moves on.
+    /// It waits in its shard's queue. The instant is set for the first in the queue: when the queue moves on.
     InLine(Option<Instant>),
 }
 
 impl Paces {
-    /// Takes the allowance for one record of a lane from its shard's pace, or puts the lane in line.
+    /// Takes the allowance for one record of a lane from its shard's pace, or queues the lane.
     pub fn take(&mut self, shard: &str, lane: usize, bytes: usize, now: Instant) -> Turn {
         let Some(pace) = self.shards.get_mut(shard) else {
             return Turn::Now;
@@ -64,27 +65,27 @@ impl Paces {
         Turn::InLine((pace.line.len() == 1).then(|| pace.turn(now)))
     }
 
-    /// The first lane in line, where the pace allows its record now. What it sends is to be spent.
+    /// The first lane in the queue, if the pace allows its record now. The caller must `spend` what it sends.
     pub fn next_in_line(&mut self, shard: &str, now: Instant) -> Option<usize> {
         let pace = self.shards.get_mut(shard)?;
         pace.refill(now);
         if pace.is_spent() { None } else { pace.line.pop_front() }
     }
 
-    /// Takes the allowance for the record of a lane that was first in line.
+    /// Takes the allowance for the record of a lane that was first in the queue.
     pub fn spend(&mut self, shard: &str, bytes: usize) {
         if let Some(pace) = self.shards.get_mut(shard) {
             pace.spend(bytes);
         }
     }
 
-    /// When the line before the shard moves on, where there is one.
+    /// When the shard's queue moves on, if there is one.
     pub fn next_turn(&self, shard: &str, now: Instant) -> Option<Instant> {
         let pace = self.shards.get(shard).filter(|pace| !pace.line.is_empty())?;
         Some(pace.turn(now))
     }
 
-    /// The shard took a record.
+    /// Notes that the shard accepted a record.
     pub fn accepted(&mut self, shard: &Arc<str>, now: Instant) {
         match self.shards.get_mut(shard) {
             Some(pace) => pace.refill(now),
@@ -92,7 +93,7 @@ impl Paces {
         }
     }
 
-    /// The shard refused a record because its limit was reached.
+    /// Notes that the shard refused a record because its limit was reached.
     pub fn throttled(&mut self, shard: &Arc<str>, now: Instant) {
         let pace = self.shards.entry(shard.clone()).or_insert_with(|| Pace::new(now));
         pace.refill(now);
@@ -104,7 +105,7 @@ impl Paces {
         }
     }
 
-    /// Forgets the shards that nothing was sent to for long, and returns them.
+    /// Forgets the shards that received nothing for a long time, and returns them.
     pub fn forget(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
         let idle = self.shards.extract_if(move |_, pace| pace.is_forgotten(now));
         idle.map(|(shard, _)| shard)
@@ -153,7 +154,7 @@ impl Pace {
         let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
         self.refilled = self.refilled.max(now);
         self.rate = (self.rate + INCREASE_PER_SECOND * seconds).min(1.0);
-        // One second's worth may gather while nothing is sent.
+        // Up to one second's worth accumulates while nothing is sent.
         let (records, bytes) = (SHARD_RECORDS_PER_SECOND * self.rate, SHARD_BYTES_PER_SECOND * self.rate);
         self.records = (self.records + records * seconds).min(records);
         self.bytes = (self.bytes + bytes * seconds).min(bytes);
@@ -164,16 +165,16 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// What a shard is offered in so many seconds by a caller that always has a record ready.
+    /// What a shard is offered in this many seconds by a caller that always has a record ready.
     fn offered(paces: &mut Paces, shard: &Arc<str>, bytes: usize, start: Instant, seconds: u64) -> u64 {
         let (mut now, mut taken) = (start, 0);
         while now < start + Duration::from_secs(seconds) {
             match paces.take(shard, 0, bytes, now) {
                 Turn::Now => taken += 1,
                 Turn::InLine(later) => {
-                    now = later.expect("nobody else stands in line");
+                    now = later.expect("no other lane is queued");
                     while paces.next_in_line(shard, now).is_none() {
-                        now = paces.next_turn(shard, now).expect("there is a line");
+                        now = paces.next_turn(shard, now).expect("a lane is queued");
                     }
                     paces.spend(shard, bytes);
                     taken += 1;
@@ -212,7 +213,7 @@ mod tests {
         assert_eq!(paces.rates().collect::<Vec<_>>(), [("s", 1.0)]);
     }
 
-    /// After a split nothing goes to the parent any more.
+    /// After a split the parent shard receives nothing.
     #[test]
     fn a_closed_shard_is_forgotten_and_one_in_use_is_not() {
         let (mut paces, parent, child) = (Paces::default(), Arc::from("parent"), Arc::from("child"));
@@ -228,7 +229,7 @@ mod tests {
         assert_eq!(paces.forget(now).count(), 0);
     }
 
-    /// A suspended machine wakes up with lanes in line: the line has to move on.
+    /// A suspended machine wakes up with lanes in the queue, which must move on.
     #[test]
     fn a_shard_that_lanes_wait_for_is_not_forgotten() {
         let (mut paces, shard, start) = (Paces::default(), Arc::from("s"), Instant::now());
@@ -258,7 +259,7 @@ mod tests {
         paces.throttled(&shard, start);
         assert_eq!(paces.take(&shard, 0, 100, start), Turn::Now);
         let Turn::InLine(Some(mut now)) = paces.take(&shard, 1, 100, start) else {
-            panic!("the first in line is told when it moves on");
+            panic!("the first in the queue knows when it moves on");
         };
         for lane in 2..1_000 {
             assert_eq!(paces.take(&shard, lane, 100, start), Turn::InLine(None));

@@ -1,13 +1,13 @@
-//! What sources are told of the room that is left.
+//! The backpressure signal for sources.
 
-/// How well the pipeline copes with what it is given.
+/// How well the pipeline keeps up with its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pressure {
     /// It has plenty of memory left.
     #[default]
     Low,
-    /// Sources that can wait should: memory is half full, or one lane's part of it.
+    /// Sources that can wait should: memory is half full, or one lane has used half of its share.
     High,
-    /// Memory is full, and neither the sink nor the spool takes anything out of it.
+    /// Memory is full, and neither the sink nor the spool accepts records.
     Blocked,
 }

@@ -1,26 +1,26 @@
-//! One PutRecords request: at most one record of each lane, within the limits of the service.
+//! One PutRecords request: at most one record per lane, within the limits of the service.
 
 use std::sync::Arc;
 
 use crate::record::Record;
 
-/// Records in one request.
+/// The most records in one request.
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 pub const MAX_RECORDS: usize = 500;
-/// Bytes in one request, partition keys included; from the same page.
+/// The most bytes in one request, partition keys included; from the same page.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// The heads of some lanes, on their way together.
+/// The heads of several lanes, sent together.
 #[derive(Debug, Default)]
 pub struct Request {
-    /// Which lane each record is of.
+    /// The lane of each record.
     pub(crate) lanes: Vec<usize>,
     /// The records, in the order of `lanes`.
     pub records: Vec<Arc<Record>>,
     bytes: usize,
-    /// As many records as may share it.
+    /// The most records that may share the request.
     max_records: usize,
-    /// It holds as much as it may: lanes that were ready had to be left out, or would have been.
+    /// It is full: ready lanes had to be left out, or would have been.
     full: bool,
 }
 
@@ -33,7 +33,8 @@ impl Request {
         }
     }
 
-    /// Takes a lane's head along; false where it does not fit, or one of them may not travel in such company.
+    /// Adds a lane's head; false if it does not fit, or if a record in the request must not share it with so many
+    /// others.
     pub(crate) fn take(&mut self, lane: usize, record: &Arc<Record>, max_records: usize) -> bool {
         let most = self.max_records.min(max_records);
         let fits = self.records.is_empty() || self.bytes + record.bytes() <= MAX_BYTES;
@@ -49,12 +50,12 @@ impl Request {
         true
     }
 
-    /// True if it holds as much as a request may.
+    /// True if the request is full.
     pub(crate) fn is_full(&self) -> bool {
         self.full
     }
 
-    /// Leaves the record taken last behind.
+    /// Removes the record added last.
     pub(crate) fn leave(&mut self) {
         self.full = false;
         self.lanes.pop();
@@ -68,7 +69,7 @@ impl Request {
         self.bytes
     }
 
-    /// Readings inside all of its records.
+    /// Readings in all of its records.
     pub fn readings(&self) -> u64 {
         self.records.iter().map(|record| u64::from(record.readings)).sum()
     }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
     use crate::record::LaneKey;
 
-    /// A record of so many bytes, one of them its partition key, with as many readings as its number.
+    /// A record of this many bytes, one of them its partition key, with as many readings as its number.
     fn record(number: u64, bytes: usize) -> Arc<Record> {
         Arc::new(Record {
             lane: Arc::new(LaneKey {
@@ -108,7 +109,7 @@ mod tests {
         assert!(!request.is_full());
         assert!(!request.take(4, &record(2, 11), MAX_RECORDS));
         assert!(request.take(5, &record(3, 10), MAX_RECORDS));
-        // Ten MiB, as the service's page has it.
+        // 10 MiB, as on the service's page.
         assert_eq!((request.bytes(), request.readings()), (10_485_760, 4));
         assert_eq!(request.lanes, [3, 5]);
         assert!(request.is_full());

@@ -1,10 +1,10 @@
-//! Which shard takes which hashes, learned from the stream's answers: a lane that has not had an answer itself is paced
-//! like its neighbours.
+//! Maps hash ranges to shards, as learned from the stream's answers: a lane without an answer of its own is paced like
+//! its neighbours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Ranges of hashes by their first, none over another.
+/// Non-overlapping hash ranges, keyed by their first hash.
 #[derive(Debug, Default)]
 pub(crate) struct ShardMap(BTreeMap<u128, Range>);
 
@@ -15,13 +15,14 @@ struct Range {
 }
 
 impl ShardMap {
-    /// The shard that took hashes on both sides of this one, or this one.
+    /// The shard known to cover this hash, or the hashes on both sides of it.
     pub fn shard_of(&self, hash: u128) -> Option<&Arc<str>> {
         let (_, range) = self.0.range(..=hash).next_back()?;
         (hash <= range.last).then_some(&range.shard)
     }
 
-    /// A shard has taken a record of this hash. What contradicts that is from before the stream was resharded.
+    /// Records that a shard accepted a record with this hash. Entries that contradict it predate a reshard and are
+    /// removed.
     pub fn learn(&mut self, hash: u128, shard: &Arc<str>) {
         if self.shard_of(hash) == Some(shard) {
             return;
@@ -50,7 +51,7 @@ impl ShardMap {
 mod tests {
     use super::*;
 
-    /// The shards of these hashes.
+    /// The shards known to cover these hashes.
     fn shards<const N: usize>(map: &ShardMap, hashes: [u128; N]) -> [&str; N] {
         hashes.map(|hash| map.shard_of(hash).map_or("", |shard| shard))
     }

@@ -1,4 +1,4 @@
-//! Where records go. A sink answers for each record; only the pipeline retries.
+//! The interface of a sink, which answers for each record. Only the pipeline retries.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,70 +6,71 @@ use std::sync::Arc;
 
 use crate::record::Record;
 
-/// The code of a refusal because a shard's limit was reached: its pace drops.
+/// The error code for a record refused because a shard's limit was reached; it lowers the shard's pace.
 pub const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
-/// What became of one record of a request.
+/// The outcome of one record in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Taken for good; by this shard, where the sink has shards.
+    /// Accepted, by this shard if the sink has shards.
     Accepted(Option<Arc<str>>),
-    /// Not taken this time: send it again. The code is the sink's own, from a closed set.
+    /// Refused for now: retry. The code is the sink's own, from a closed set.
     Refused(&'static str),
 }
 
-/// Why a whole request came to nothing.
+/// Why a whole request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
-    /// Waiting helps: a timeout, a broken connection, a fault of the service, an outage, an expired token.
+    /// Retrying helps: a timeout, a broken connection, a service fault, an outage or an expired token.
     #[error("{message}")]
     Transient {
-        /// A closed set of words: the metric label.
+        /// The metric label, from a closed set.
         kind: &'static str,
         /// For people: what was being done, and why it failed.
         message: String,
     },
-    /// Waiting helps once a person has acted: the stream, a permission, a credential or the endpoint is wrong. It says
-    /// nothing about the records.
+    /// Retrying helps only after someone intervenes: the stream, a permission, a credential or the endpoint is wrong.
+    /// This says nothing about the records.
     #[error("{message}")]
     Misconfigured {
-        /// A closed set of words: the metric label.
+        /// The metric label, from a closed set.
         kind: &'static str,
         /// For people: what was being done, why it failed, and what to do.
         message: String,
     },
-    /// The request is invalid, perhaps because of one of its records: smaller requests find out which.
+    /// The request is invalid, perhaps because of one of its records; smaller requests find out which.
     #[error("{message}")]
     Rejected {
-        /// A closed set of words: the metric label.
+        /// The metric label, from a closed set.
         kind: &'static str,
         /// What the sink objects to.
         objection: Objection,
         /// For people: what was being done, and why it failed.
         message: String,
     },
-    /// The sink will never take anything: the daemon has to end, and keeps what it holds in the spool.
+    /// The sink will never accept anything: the daemon must stop, and keeps its records in the spool.
     #[error("{message}")]
     Fatal {
-        /// For people: what is wrong, and how to mend it.
+        /// For people: what is wrong, and how to fix it.
         message: String,
     },
 }
 
-/// What a sink that rejects a request objects to.
+/// What caused a sink to reject a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objection {
     /// A record: it is too large, or its partition key is invalid.
     Record,
-    /// The sink does not say.
+    /// Unknown: the sink does not say.
     Unknown,
 }
 
-/// What a sink answers to a request: one answer a record, in order.
+/// The sink's answer to a request: one per record, in order.
 pub type Put<'a> = Pin<Box<dyn Future<Output = Result<Vec<Answer>, PutError>> + Send + 'a>>;
 
-/// Takes requests of sealed records: at most one of each lane.
+/// Accepts requests of sealed records, with at most one record per lane.
 pub trait Sink: std::fmt::Debug + Send + Sync + 'static {
-    /// Puts the records and answers for each, in order. May be called for several requests at once, never with the same lane in two.
+    /// Puts the records and answers for each, in order. May be called concurrently, but never with the same lane in two
+    /// calls.
     fn put<'a>(&'a self, records: &'a [Arc<Record>]) -> Put<'a>;
 }

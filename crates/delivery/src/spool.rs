@@ -1,4 +1,4 @@
-//! What lanes and the spool tell each other.
+//! The types that lanes and the spool exchange.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use crate::record::{LaneKey, Record};
 
-/// Where a record is in the spool. Positions of one lane are ordered as its records come out.
+/// Where a record is in the spool. Positions of one lane sort in the order in which its records are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// The start of the daemon that appended it, counted.
+    /// The number of the daemon start that appended the record.
     pub generation: i64,
     /// The record's number in its lane.
     pub number: i64,
-    /// The row that holds it.
+    /// The id of its row.
     pub row: i64,
 }
 
 #[cfg(test)]
 impl Position {
-    /// The position of a record of this number.
+    /// The position of the record with this number.
     pub(crate) fn of_test(number: i64) -> Self {
         Self {
             generation: 1,
@@ -29,23 +29,23 @@ impl Position {
     }
 }
 
-/// How much was given up.
+/// How much was dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// Records.
     pub records: u64,
-    /// The readings in them.
+    /// Readings in those records.
     pub readings: u64,
 }
 
-/// What was in the spool when it was opened.
+/// What the spool held when it was opened.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
-    /// The lanes that hold records, in the order of the records that have been there longest.
+    /// The lanes that hold records, those with the oldest records first.
     pub lanes: Vec<RecoveredLane>,
-    /// What the spool held and its bytes no longer say, as far as its indexes tell how much that is. Not in `lanes`.
+    /// What the spool had held but can no longer be read, as far as the indexes show. Not counted in `lanes`.
     pub corrupt: Lost,
-    /// The damaged database, or that of a newer program, kept for a person to look at.
+    /// The damaged database, or one written by a newer version, kept for inspection.
     pub set_aside: Option<PathBuf>,
 }
 
@@ -54,46 +54,46 @@ pub struct Recovered {
 pub struct RecoveredLane {
     /// Its name and slice.
     pub lane: Arc<LaneKey>,
-    /// Records in it.
+    /// Its number of records.
     pub records: u64,
-    /// Readings in them.
+    /// The number of readings in them.
     pub readings: u64,
 }
 
-/// What became of the records of one append.
+/// The outcome of one append.
 #[derive(Debug, Default)]
 pub struct Appended {
-    /// On disk and synced, in the order given: always the first ones of those given. They are given back so that
-    /// their receipts can be settled; to be sent, they are read again.
+    /// The records that are on disk and synced: always the first ones, in the given order. Returned so that their
+    /// receipts can be settled; to be sent, they are read again.
     pub stored: Vec<Record>,
-    /// The others, untouched, and why.
+    /// The remaining records, unchanged, and the reason.
     pub refused: Option<Refused>,
-    /// The oldest records, given up to make room: they are no longer in the spool.
+    /// The oldest records, dropped to make room and no longer in the spool.
     pub dropped: Lost,
-    /// Found damaged on the way: they are no longer in the spool.
+    /// Records found damaged during the append and no longer in the spool.
     pub corrupt: Lost,
 }
 
-/// Records the spool did not take.
+/// Records that the spool rejected.
 #[derive(Debug)]
 pub struct Refused {
-    /// As they were given.
+    /// The records, unchanged.
     pub records: Vec<Record>,
-    /// Why.
+    /// The reason.
     pub error: Box<dyn Error + Send + Sync>,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Debug, Default)]
 pub struct Next {
-    /// In the order they are to be sent.
+    /// The records, in the order in which to send them.
     pub records: Vec<(Position, Record)>,
-    /// Found damaged on the way: they are no longer in the spool.
+    /// Records found damaged during the read and no longer in the spool.
     pub corrupt: Lost,
 }
 
 impl Appended {
-    /// Nothing is stored.
+    /// An outcome with nothing stored.
     pub fn refused(records: Vec<Record>, error: impl Error + Send + Sync + 'static) -> Self {
         let error = Box::new(error);
         Self {
@@ -102,7 +102,7 @@ impl Appended {
         }
     }
 
-    /// A record is not stored; the error of the first one is kept.
+    /// Adds a record that was not stored; the error of the first one is kept.
     pub fn refuse<E: Error + Send + Sync + 'static>(&mut self, record: Record, error: impl FnOnce() -> E) {
         let refused = self.refused.get_or_insert_with(|| Refused {
             records: Vec::new(),
@@ -113,7 +113,7 @@ impl Appended {
 }
 
 impl Lost {
-    /// Counts further ones.
+    /// Adds further losses.
     pub fn add(&mut self, other: Self) {
         self.records += other.records;
         self.readings += other.readings;

@@ -1,4 +1,4 @@
-//! What becomes of a request's records once the sink has answered. Pure, like the lanes.
+//! Handles the sink's answer to a request. Pure, like the lanes.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -11,18 +11,20 @@ use crate::request::Request;
 use crate::sink::{Answer, PutError, THROTTLED};
 use crate::spool::Position;
 
-/// Records that may go to the dead-letter file before another one has to be delivered. None does before the first
-/// delivery: a sink that refuses everything is waited for, even if it blames the records.
+/// Records that may be dead-lettered before another record has to be delivered. None may be before the first delivery:
+/// a sink that refuses everything is retried, even if it blames the records.
 pub(crate) const DEAD_LETTERS_IN_A_ROW: u32 = 10;
 
-/// What an answered request leaves to be done.
+/// What the caller must do after a request was answered.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Delivered records to take out of the spool.
+    /// Delivered records to remove from the spool.
     pub delivered: Vec<Position>,
-    /// A record that can never be accepted, for the dead-letter file. It heads its lane until `dead_lettered` is called.
+    /// A record that can never be accepted, for the dead-letter file. It stays the head of its lane until
+    /// `dead_lettered` is called.
     pub dead: Option<usize>,
-    /// The name of a lane whose head the sink refuses by itself, without evidence that it takes other records.
+    /// The name of a lane whose head the sink rejects even when sent alone, without evidence that it accepts other
+    /// records.
     pub held: Option<Box<str>>,
     /// Readings delivered.
     pub readings: u64,
@@ -31,7 +33,7 @@ pub struct Outcome {
 }
 
 impl Lanes {
-    /// Takes the sink's answer to a request.
+    /// Applies the sink's answer to a request.
     pub fn answer(&mut self, request: Request, answers: Result<Vec<Answer>, PutError>, now: Instant) -> Outcome {
         self.requests -= 1;
         if !request.is_full() {
@@ -109,13 +111,13 @@ impl Lanes {
         self.spill_late(index, now);
     }
 
-    /// The lane has nothing under way any more.
+    /// Marks the lane as having nothing in flight.
     pub(crate) fn set_idle(&mut self, index: usize, now: Instant) {
         self.table[index].state = State::Idle;
         self.freed(index, now);
     }
 
-    /// The lane's line has changed: what can go on goes on.
+    /// Moves the lane on after its queue has changed.
     pub(crate) fn freed(&mut self, index: usize, now: Instant) {
         self.table[index].reclaim();
         self.spill_late(index, now);
@@ -124,7 +126,7 @@ impl Lanes {
             if self.draining || since + self.limits.linger <= now {
                 self.seal_if_free(index, now);
             } else {
-                // While the lane was busy, its open record may have been passed over.
+                // While the lane was busy, its open record may have been skipped.
                 let at = self.opened.partition_point(|(other, _)| *other < since);
                 self.opened.insert(at, (since, index));
             }

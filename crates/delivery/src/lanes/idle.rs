@@ -1,4 +1,4 @@
-//! Lanes of sensors that come and go: one that holds nothing is forgotten once its memory is wanted.
+//! Empty lanes of sensors that come and go, forgotten when their memory is needed.
 
 use std::collections::VecDeque;
 
@@ -6,25 +6,25 @@ use crate::lane::{Lane, Queued, Resume, State};
 use crate::lanes::Lanes;
 use crate::record::LaneKey;
 
-/// Memory that an empty lane takes without its name: itself, its key, its entry in the index by name with the share that
-/// the index keeps free, and room for the few records that its queue has held.
+/// Memory used by an empty lane, without its name: the lane itself, its key, its entry in the index by name with a
+/// share of the index's spare capacity, and a queue with room for a few records.
 const LANE_BYTES: usize = size_of::<Lane>()
     + size_of::<LaneKey>()
     + 2 * size_of::<(Box<str>, usize)>()
     + 4 * size_of::<Queued>()
     + size_of::<usize>();
 
-/// Lanes that held nothing when last looked at, those that have been here longest first. Each is in it at most once.
+/// Lanes that were empty when last checked, oldest first. Each is listed at most once.
 #[derive(Debug, Default)]
 pub(crate) struct IdleLanes {
     queue: VecDeque<usize>,
-    /// Memory that they take.
+    /// Memory that they use.
     bytes: usize,
     resume: Resume,
 }
 
 impl IdleLanes {
-    /// Where a new lane begins.
+    /// Where a newly made lane starts numbering and reading.
     pub fn resume(&self) -> Resume {
         self.resume
     }
@@ -44,14 +44,15 @@ impl IdleLanes {
 }
 
 impl Lanes {
-    /// Lists a lane that may be forgotten, now or once it has sent what it holds. The lanes of the layout stay.
+    /// Lists a lane that can be forgotten, now or once it has sent its records. Lanes of the layout are never
+    /// forgotten.
     pub(crate) fn list_idle(&mut self, index: usize) {
         if !self.is_of_layout(index) {
             self.idle.push(index, &mut self.table[index]);
         }
     }
 
-    /// Forgets lanes that hold nothing until they and all readings in memory are within the budget.
+    /// Forgets empty lanes until the rest of them and all readings in memory fit the budget.
     pub(crate) fn forget_idle(&mut self) {
         while self.bytes + self.idle.bytes > self.limits.budget
             && let Some(index) = self.idle.queue.pop_front()
@@ -59,7 +60,7 @@ impl Lanes {
             let lane = &mut self.table[index];
             self.idle.bytes -= footprint(lane);
             lane.listed = false;
-            // One that has something to send again is listed again when it is sent.
+            // A lane that has something to send again is listed again once it has sent it.
             if lane.state == State::Idle && lane.exhausted() {
                 let lane = self.table.remove(index);
                 self.by_name.remove(&lane.key.name);

@@ -1,4 +1,4 @@
-//! Lanes of plain mode that come and go.
+//! Lanes of plain mode that appear and are forgotten.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ fn reading(sensor: &str, value: Value) -> Reading {
     Reading::new(Arc::new(Sensor::new(sensor, "t")), Timestamp::default(), value).unwrap()
 }
 
-/// Takes a reading; true if it is too large.
+/// Offers a reading; true if it is too large.
 fn accept(lanes: &mut Lanes, sensor: &str, value: Value, at: Instant) -> bool {
     lanes.ledger.record(|counts| counts.in_flight += 1);
     let batch = Batch {
@@ -53,7 +53,7 @@ fn offer(lanes: &mut Lanes, sensor: &str, at: Instant) {
     assert!(!accept(lanes, sensor, Value::Scalar(1.0), at));
 }
 
-/// The next request, after it has lingered.
+/// The next request, after the linger time.
 fn request(lanes: &mut Lanes, at: &mut Instant) -> Option<Request> {
     *at += Duration::from_millis(100);
     lanes.request(*at)
@@ -65,7 +65,7 @@ fn deliver(lanes: &mut Lanes, request: Request, at: Instant) {
     lanes.answer(request, Ok(answers), at);
 }
 
-/// Offers a reading of so many sensors nobody has heard of, and delivers them.
+/// Offers one reading from each of this many new sensors, and delivers them.
 fn strangers(lanes: &mut Lanes, from: usize, count: usize, at: &mut Instant) {
     for sensor in from..from + count {
         offer(lanes, &format!("stranger-{sensor}"), *at);
@@ -100,7 +100,7 @@ fn a_sensor_whose_readings_are_too_large_is_forgotten_too() {
     assert!(lanes.table.len() <= 100_000 / LANE_BYTES);
 }
 
-/// Else the detector would take what a sensor sends when it comes back for what it sent before.
+/// Otherwise the detector would mistake a returning sensor's readings for ones it has already seen.
 #[test]
 fn a_forgotten_lane_goes_on_with_higher_numbers() {
     let (mut lanes, mut at) = (plain(50_000), Instant::now());
@@ -125,7 +125,7 @@ fn a_forgotten_lane_goes_on_with_higher_numbers() {
     assert!(made > 600, "lanes come back: {made}");
 }
 
-/// What waits, is under way, is refused or is in the spool keeps its lane.
+/// A lane is kept while it has records that wait, are in flight, were refused or are in the spool.
 #[test]
 fn a_lane_that_holds_anything_is_not_forgotten() {
     let (mut lanes, mut at) = (plain(50_000), Instant::now());
@@ -151,7 +151,7 @@ fn a_lane_that_holds_anything_is_not_forgotten() {
     assert_eq!(delivered, 2_002);
 }
 
-/// Delivered records may still be in the spool for a moment: they are not read again.
+/// Delivered records may remain in the spool for a moment; they are not read again.
 #[test]
 fn a_forgotten_lane_reads_the_spool_behind_what_it_has_sent() {
     let (mut lanes, mut at) = (plain(50_000), Instant::now());
@@ -182,7 +182,7 @@ fn a_forgotten_lane_reads_the_spool_behind_what_it_has_sent() {
     assert_eq!(lanes.table[index].fetched, Some(position));
 }
 
-/// Without an answer of its own a lane would not be held back by a shard that refuses.
+/// A lane without an answer of its own must still be throttled by a shard that refuses records.
 #[test]
 fn a_new_lane_is_paced_like_its_neighbours() {
     let (mut lanes, mut at) = (plain(50_000), Instant::now());

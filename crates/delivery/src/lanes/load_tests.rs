@@ -9,31 +9,31 @@ use super::*;
 use crate::sink::Answer;
 
 const LINGER: Duration = Duration::from_millis(500);
-/// As by default.
+/// The default.
 const MAX_REQUESTS: usize = 8;
 
-/// Sensors that read at a steady rate, each with a phase of its own, and how the sink answers.
+/// Sensors with a steady rate, each with its own phase, and the sink's latency.
 #[derive(Clone, Copy, Debug)]
 struct Load {
     aggregated: bool,
     sensors: usize,
     interval: Duration,
-    /// Readings that come at once.
+    /// Readings that arrive at the same time.
     burst: usize,
     latency: Duration,
     lasts: Duration,
 }
 
-/// What became of a load.
+/// The result of a load.
 #[derive(Clone, Copy, Debug, Default)]
 struct Delivery {
     offered: u64,
-    /// Delivered by the end of the load and one linger and two round trips more.
+    /// Delivered by the end of the load plus one linger time and two round trips.
     in_time: u64,
     delivered: u64,
     requests: u64,
     records: u64,
-    /// The longest from the arrival of a record's first reading to its answer.
+    /// The longest time from the arrival of a record's first reading to its answer.
     slowest: Duration,
     most_under_way: usize,
 }
@@ -51,8 +51,8 @@ impl Load {
         }
     }
 
-    /// The longest a reading may take where lanes can keep up: what its lane has under way is answered, it lingers, and
-    /// its own request is answered.
+    /// The longest a reading may take while lanes keep up: what its lane has in flight is answered, the reading
+    /// lingers, and its own request is answered.
     fn bound(&self) -> Duration {
         LINGER + 2 * self.latency
     }
@@ -137,7 +137,7 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Below one reading a round trip and sensor all is delivered as it is offered, aggregated or not.
+/// Below one reading per round trip and sensor, everything is delivered at the offered rate, aggregated or not.
 #[test]
 fn what_is_offered_is_delivered_in_time() {
     for latency in [ms(5), ms(20)] {
@@ -157,7 +157,7 @@ fn what_is_offered_is_delivered_in_time() {
     }
 }
 
-/// A plain lane has one reading under way: above one a round trip it delivers that many, and no fewer.
+/// A plain lane has one reading in flight: above one reading per round trip it still delivers that many.
 #[test]
 fn a_plain_sensor_delivers_a_reading_a_round_trip_where_it_has_more() {
     for sensors in [1, 100, 450, 1_200] {
@@ -171,11 +171,11 @@ fn a_plain_sensor_delivers_a_reading_a_round_trip_where_it_has_more() {
     }
 }
 
-/// Requests cost more than the records in them: no more of them leave than it takes.
+/// Requests cost more than the records in them, so no more are sent than needed.
 #[test]
 fn plain_requests_are_as_large_as_the_load_allows() {
     let round_trips = |load: &Load| (load.lasts + load.bound()).as_millis() as u64 / load.latency.as_millis() as u64;
-    // Each sensor has a reading every round trip, which takes a request every round trip.
+    // Each sensor has one reading per round trip, which takes one request per round trip.
     for sensors in [10, 100, 450] {
         let load = Load::plain(sensors, ms(20), ms(20));
         let delivery = load.run();
@@ -185,7 +185,7 @@ fn plain_requests_are_as_large_as_the_load_allows() {
         );
         assert!(delivery.most_under_way <= 4, "{load:?}: {delivery:?}");
     }
-    // Sensors that queue up one after the other end up in one request.
+    // Sensors that queue up one after another end up in one request.
     let load = Load {
         burst: 20,
         ..Load::plain(100, ms(1_000), ms(20))
@@ -195,11 +195,11 @@ fn plain_requests_are_as_large_as_the_load_allows() {
         delivery.requests <= round_trips(&load) * 3 / 2,
         "{load:?}: {delivery:?}"
     );
-    // Five readings a second of each: not a request a round trip, but one a reading of the busiest sensor.
+    // Five readings a second from each sensor: one request per reading of the busiest sensor, not one per round trip.
     let load = Load::plain(100, ms(200), ms(20));
     let delivery = load.run();
     assert!(delivery.requests <= 2 * 20 + 20, "{load:?}: {delivery:?}");
-    // Without anything queued they wait for company.
+    // With nothing queued, readings linger.
     let load = Load::plain(100, ms(1_000), ms(20));
     let delivery = load.run();
     assert!(delivery.records / delivery.requests >= 45, "{load:?}: {delivery:?}");

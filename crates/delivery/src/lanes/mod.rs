@@ -1,4 +1,5 @@
-//! All lanes: packs what comes in, forms requests, takes answers. Pure: no I/O and no clock; the instant is passed in.
+//! All lanes: they pack readings, form requests and handle answers. Pure: no I/O and no clock; the current instant is
+//! passed in.
 
 mod answers;
 mod idle;
@@ -36,13 +37,13 @@ use crate::shard_map::ShardMap;
 pub struct Limits {
     /// How readings become records.
     pub packing: Packing,
-    /// Lanes there are; a power of two. In plain mode every sensor is one, and this does not count.
+    /// Number of lanes; a power of two. Ignored in plain mode, where every sensor has its own lane.
     pub lanes: u32,
-    /// The longest a reading waits for company.
+    /// The longest a reading waits for others to share its record or request.
     pub linger: Duration,
-    /// Bytes of memory all lanes may hold together.
+    /// Memory budget of all lanes together, in bytes.
     pub budget: usize,
-    /// How long a refused record waits.
+    /// Delays before a refused record is retried.
     pub backoff: Backoff,
 }
 
@@ -52,29 +53,29 @@ pub struct Lanes {
     limits: Limits,
     ledger: Arc<Ledger>,
     table: Slab<Lane>,
-    /// Lanes in plain mode by sensor, and lanes found in the spool that today's layout does not have.
+    /// Lanes by name: those of sensors in plain mode, and lanes found in the spool that are not in the current layout.
     by_name: HashMap<Box<str>, usize>,
-    /// Of these, those that may be forgotten.
+    /// Those of them that may be forgotten.
     idle: IdleLanes,
-    /// Lanes that other lanes wait for.
+    /// Lanes that block other lanes.
     older: OlderLanes,
     bytes: usize,
-    /// The lane that held most memory when it was last looked at.
+    /// The lane that used the most memory when last checked.
     crowded: usize,
-    /// False only where no lane goes through the spool.
+    /// False only if no lane uses the spool.
     overflowing: bool,
-    /// The spool has refused a record.
+    /// When the spool rejected a record, until it accepts one again.
     refused_until: Option<Instant>,
     draining: bool,
     ready: ReadyLanes,
     delayed: BinaryHeap<Reverse<(Instant, Due)>>,
     /// Lanes that opened a record, and when, oldest first.
     opened: VecDeque<(Instant, usize)>,
-    /// Requests that have not been answered.
+    /// Unanswered requests.
     requests: usize,
-    /// Records in those of them that are not full.
+    /// Records in the unanswered requests that are not full.
     partial: usize,
-    /// Records that may still go to the dead-letter file before the next delivery.
+    /// Records that may still be dead-lettered before the next delivery.
     dead_letters_left: u32,
     paces: Paces,
     shards: ShardMap,
@@ -83,12 +84,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// How they pack, wait and share memory.
+    /// How the lanes pack, wait and share memory.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Where what becomes of readings is counted.
+    /// The ledger that counts their readings.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -128,7 +129,8 @@ impl Lanes {
         }
     }
 
-    /// Packs a batch. Readings too large for any record come back, each as a record of its own for the dead-letter file.
+    /// Packs a batch. Returns the readings too large for any record, each as a record of its own for the dead-letter
+    /// file.
     pub fn accept(&mut self, batch: &Batch, arrival: Arrival) -> Vec<Record> {
         let mut too_large = Vec::new();
         for reading in &batch.readings {
@@ -152,7 +154,7 @@ impl Lanes {
         too_large
     }
 
-    /// The next request that is due, with the heads of lanes that are ready.
+    /// The next request that is due, made of the heads of ready lanes.
     pub fn request(&mut self, now: Instant) -> Option<Request> {
         self.end_waits(now);
         while self
@@ -174,7 +176,7 @@ impl Lanes {
             let State::Ready { backlog, paid } = lane.state else {
                 unreachable!("a lane in the queue of ready lanes is ready");
             };
-            // Without a head its records have moved on to the spool.
+            // Without a head its records have moved to the spool.
             let head = lane.queue.front().filter(|_| !lane.blocked);
             if head.is_some_and(|head| !request.take(index, &head.record, lane.max_records)) {
                 break;
@@ -205,14 +207,14 @@ impl Lanes {
         Some(request)
     }
 
-    /// When `request` may have something to send, where no answer or reading comes before.
+    /// When `request` may next have something to send, unless an answer or a reading arrives earlier.
     pub fn deadline(&self) -> Option<Instant> {
         let company = self.ready.since().map(|since| since + self.limits.linger);
         let delayed = self.delayed.peek().map(|Reverse((until, _))| *until);
         [company, delayed, self.lingered()].into_iter().flatten().min()
     }
 
-    /// From now on nothing lingers: no more readings come.
+    /// Stops lingering, because no more readings will arrive.
     pub fn drain(&mut self) {
         self.draining = true;
         let open = self.table.iter();
@@ -231,12 +233,12 @@ impl Lanes {
         self.bytes
     }
 
-    /// When the oldest reading in memory came in.
+    /// When the oldest reading in memory arrived.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.table.iter().filter_map(|(_, lane)| lane.oldest()).min()
     }
 
-    /// How many lanes do what, in the order of [`LaneActivity::ALL`].
+    /// Number of lanes by activity, in the order of [`LaneActivity::ALL`].
     pub fn activity(&self) -> [u64; LaneActivity::ALL.len()] {
         let mut lanes = [0; LaneActivity::ALL.len()];
         for (_, lane) in &self.table {
@@ -245,7 +247,7 @@ impl Lanes {
         lanes
     }
 
-    /// Requests that have not been answered.
+    /// Number of unanswered requests.
     pub fn requests(&self) -> usize {
         self.requests
     }
@@ -255,13 +257,13 @@ impl Lanes {
         self.paces.rates()
     }
 
-    /// Forgets the pace of shards that nothing was sent to for long, and says which.
+    /// Forgets shards that received nothing for a long time, and returns them.
     pub fn forget_shards(&mut self, now: Instant) -> impl Iterator<Item = Arc<str>> {
         let shards = &mut self.shards;
         self.paces.forget(now).inspect(|shard| shards.forget(shard))
     }
 
-    /// The lane by this name, made where there is none.
+    /// The lane with this name, created if there is none.
     pub(crate) fn named(&mut self, key: &LaneKey) -> usize {
         if self.limits.packing.aggregated
             && let Some(index) = key
@@ -286,12 +288,12 @@ impl Lanes {
         index
     }
 
-    /// True for the lanes that are always there: all but those of sensors in plain mode and of older layouts.
+    /// True for permanent lanes: all except those of sensors in plain mode and of older layouts.
     pub(crate) fn is_of_layout(&self, index: usize) -> bool {
         self.limits.packing.aggregated && index < self.limits.lanes as usize
     }
 
-    /// Lets a lane whose queue has a head join the next request.
+    /// Adds a lane whose queue has a head to the next request.
     pub(crate) fn wake(&mut self, index: usize, now: Instant) {
         let lane = &mut self.table[index];
         let more = lane.has_backlog();
@@ -329,8 +331,8 @@ impl Lanes {
         self.opened.front().map(|(since, _)| *since + self.limits.linger)
     }
 
-    /// Seals the open records of all lanes with nothing else to send: what leaves leaves in one request. A busy lane's
-    /// record goes on filling, and is sealed when the lane is free.
+    /// Seals the open records of all lanes with nothing else to send, so that they share one request. A busy lane's
+    /// record keeps filling and is sealed when the lane is free.
     fn seal_idle(&mut self, now: Instant) {
         for (_, index) in std::mem::take(&mut self.opened) {
             self.seal_if_free(index, now);
@@ -347,12 +349,12 @@ impl Lanes {
         }
     }
 
-    /// True if a request is worth making: it is large, it has waited long enough, or waiting would gain nothing.
+    /// True if a request should be sent now: it is large, it has waited long enough, or waiting would gain nothing.
     ///
-    /// An aggregated lane goes on filling its open record while it waits, so requests follow each other: the next one
-    /// leaves once nothing is under way. A plain lane sends one reading a request, however many it has. Where readings
-    /// queue up behind a head, a request leaves as soon as it would be larger than all those under way that are not full
-    /// themselves: then each lane sends a record a round trip, and there is no swarm of small requests.
+    /// An aggregated lane keeps filling its open record while it waits, so requests follow each other: the next one
+    /// leaves once none is in flight. A plain lane sends one reading per request, however many it has. If readings
+    /// queue up behind a head, a request leaves as soon as it would be larger than all partly filled requests in flight
+    /// together: each lane then sends one record per round trip, without a flood of small requests.
     fn is_due(&self, now: Instant) -> bool {
         let Some(since) = self.ready.since() else { return false };
         let worthwhile = if self.limits.packing.aggregated {

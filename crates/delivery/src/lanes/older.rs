@@ -1,5 +1,5 @@
-//! Lanes that hold records of earlier runs, where `lanes` or `aggregation` has changed since: they go before the other
-//! lanes over the same hashes, those with the oldest records first.
+//! Lanes that hold records of earlier runs after `lanes` or `aggregation` has changed. They go before the other lanes
+//! over the same hashes, oldest records first.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -10,14 +10,14 @@ use wire::LaneName;
 use crate::lane::Queued;
 use crate::lanes::Lanes;
 
-/// Lanes by the width of their slice and its start. Slices of one width do not overlap.
+/// Lanes by the width and start of their hash range. Ranges of the same width do not overlap.
 #[derive(Debug, Default)]
 pub(crate) struct OlderLanes(BTreeMap<u128, BTreeMap<u128, Older>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Older {
     lane: usize,
-    /// Lower is older.
+    /// The lane's age; lower is older.
     rank: usize,
 }
 
@@ -27,13 +27,13 @@ impl OlderLanes {
         self.0.is_empty()
     }
 
-    /// Adds a lane; its records are younger than those of all lanes of a lower rank.
+    /// Adds a lane, whose records are newer than those of all lanes of a lower rank.
     pub fn insert(&mut self, slice: &RangeInclusive<u128>, lane: usize, rank: usize) {
         let of_width = self.0.entry(slice.end() - slice.start()).or_default();
         of_width.insert(*slice.start(), Older { lane, rank });
     }
 
-    /// Removes a lane; false if it was not there.
+    /// Removes a lane; false if it was not present.
     pub fn remove(&mut self, slice: &RangeInclusive<u128>, lane: usize) -> bool {
         if self.rank(slice, lane).is_none() {
             return false;
@@ -48,13 +48,13 @@ impl OlderLanes {
         true
     }
 
-    /// True if a lane has to wait for one of these.
+    /// True if a lane must wait for one of these lanes.
     pub fn block(&self, slice: &RangeInclusive<u128>, lane: usize) -> bool {
         let rank = self.rank(slice, lane).unwrap_or(usize::MAX);
         self.overlapping(slice).any(|older| older.rank < rank)
     }
 
-    /// Those over some of the same hashes.
+    /// The lanes over some of the same hashes.
     pub fn over(&self, slice: &RangeInclusive<u128>) -> impl Iterator<Item = usize> {
         self.overlapping(slice).map(|older| older.lane)
     }
@@ -76,8 +76,8 @@ impl OlderLanes {
 }
 
 impl Lanes {
-    /// Holds lanes back behind those found in the spool, which are in the order of their oldest records, if some of them
-    /// are of another layout.
+    /// Blocks lanes behind those found in the spool, given oldest records first, if some of them belong to another
+    /// layout.
     pub(crate) fn hold_behind_older(&mut self, found: &[usize]) {
         if found.iter().all(|index| self.is_current(*index)) {
             return;
@@ -90,7 +90,7 @@ impl Lanes {
         }
     }
 
-    /// Lets the lanes over the same hashes go on once a lane has nothing left of an earlier run.
+    /// Unblocks the lanes over the same hashes once a lane has no records of an earlier run left.
     pub(crate) fn unblock(&mut self, index: usize, now: Instant) {
         if self.older.is_empty() {
             return;
@@ -102,7 +102,7 @@ impl Lanes {
             return;
         }
         let mut waiting: Vec<usize> = self.older.over(&key.slice).collect();
-        // It may have to wait itself now, with what came in since the start.
+        // It may have to wait itself now, with the records it received since startup.
         waiting.extend(self.is_current(index).then_some(index));
         waiting.extend(self.current_over(&key.slice));
         for other in waiting {
@@ -112,18 +112,18 @@ impl Lanes {
         }
     }
 
-    /// True for a lane that takes readings.
+    /// True for a lane that receives readings.
     fn is_current(&self, index: usize) -> bool {
         self.is_of_layout(index) || (!self.limits.packing.aggregated && is_of_sensor(&self.table[index].key.slice))
     }
 
-    /// Lanes that take readings over some of the same hashes.
+    /// Lanes that receive readings over some of the same hashes.
     fn current_over(&self, slice: &RangeInclusive<u128>) -> Vec<usize> {
         if self.limits.packing.aggregated {
             let [first, last] = [slice.start(), slice.end()].map(|hash| LaneName::of(*hash, self.limits.lanes).index());
             return (first as usize..=last as usize).collect();
         }
-        // A sensor shares its hash with no other.
+        // No two sensors share a hash.
         if is_of_sensor(slice) {
             return Vec::new();
         }
@@ -135,7 +135,7 @@ impl Lanes {
     }
 }
 
-/// True for the slice of a lane of plain mode.
+/// True for the hash range of a lane in plain mode.
 fn is_of_sensor(slice: &RangeInclusive<u128>) -> bool {
     slice.start() == slice.end()
 }

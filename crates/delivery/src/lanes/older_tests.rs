@@ -1,4 +1,4 @@
-//! Who waits for whom after the layout of the lanes has changed.
+//! The order of lanes after the layout has changed.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ fn the_whole_hash_space_is_over_everything() {
     assert!(older.block(&(0..=0), 1) && older.block(&(u128::MAX..=u128::MAX), 1));
 }
 
-/// A daemon with so many lanes, or a lane a sensor.
+/// A daemon with this many lanes, or one lane per sensor.
 fn daemon(lanes: Option<u32>) -> Lanes {
     let limits = Limits {
         packing: Packing {
@@ -71,7 +71,7 @@ fn lane(name: &str) -> Arc<LaneKey> {
     })
 }
 
-/// Two records of each of these lanes in the spool, which were stored in this order.
+/// Two records of each of these lanes in the spool, stored in this order.
 fn recovered<'a>(names: impl IntoIterator<Item = &'a str>) -> Recovered {
     let lanes = names.into_iter().map(|name| RecoveredLane {
         lane: lane(name),
@@ -98,8 +98,8 @@ fn old_record(key: &Arc<LaneKey>, number: u64) -> Record {
     }
 }
 
-/// Runs until all is delivered, over a spool that holds what was recovered. The lanes' names in the order of delivery; in
-/// capitals, a record of this run.
+/// Runs until everything is delivered, starting from the recovered records. Returns the lanes' names in order of
+/// delivery; records of this run are marked " new".
 fn deliver_all(lanes: &mut Lanes, mut at: Instant) -> Vec<String> {
     let mut delivered = Vec::new();
     let mut spooled: Vec<Record> = Vec::new();
@@ -160,7 +160,7 @@ fn accept(lanes: &mut Lanes, sensor: &str, at: Instant) {
     lanes.accept(&batch, Arrival { at, wall });
 }
 
-/// Spools of two layouts, then a third: the lanes of the first go before those of the second.
+/// With records of two earlier layouts, the lanes of the first go before those of the second.
 #[test]
 fn after_two_changes_the_oldest_lane_goes_first() {
     for layout in [Some(2), None] {
@@ -173,7 +173,8 @@ fn after_two_changes_the_oldest_lane_goes_first() {
     }
 }
 
-/// A layout that comes back: its own lane holds the oldest records, another layout's the next, and new ones come last.
+/// A layout that returns: its own lane holds the oldest records, the other layout's lane follows, and new records come
+/// last.
 #[test]
 fn after_a_change_and_back_new_readings_come_last() {
     for (layout, order, new) in [(Some(1), ["1/0", "4/1"], "1/0"), (None, ["sensor", "1/0"], "sensor")] {
@@ -186,8 +187,8 @@ fn after_a_change_and_back_new_readings_come_last() {
     }
 }
 
-/// Thousands of sensors spooled in plain mode are taken up by lanes, and the other way round, without every lane being
-/// compared with every other.
+/// Lanes take over thousands of sensors spooled in plain mode, and the reverse, without comparing every lane with every
+/// other.
 #[test]
 fn thousands_of_older_lanes_are_taken_up() {
     let sensors: Vec<String> = (0..20_000).map(|sensor| format!("sensor-{sensor}")).collect();

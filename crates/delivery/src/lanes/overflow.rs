@@ -1,4 +1,5 @@
-//! Where lanes meet the spool: what leaves memory for it, what comes back, and how memory is shared. Pure, like the lanes.
+//! How lanes and the spool interact: what moves to the spool, what is read back, and how memory is shared. Pure, like
+//! the lanes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,44 +11,45 @@ use crate::pressure::Pressure;
 use crate::record::{LaneKey, Record};
 use crate::spool::{Appended, Lost, Next, Position, Recovered};
 
-/// A lane that cannot send for so long keeps no reading in memory only.
+/// A lane that has been unable to send for this long moves its readings to the spool.
 const SPILL_AFTER: Duration = Duration::from_secs(5);
-/// A lane may hold so many times its even part of the budget.
+/// A lane may hold this many times its even share of the budget.
 const SHARES: usize = 4;
-/// Bytes appended to the spool in one go.
+/// Bytes per append to the spool.
 const APPEND_BYTES: usize = 4 * 1024 * 1024;
-/// What is read from the spool for a lane in one go is at most this part of its even share of the budget, though memory be
-/// full: read by single records, a backlog would hold up what comes in. While the sink is down it leaves room for that.
+/// A read from the spool takes up to this fraction of a lane's even share of the budget, even if memory is full:
+/// reading a backlog record by record would hold up new readings. While the sink is down, the limit leaves room for
+/// them.
 const FETCH_PART: usize = 4;
-/// A spool that refused a record is not asked again before.
+/// Earliest retry after the spool rejected a record.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-/// While there is something for it, it is asked again within this time after that.
+/// While records wait for the spool, the retry happens within this time after the earliest one.
 const REFUSED_AGAIN: Duration = Duration::from_secs(2);
 
-/// Records for the spool, and the lanes they are of.
+/// Records for the spool, and their lanes.
 #[derive(Debug, Default)]
 pub struct Spill {
-    /// In the order of `records`.
+    /// The lane of each record, in the order of `records`.
     pub lanes: Vec<usize>,
-    /// The records, each lane's in order.
+    /// The records, in order within each lane.
     pub records: Vec<Record>,
 }
 
-/// A lane whose next records are to be read from the spool.
+/// A read of a lane's next records from the spool.
 #[derive(Debug)]
 pub struct Fetch {
-    /// Which lane.
+    /// The lane.
     pub lane: usize,
-    /// The lane's name there.
+    /// The lane's name in the spool.
     pub key: Arc<LaneKey>,
-    /// The last record it read.
+    /// The last record read.
     pub after: Option<Position>,
-    /// As many bytes as memory has room for.
+    /// The most bytes to read: the room left in memory.
     pub max_bytes: usize,
 }
 
 impl Lanes {
-    /// Takes up what was found in the spool at the start: first out, before anything new.
+    /// Adds the records found in the spool at startup, which are sent before anything new.
     pub fn recover(&mut self, recovered: &Recovered) {
         let found: Vec<usize> = recovered.lanes.iter().map(|found| self.named(&found.lane)).collect();
         for (index, lane) in found.iter().zip(&recovered.lanes) {
@@ -63,8 +65,8 @@ impl Lanes {
         });
     }
 
-    /// High where memory is half full, or a lane has half of all it may hold. Blocked where memory is full and the spool has
-    /// just refused to take anything out of it.
+    /// `High` if memory is half full, or a lane holds half of its limit. `Blocked` if memory is full and the spool has
+    /// just rejected records.
     pub fn pressure(&self, now: Instant) -> Pressure {
         let refused = self.refused_until.is_some_and(|until| now <= until + REFUSED_AGAIN);
         if !self.has_room() && refused {
@@ -80,8 +82,9 @@ impl Lanes {
         }
     }
 
-    /// Moves on to the spool what two of three are true of: it cannot be sent, it has waited long, and memory is all but
-    /// full of it. What fills memory but goes out in time has its sources wait instead: the spool would slow it down.
+    /// Spools a lane's records if at least two of these hold: they cannot be sent, they have waited long, they take up
+    /// much of a nearly full memory. Readings that fill memory but are sent on time make their sources wait instead:
+    /// the spool would slow them down.
     pub fn sweep(&mut self, arrival: Arrival) {
         let takes = self.spool_takes(arrival.at);
         let even = self.limits.budget / self.table.len().max(1);
@@ -94,7 +97,7 @@ impl Lanes {
                 lane.seal(self.limits.packing.producer);
                 self.bytes = self.bytes + lane.bytes - before;
             }
-            // What came in the future came before the clock was set back.
+            // Arrival times in the future date from before the clock was set back.
             let too_long = |since| since <= old || since > arrival.wall;
             let waits = lane.queue.front().is_some_and(|head| too_long(head.record.since));
             let crowds = full && lane.bytes > even / 2;
@@ -117,7 +120,7 @@ impl Lanes {
         self.overflowing |= self.table[index].spooling();
     }
 
-    /// Does what `spill` had to leave until the lane's head was answered.
+    /// Runs a `spill` that was deferred until the lane's head was answered.
     pub(crate) fn spill_late(&mut self, index: usize, now: Instant) {
         let takes = self.spool_takes(now);
         let lane = &mut self.table[index];
@@ -127,13 +130,13 @@ impl Lanes {
         self.overflowing |= lane.spooling();
     }
 
-    /// True while some lane goes through the spool.
+    /// True while any lane uses the spool.
     pub fn overflows(&mut self) -> bool {
         self.overflowing = self.overflowing && self.table.iter().any(|(_, lane)| lane.spooling());
         self.overflowing
     }
 
-    /// What is on its way to the spool, as much as is worth one append. `appended` must be told what became of it.
+    /// The records waiting for the spool, up to one append. Report the outcome to `appended`.
     pub fn spill(&mut self, now: Instant) -> Option<Spill> {
         if !self.spool_takes(now) {
             return None;
@@ -158,7 +161,7 @@ impl Lanes {
         (!spill.records.is_empty()).then_some(spill)
     }
 
-    /// What became of a spill: its first records are stored, the others come back. Sources hear of those stored.
+    /// Applies the outcome of an append: the first records are stored and their sources notified, the others come back.
     pub fn appended(&mut self, lanes: &[usize], outcome: Appended, now: Instant) {
         let stored: u64 = outcome.stored.iter().map(|record| u64::from(record.readings)).sum();
         self.ledger.record(|counts| {
@@ -187,7 +190,7 @@ impl Lanes {
         }
     }
 
-    /// Lanes that have nothing left to send but what the spool holds, and room for it.
+    /// Lanes that have nothing left to send except what is in the spool, and room for it.
     pub fn fetches(&mut self) -> Vec<Fetch> {
         let max_bytes = self.limits.budget / self.table.len().max(1) / FETCH_PART;
         let mut fetches = Vec::new();
@@ -203,7 +206,7 @@ impl Lanes {
         fetches
     }
 
-    /// What the spool held for a lane.
+    /// Adds the records that the spool returned for a lane.
     pub fn fetched(&mut self, lane: usize, next: Next, now: Instant) {
         self.lose(next.corrupt, DropReason::SpoolCorrupt);
         let found = &mut self.table[lane];
@@ -225,12 +228,12 @@ impl Lanes {
         self.freed(lane, now);
     }
 
-    /// The spool could not be read: the lane asks again later.
+    /// Notes that the spool could not be read; the lane retries later.
     pub fn not_fetched(&mut self, lane: usize) {
         self.table[lane].fetching = false;
     }
 
-    /// Readings the spool has given up, or found damaged.
+    /// Counts readings that the spool dropped or found damaged.
     pub fn lose(&self, lost: Lost, reason: DropReason) {
         self.ledger.record(|counts| {
             counts.spooled = counts.spooled.saturating_sub(lost.readings);
@@ -238,14 +241,14 @@ impl Lanes {
         });
     }
 
-    /// Everything only memory holds, sealed and in order: what is left when the grace of a drain ends.
+    /// Every record that is only in memory, sealed and in order, for the end of a drain's grace period.
     pub fn unsaved(&mut self) -> Vec<Record> {
         let producer = self.limits.packing.producer;
         let lanes = self.table.iter_mut();
         lanes.flat_map(|(_, lane)| lane.unsaved(producer)).collect()
     }
 
-    /// What became of the last records: the readings that could not be saved.
+    /// Applies the outcome of the last append; returns the readings that could not be saved.
     pub fn saved(&mut self, outcome: Appended, oversized: Vec<Record>) -> u64 {
         let count = |records: &[Record]| records.iter().map(|record| u64::from(record.readings)).sum::<u64>();
         let stored = outcome
@@ -265,12 +268,12 @@ impl Lanes {
         unsaved
     }
 
-    /// False for a while after a refusal, in which lanes go on without it.
+    /// False for a while after the spool rejected a record; lanes go on without it.
     fn spool_takes(&self, now: Instant) -> bool {
         self.refused_until.is_none_or(|until| until <= now)
     }
 
-    /// The most one lane may hold; enough for a record to be packed while another is under way.
+    /// The most bytes one lane may hold; enough to pack a record while another is in flight.
     fn share(&self) -> usize {
         let even = self.limits.budget / self.table.len().max(1);
         (SHARES * even)

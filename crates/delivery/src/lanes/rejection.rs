@@ -1,4 +1,4 @@
-//! What becomes of a record that the sink rejects by itself: the dead-letter file, or another try.
+//! Handles a record that the sink rejects when sent alone: it is dead-lettered or retried.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,8 +11,8 @@ use crate::sink::Objection;
 use crate::spool::Position;
 
 impl Lanes {
-    /// The lane's head was rejected by itself. It is given up where the sink names it as the reason and delivers others:
-    /// what refuses all records is no fault of theirs.
+    /// Handles a head that was rejected when sent alone. It is dead-lettered if the sink blames the record while it
+    /// delivers others; a sink that rejects every record is retried instead.
     pub(crate) fn rejected_alone(&mut self, index: usize, objection: Objection, now: Instant, outcome: &mut Outcome) {
         if objection == Objection::Record && self.dead_letters_left > 0 {
             self.dead_letters_left -= 1;
@@ -23,12 +23,12 @@ impl Lanes {
         }
     }
 
-    /// The record that heads a lane and can never be delivered.
+    /// The head of a lane that can never be delivered.
     pub fn dead(&self, lane: usize) -> Option<&Arc<Record>> {
         self.table[lane].queue.front().map(|head| &head.record)
     }
 
-    /// The lane's head is in the dead-letter file: the lane goes on. Its place in the spool comes back.
+    /// Moves the lane on after its head was written to the dead-letter file. Returns the head's position in the spool.
     pub fn dead_lettered(&mut self, lane: usize, now: Instant) -> Option<Position> {
         let head = self.take_head(lane);
         if let Some(head) = &head {
@@ -43,7 +43,7 @@ impl Lanes {
         head.and_then(|head| head.position)
     }
 
-    /// The lane's head could not be written to the dead-letter file: it is tried again later.
+    /// Retries the lane's head later, because it could not be written to the dead-letter file.
     pub fn retry_later(&mut self, lane: usize, now: Instant) {
         self.dead_letters_left += 1;
         self.refused(lane, "", now);

@@ -1,4 +1,4 @@
-//! Lanes step by step, with instants of the test's own.
+//! Steps the lanes by hand, with instants chosen by each test.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use rand::SeedableRng;
@@ -60,14 +60,14 @@ fn accept(lanes: &mut Lanes, lane: u32, at: Instant) {
     assert!(lanes.accept(&batch, Arrival { at, wall }).is_empty());
 }
 
-/// All of the request is taken.
+/// The sink accepts the whole request.
 fn deliver(lanes: &mut Lanes, request: Request, at: Instant) {
     let answers = vec![Answer::Accepted(None); request.records.len()];
     lanes.answer(request, Ok(answers), at);
 }
 
-/// A reading that came in while its lane was busy, and whose lane is free again before it has lingered, leaves in time
-/// although no further reading comes.
+/// A reading that arrived while its lane was busy still leaves on time if the lane is free before the linger time ends,
+/// even if no other reading arrives.
 #[test]
 fn what_came_while_the_lane_was_busy_leaves_in_time() {
     let mut lanes = lanes();
@@ -86,7 +86,7 @@ fn what_came_while_the_lane_was_busy_leaves_in_time() {
     assert_eq!(&*third.records[0].lane.name, "2/0");
 }
 
-/// A clock set back by a day does not have readings wait in memory for a day.
+/// Setting the clock back by a day does not keep readings in memory for a day.
 #[test]
 fn what_waits_is_spooled_though_the_clock_was_set_back() {
     let mut lanes = lanes();
@@ -109,7 +109,7 @@ fn what_waits_is_spooled_though_the_clock_was_set_back() {
     assert_eq!(lanes.spill(at).unwrap().records.len(), 1);
 }
 
-/// Memory all but full of readings of the first lane, whose first record is under way.
+/// Memory almost full of readings of the first lane, whose first record is in flight.
 fn full(at: Instant) -> (Lanes, Request) {
     let mut lanes = within(200_000, 2);
     accept(&mut lanes, 0, at);
@@ -124,14 +124,14 @@ fn fill(lanes: &mut Lanes, bytes: usize, at: Instant) {
     }
 }
 
-/// Looks what is to leave memory, so many seconds after all came in.
+/// Checks what should leave memory, this many seconds after everything arrived.
 fn sweep(lanes: &mut Lanes, at: Instant, seconds: i64) {
     let wall = Timestamp::default().saturating_add_micros(seconds * 1_000_000);
     lanes.sweep(Arrival { at, wall });
     assert!(lanes.spill(at).is_none(), "nothing goes ahead of the record under way");
 }
 
-/// The record is taken, and the next one sent, whose number is returned.
+/// Accepts the record, sends the next one and returns its number.
 fn next(lanes: &mut Lanes, request: Request, at: Instant) -> (Request, u64) {
     deliver(lanes, request, at);
     let request = lanes.request(at).unwrap();
@@ -146,7 +146,7 @@ fn spilled(lanes: &mut Lanes, at: Instant) -> (Spill, u64) {
     (spill, numbers[0])
 }
 
-/// As [`full`]; all behind the first record is on its way to the spool.
+/// As [`full`], but everything behind the first record is on its way to the spool.
 fn overflown(at: Instant) -> (Lanes, Spill) {
     let (mut lanes, first) = full(at);
     sweep(&mut lanes, at, 5);
@@ -169,7 +169,7 @@ fn a_sink_that_takes_all_in_time_is_waited_for_and_one_that_is_slow_overflows() 
     assert_eq!(spilled(&mut lanes, at).1, 3);
 }
 
-/// What has waited long, but takes no room, is not worth the way through the spool.
+/// Readings that have waited long but use little memory are not spooled.
 #[test]
 fn a_small_lane_stays_in_full_memory_and_a_great_one_until_it_is_full() {
     let at = Instant::now();
@@ -184,7 +184,7 @@ fn a_small_lane_stays_in_full_memory_and_a_great_one_until_it_is_full() {
     }
 }
 
-/// Read by single records it would hold up all that comes in.
+/// Reading a backlog record by record would hold up new readings.
 #[test]
 fn a_backlog_is_read_in_great_pieces_though_memory_be_full() {
     let at = Instant::now();
@@ -203,7 +203,7 @@ fn a_backlog_is_read_in_great_pieces_though_memory_be_full() {
     assert_eq!(fetches, [(0, 25_000)]);
 }
 
-/// One that gives more than its lane can send does not keep the others waiting.
+/// A lane that receives more than it can send does not block the others.
 #[test]
 fn a_lane_above_its_share_leaves_memory_to_the_others() {
     let at = Instant::now();
@@ -240,7 +240,7 @@ fn a_refused_record_spills_with_what_is_behind_it() {
     assert_eq!(spilled(&mut lanes, at).1, 1);
 }
 
-/// What it would take a second to find out again is not asked at every answer.
+/// A full spool is retried after a second, not at every answer.
 #[test]
 fn lanes_go_on_without_a_spool_that_is_full() {
     let start = Instant::now();
@@ -265,7 +265,7 @@ fn lanes_go_on_without_a_spool_that_is_full() {
     assert_eq!(spilled(&mut lanes, later).1, 4);
 }
 
-/// Puts the next record of a lane by itself, and rejects it.
+/// Sends the next record of a lane alone, and rejects it.
 fn reject(lanes: &mut Lanes, lane: u32, objection: Objection, at: Instant) -> Outcome {
     let mut request = lanes.request(at).unwrap();
     while request.records.len() > 1 {
@@ -288,7 +288,7 @@ fn rejected(objection: Objection) -> PutError {
     }
 }
 
-/// Records are kept while a stream takes nothing, for example under a wrong name, even if it blames the records.
+/// Records are kept while the stream accepts nothing, for example under a wrong name, even if it blames the records.
 #[test]
 fn a_sink_that_rejects_everything_has_nothing_dead_lettered() {
     let (mut lanes, mut at) = (lanes(), Instant::now());
@@ -331,7 +331,7 @@ fn between_two_deliveries_few_records_are_dead_lettered_and_only_such_as_the_sin
     }
 }
 
-/// A dead letter that could not be written costs nothing: its record is rejected again.
+/// A failed dead-letter write loses nothing: the record is rejected again later.
 #[test]
 fn a_record_that_could_not_be_written_down_is_given_up_at_its_next_try() {
     let (mut lanes, mut at) = (lanes(), Instant::now());

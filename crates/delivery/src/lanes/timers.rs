@@ -1,4 +1,4 @@
-//! What lanes wait for: the end of their backoff, or their turn in the line before a shard.
+//! The timers of lanes: the end of a backoff, or a turn in a shard's queue.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -11,14 +11,14 @@ use crate::lanes::Lanes;
 /// What is due at an instant.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
-    /// A lane has waited out its backoff.
+    /// A lane's backoff has ended.
     Lane(usize),
-    /// The line before a shard moves on.
+    /// A shard's queue can move on.
     Line(Arc<str>),
 }
 
 impl Lanes {
-    /// Lets go on whatever has waited long enough.
+    /// Releases every lane whose timer has expired.
     pub(crate) fn end_waits(&mut self, now: Instant) {
         while let Some((until, due)) = self.due(now) {
             match due {
@@ -34,7 +34,7 @@ impl Lanes {
         (first.0.0 <= now).then(|| PeekMut::pop(first).0)
     }
 
-    /// Whose turn has come in the line before a shard may join the next request.
+    /// Readies the lanes at the front of a shard's queue for the next request.
     fn move_on(&mut self, shard: Arc<str>, now: Instant) {
         while let Some(index) = self.paces.next_in_line(&shard, now) {
             self.set_idle(index, now);
