@@ -1,15 +1,15 @@
-//! Lines of a file or pipe with their place, in bounded memory.
+//! The lines of a file or pipe with their positions, in bounded memory.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
 
-/// A reading's line is some hundred bytes; what is longer than this is no reading and is not kept in memory.
+/// A reading's line has some hundred bytes; a line longer than this is not a reading and is not kept in memory.
 const MAX_LINE_BYTES: usize = 1 << 20;
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A place between two lines, and a digest of all that is before it: a file that has the same bytes up to here is the same.
+/// A position between two lines, with a digest of everything before it, by which the same file is recognised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
     /// Bytes before it.
@@ -20,12 +20,12 @@ pub(super) struct Position {
     pub crc: u32,
 }
 
-/// The line a [`Lines`] is at.
+/// The current line of a [`Lines`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    /// Its text, without its end.
+    /// Its text, without its line end.
     Text(&'a [u8]),
-    /// It is longer than a line may be, and was passed over.
+    /// It exceeds the limit and was skipped.
     TooLong,
 }
 
@@ -48,7 +48,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// The next line, with or without an end; `None` after the last.
+    /// Returns the next line, with or without a line end; `None` after the last.
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.text.clear();
         let start = self.bytes;
@@ -81,7 +81,7 @@ impl<R: Read> Lines<R> {
             return Ok(Some(Line::TooLong));
         }
         let text = self.text.strip_suffix(b"\r").unwrap_or(&self.text);
-        // What some editors put before the first line.
+        // Some editors put a byte order mark before the first line.
         let text = match self.line {
             1 => text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text),
             _ => text,
@@ -89,7 +89,7 @@ impl<R: Read> Lines<R> {
         Ok(Some(Line::Text(text)))
     }
 
-    /// The place after the line that was read last.
+    /// Returns the position after the line that was read last.
     pub fn position(&self) -> Position {
         Position {
             bytes: self.bytes,
@@ -98,7 +98,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// True where the next line is here already: reading it does not wait.
+    /// True if the next line is buffered, so that reading it does not wait.
     pub fn has_line(&self) -> bool {
         self.reader.buffer().contains(&b'\n')
     }

@@ -1,5 +1,5 @@
-//! The ports of sources. They are bound before any source starts, and stay bound while a reload exchanges one: what connects
-//! meanwhile waits.
+//! The ports of sources. They are bound before any source starts, and stay bound while a reload replaces a source: new
+//! connections wait meanwhile.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use super::settings::{Settings, Sources};
 
-/// Bound ports, by address; where that takes any free port, by source as well.
+/// Bound ports by address, and also by source if the address takes any free port.
 #[derive(Debug, Default)]
 pub struct Listeners(BTreeMap<Key, TcpListener>);
 
@@ -23,7 +23,7 @@ pub struct BindError {
 }
 
 impl Listeners {
-    /// Binds what these sources need and frees what they do not, or changes nothing.
+    /// Binds the ports that these sources need and frees all others. After an error nothing has changed.
     pub fn bind(&mut self, sources: &Sources) -> Result<(), BindError> {
         let wanted: Vec<_> = sources
             .iter()
@@ -45,12 +45,12 @@ impl Listeners {
         Ok(())
     }
 
-    /// The port of a source; `None` where it has none, or it is not bound.
+    /// Returns the port of a source; `None` if it has none or it is not bound.
     pub fn of(&self, name: &str, source: &Settings) -> Option<TcpListener> {
         self.0.get(&key(name, source)?)?.try_clone().ok()
     }
 
-    /// Frees all of them; a source that still runs keeps its own.
+    /// Frees all ports; a source that still runs keeps its own.
     pub fn free(&mut self) {
         self.0.clear();
     }
@@ -97,7 +97,7 @@ mod tests {
         assert!(listeners.of("b", &one["b"]).is_none());
         listeners.bind(&one).unwrap();
         assert_eq!(port(&listeners), Some(bound));
-        // A port that cannot be bound leaves all as it was.
+        // After a failed bind everything is as before.
         let taken = format!(
             "a = {{ kind = \"http\", listen = \"127.0.0.1:0\" }}\nc = {{ kind = \"http\", listen = \"{bound}\" }}"
         );

@@ -1,13 +1,13 @@
-//! What could not be read: counted, told with file and line, and passed over.
+//! Malformed input: counted, logged with file and line, and skipped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::warn;
 
-/// So many malformed lines are each told; after them, one in [`ONE_IN`].
+/// The first malformed lines, all of which are logged; after them, one in [`ONE_IN`].
 const ALL_OF_FIRST: u64 = 10;
 const ONE_IN: u64 = 1_000;
-/// Of a payload so much is shown.
+/// The characters of a payload shown in the log.
 const SHOWN_CHARS: usize = 100;
 
 /// Counts the malformed lines of one source, over all its restarts.
@@ -15,12 +15,12 @@ const SHOWN_CHARS: usize = 100;
 pub struct Malformed(AtomicU64);
 
 impl Malformed {
-    /// How many there were.
+    /// Returns the count.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts a message, and tells it unless there are many.
+    /// Counts a message, and logs it unless there are many.
     pub(crate) fn message(&self, topic: &str, payload: &[u8], reason: &str) {
         let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         if count <= ALL_OF_FIRST {
@@ -29,12 +29,12 @@ impl Malformed {
             let payload = shortened(payload);
             warn!(
                 topic,
-                payload, reason, count, "malformed messages skipped; one in {ONE_IN} is told"
+                payload, reason, count, "malformed messages skipped; one in {ONE_IN} is logged"
             );
         }
     }
 
-    /// Counts one, and tells it unless there are many.
+    /// Counts a line, and logs it unless there are many.
     pub(crate) fn record(&self, place: &str, line: u64, reason: &str) {
         let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         if count <= ALL_OF_FIRST {
@@ -42,13 +42,13 @@ impl Malformed {
         } else if count.is_multiple_of(ONE_IN) {
             warn!(
                 file = place,
-                line, reason, count, "malformed lines skipped; one in {ONE_IN} is told"
+                line, reason, count, "malformed lines skipped; one in {ONE_IN} is logged"
             );
         }
     }
 }
 
-/// The beginning of a payload, as much as a log line can bear.
+/// Shortens a payload to what fits in a log line.
 fn shortened(payload: &[u8]) -> String {
     let text = String::from_utf8_lossy(&payload[..payload.len().min(4 * SHOWN_CHARS)]);
     match text.char_indices().nth(SHOWN_CHARS) {

@@ -1,8 +1,8 @@
-//! Where readings come from. Only sources see the stop token: every later stage ends when its input closes.
+//! Sources of readings. Only sources see the stop token: every later stage ends when its input closes.
 
-/// New sensors, admitted at a bounded rate.
+/// The admission limit of new sensors.
 pub mod admission;
-/// Recorded series that are built in.
+/// Built-in recorded series.
 pub mod example;
 /// The queue between the sources and the pipeline.
 pub mod handover;
@@ -11,9 +11,9 @@ pub mod http;
 mod lines;
 /// The ports of sources.
 pub mod listeners;
-/// What could not be read, counted.
+/// The count of malformed input.
 pub mod malformed;
-/// Messages of an MQTT broker.
+/// Messages from an MQTT broker.
 pub mod mqtt;
 mod output;
 mod position;
@@ -51,10 +51,10 @@ use values::problem::Problem;
 
 use crate::telemetry::metrics::Metrics;
 
-/// How a source ended well.
+/// How a source ended without failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It has no more readings, and all it gave are safe.
+    /// It has no more readings, and all that it gave are safe.
     Spent,
     /// It was asked to stop, or the pipeline ended before it.
     Stopped,
@@ -63,7 +63,7 @@ pub enum Ended {
 /// Why a source failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// Its settings do not hold: all that [`Settings::check`] tells.
+    /// Its settings are not valid: the problems that [`Settings::check`] finds.
     #[error("source {name:?} cannot start: {}", listed(.problems))]
     Settings {
         /// The source's name.
@@ -74,14 +74,14 @@ pub enum SourceError {
     /// A file could not be read or written.
     #[error("{doing} {file}")]
     File {
-        /// What was being done: `reading`.
+        /// The operation, such as `reading`.
         doing: &'static str,
         /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file begins with something else than readings.
+    /// A file does not begin with readings.
     #[error(
         "{file}, line {line}: expected JSON lines of readings, or CSV with the header timestamp,value[,sensor], \
          found {found:?}: put the header on top"
@@ -89,20 +89,20 @@ pub enum SourceError {
     Header {
         /// The file.
         file: String,
-        /// The number of its first line that is not empty.
+        /// The line number of the first line that is not empty.
         line: u64,
-        /// What stands there, shortened.
+        /// The text of that line, shortened.
         found: String,
     },
-    /// A newer version of the daemon wrote a file of state.
+    /// A newer version of the daemon wrote a state file.
     #[error(
-        "{file} was written by a newer version (its form is version {version}): install that version again, \
+        "{file} was written by a newer version (its format is version {version}): install that version again, \
          or remove the file to replay from the start"
     )]
     Version {
         /// The file.
         file: String,
-        /// The version of its form.
+        /// The version of its format.
         version: u32,
     },
     /// Its port cannot be used.
@@ -110,18 +110,18 @@ pub enum SourceError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A newer version of the daemon wrote a file that keeps a session.
+    /// A newer version of the daemon wrote a session file.
     #[error(
-        "{file} was written by a newer version (its form is version {version}): install that version again, \
+        "{file} was written by a newer version (its format is version {version}): install that version again, \
          or remove the file to begin a new session with the broker"
     )]
     NewerSession {
         /// The file.
         file: String,
-        /// The version of its form.
+        /// The version of its format.
         version: u32,
     },
     /// Its tokens or its certificate cannot be used.
@@ -129,26 +129,26 @@ pub enum SourceError {
     Access(http::AccessError),
 }
 
-/// What a source works with, beside its output.
+/// What a source works with, besides its output.
 #[derive(Debug)]
 pub struct SourceContext {
-    /// Where a replay keeps its position, and a broker's client its session.
+    /// The directory of replay positions and broker sessions.
     pub state_dir: PathBuf,
-    /// Counts every line or message that is no reading.
+    /// Counts lines and messages that are not readings.
     pub malformed: Arc<Malformed>,
     /// Counts requests and messages.
     pub metrics: Arc<Metrics>,
-    /// The port, of a source that has one.
+    /// The port, if the source has one.
     pub listener: Option<TcpListener>,
-    /// Shared by all sources that decode what clients send.
+    /// The decoding slots, shared by all sources that decode clients' data.
     pub slots: Slots,
-    /// Changes where a reload changes settings that the source can take up while it runs.
+    /// Changes when a reload changes settings that the source can apply while it runs.
     pub settings: watch::Receiver<Settings>,
 }
 
-/// Starts the source `name`. It ends when it is spent, or when `output` asks it to stop or the pipeline has ended. A replay,
-/// an `http` or an `mqtt` source gives its output up at once, but ends only after the last of its receipts, which a draining pipeline
-/// still settles.
+/// Starts the source `name`. It ends when it has no more readings, when `output` asks it to stop, or when the pipeline
+/// has ended. A replay, an `http` or an `mqtt` source releases its output at once but ends only after its last receipt,
+/// which a draining pipeline still settles.
 pub fn spawn(
     name: &str,
     settings: &Settings,
@@ -175,10 +175,11 @@ fn listed(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What a [`Receipt`](delivery::batch::Receipt) does where its source listens to a channel: it sends the batch's position.
+/// The action of a [`Receipt`](delivery::batch::Receipt) whose source listens to a channel: it sends the batch's
+/// position.
 pub fn to_channel(settled: mpsc::UnboundedSender<u64>) -> impl Fn(u64) + Send + Sync {
     move |position| {
-        // A source that has ended no longer asks.
+        // A source that has ended no longer listens.
         let _ = settled.send(position);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a source hands its readings over.
+//! The output of a source, through which it hands its readings over.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{Admission, TooManySensors};
 use crate::telemetry::console::Console;
 use crate::telemetry::recent_readings::{Point, RecentReadings};
 
-/// Where a source hands its readings over.
+/// The output of a source.
 #[derive(Clone, Debug)]
 pub struct Output {
     handover: Sender,
@@ -26,17 +26,17 @@ pub struct Output {
     admission: Option<Arc<Admission>>,
 }
 
-/// Why there is no room for readings.
+/// Why readings cannot be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The pipeline is blocked.
     Blocked,
-    /// The pipeline has ended and takes nothing more.
+    /// The pipeline has ended and accepts nothing more.
     Closed,
 }
 
 impl Output {
-    /// Hands over to `handover`, heeds `stop`, counts in `ledger`.
+    /// Creates an output that hands over to `handover`, stops with `stop` and counts in `ledger`.
     pub fn new(handover: Sender, stop: watch::Receiver<bool>, ledger: Arc<Ledger>) -> Self {
         Self {
             handover,
@@ -49,27 +49,27 @@ impl Output {
         }
     }
 
-    /// Shows what is handed over on a console too.
+    /// Also shows readings on a console.
     pub fn shown_on(self, console: Option<Arc<Console>>) -> Self {
         Self { console, ..self }
     }
 
-    /// Keeps what is handed over for those who look on too.
+    /// Also keeps readings for people who watch the dashboard.
     pub fn traced_in(self, recent: Option<Arc<RecentReadings>>) -> Self {
         Self { recent, ..self }
     }
 
-    /// Counts what is handed over here too.
+    /// Also counts readings here.
     pub fn counted_in(self, produced: Produced) -> Self {
         Self { produced, ..self }
     }
 
-    /// Admits new sensors by this.
+    /// Limits new sensors by this admission.
     pub fn admitting(self, admission: Option<Arc<Admission>>) -> Self {
         Self { admission, ..self }
     }
 
-    /// Admits the sensors of all these readings, or none of them: for a source whose clients can come again.
+    /// Admits the sensors of all these readings, or none of them: for a source whose clients can retry.
     pub fn admit_all(&self, readings: &[Reading]) -> Result<(), TooManySensors> {
         match &self.admission {
             Some(admission) => admission.admit_all(readings),
@@ -77,7 +77,7 @@ impl Output {
         }
     }
 
-    /// Takes out, from place `from` on, the readings of new sensors that are not admitted. Tells how many.
+    /// Removes readings of new sensors that are not admitted, from index `from` on. Returns how many.
     pub fn admit(&self, readings: &mut Vec<Reading>, from: usize) -> usize {
         match &self.admission {
             Some(admission) => admission.admit(readings, from),
@@ -85,15 +85,15 @@ impl Output {
         }
     }
 
-    /// Hands a batch over; waits for room.
+    /// Hands a batch over; waits for capacity.
     pub async fn send(&self, batch: Batch) -> Result<(), Closed> {
         let place = self.handover.reserve(&batch.readings).await?;
         self.put(batch, place);
         Ok(())
     }
 
-    /// Waits for room for these readings, unless the pipeline is blocked or is blocked meanwhile: for a source whose clients
-    /// can come again.
+    /// Reserves capacity for these readings, and waits for it unless the pipeline is or becomes blocked: for a source
+    /// whose clients can retry.
     pub async fn reserve(&self, readings: &[Reading]) -> Result<Place, Refused> {
         let mut pressure = self.handover.pressure();
         tokio::select! {
@@ -106,7 +106,7 @@ impl Output {
         }
     }
 
-    /// Hands over the batch for whose readings the place was reserved.
+    /// Hands a batch over into its reserved capacity.
     pub fn put(&self, batch: Batch, place: Place) {
         let readings = batch.readings.len() as u64;
         self.ledger.record(|counts| {
@@ -124,13 +124,13 @@ impl Output {
         place.put(batch);
     }
 
-    /// True while the pipeline is blocked: it is not worth decoding anything for it.
+    /// True while the pipeline is blocked, when decoding is not worthwhile.
     pub fn is_blocked(&self) -> bool {
         *self.handover.pressure().borrow() == Pressure::Blocked
     }
 
-    /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch;
-    /// one that cannot (a device that measures now) does not, and what it measures goes to the spool.
+    /// Waits while the pipeline is under pressure. A source that can wait (a file, a pipe) calls it before each batch.
+    /// One that cannot (a device that measures now) does not, and its readings go to the spool.
     pub async fn wait_for_capacity(&self) -> Result<(), Closed> {
         let mut pressure = self.handover.pressure();
         let calm = pressure.wait_for(|pressure| *pressure == Pressure::Low).await;
@@ -142,20 +142,20 @@ impl Output {
         self.stop.asked().await;
     }
 
-    /// What tells when the source is asked to stop, for who gives the output up before.
+    /// Returns the stop signal, for a source that releases the output before it ends.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 }
 
-/// Tells when a source is asked to stop.
+/// The signal that asks a source to stop.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Returns once the source is asked to stop.
     pub async fn asked(&mut self) {
-        // Without a sender nobody is left who could want more readings.
+        // Without a sender nobody can want more readings.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 }

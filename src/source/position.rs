@@ -1,4 +1,4 @@
-//! Where a replay goes on after a restart: the place up to which all readings are safe, in a small file.
+//! The position of a replay, kept in a small file: all readings before it are safe, and a restart continues there.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -15,12 +15,12 @@ use tracing::warn;
 use super::SourceError;
 use super::lines::Position;
 
-/// A kill costs at most the positions of so long: their readings are sent again. Where they keep their times the detectors
-/// take them for repeated; where times are shifted, for new.
+/// The interval of saving. After a kill, readings since the last saved position are sent again. If they keep their
+/// times, the detectors take them for repeated; if times are shifted, for new.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 const VERSION: u32 = 1;
 
-/// Batches handed over, in order, until they and all before them are safe.
+/// The batches handed over, in order, until they and all before them are safe.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
     first: u64,
@@ -28,13 +28,13 @@ pub(super) struct Outstanding {
 }
 
 impl Outstanding {
-    /// The number of the next batch, which ends at `end`: its receipt's position.
+    /// Returns the number of the next batch, which ends at `end`: its receipt's position.
     pub fn hand_over(&mut self, end: Position) -> u64 {
         self.batches.push_back((end, false));
         self.first + self.batches.len() as u64 - 1
     }
 
-    /// The batch with this number is safe. Gives the place before which everything is, where it moved.
+    /// Marks a batch as safe. Returns the position before which everything is safe, if it moved.
     pub fn settle(&mut self, number: u64) -> Option<Position> {
         let index = number.checked_sub(self.first)?;
         self.batches.get_mut(usize::try_from(index).ok()?)?.1 = true;
@@ -47,7 +47,7 @@ impl Outstanding {
         safe
     }
 
-    /// True where every batch is safe.
+    /// True if every batch is safe.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }
@@ -60,7 +60,7 @@ pub(super) struct PositionFile {
     replayed: String,
 }
 
-/// What every version of the file begins with.
+/// The field that every version of the file has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
@@ -73,7 +73,7 @@ struct Kept {
     position: Position,
 }
 
-/// The name of a source as part of a file's name: a name may have any letter, a file name may not.
+/// Returns the name of a source as part of a file name: names may have letters that file names may not.
 pub(super) fn file_name(name: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
     name.chars()
@@ -88,7 +88,7 @@ pub(super) fn file_name(name: &str) -> String {
 }
 
 impl PositionFile {
-    /// For the source `name`, which replays the file `replayed`.
+    /// The file of the source `name`, which replays the file `replayed`.
     pub fn new(dir: &Path, name: &str, replayed: &str) -> Self {
         Self {
             file: dir.join(format!("replay-{}.json", file_name(name))),
@@ -96,15 +96,15 @@ impl PositionFile {
         }
     }
 
-    /// Where it is, for people.
+    /// Returns its path, for messages.
     pub fn path(&self) -> &Path {
         &self.file
     }
 
-    /// The position that was kept for the same path, where there is one.
+    /// Returns the position saved for the same replayed path, if any.
     pub fn load(&self) -> Result<Option<Position>, SourceError> {
         let failed = |source| SourceError::File {
-            doing: "reading the position kept in",
+            doing: "reading the replay position in",
             file: self.file.display().to_string(),
             source,
         };
@@ -125,13 +125,13 @@ impl PositionFile {
         match serde_json::from_slice::<Kept>(&text) {
             Ok(kept) => Ok((kept.path == self.replayed).then_some(kept.position)),
             Err(error) => {
-                warn!(file = %self.file.display(), %error, "the kept position is damaged, the replay starts anew");
+                warn!(file = %self.file.display(), %error, "the saved position is damaged; replaying from the start");
                 Ok(None)
             }
         }
     }
 
-    /// Replaces the kept position: after a crash it is the old or the new one.
+    /// Replaces the saved position: after a crash the file holds the old or the new one.
     fn store(&self, position: Position) -> io::Result<()> {
         let kept = Kept {
             version: VERSION,
@@ -150,7 +150,7 @@ impl PositionFile {
     }
 }
 
-/// Keeps the position in `file` as the numbers of safe batches come in, until no more can come.
+/// Saves the position to `file` as batches become safe, until no more can.
 pub(super) async fn keep(
     file: PositionFile,
     outstanding: Arc<Mutex<Outstanding>>,
@@ -180,9 +180,9 @@ async fn store(file: &PositionFile, position: Option<Position>) {
     let Some(position) = position else { return };
     let to = file.clone();
     let stored = tokio::task::spawn_blocking(move || to.store(position)).await;
-    // No reading is lost by it: after a restart those since the last kept position come again.
+    // No reading is lost: after a restart those since the last saved position are sent again.
     if let Ok(Err(error)) = stored {
-        warn!(file = %file.file.display(), %error, "the replay's position cannot be kept");
+        warn!(file = %file.file.display(), %error, "cannot save the replay's position; readings since the last one are sent again after a restart");
     }
 }
 

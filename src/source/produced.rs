@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Produced(Arc<AtomicU64>);
 
 impl Produced {
-    /// Counts further ones.
+    /// Adds readings.
     pub fn add(&self, readings: u64) {
         self.0.fetch_add(readings, Ordering::Relaxed);
     }
 
-    /// How many by now.
+    /// Returns the number so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! How far a replay is, told to a person at a terminal.
+//! The progress of a replay, shown on a terminal.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use jiff::SignedDuration;
 use tokio::time::Instant;
 use tracing::info;
 
-/// The first line comes soon; then ever fewer, for a long replay.
+/// The delay of the first line; later lines become rarer in a long replay.
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Tells how far it is as time goes by.
+/// Prints progress at growing intervals.
 #[derive(Debug)]
 pub(super) struct Progress {
     name: String,
@@ -24,7 +24,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Of the source `name` over so many bytes; shown where standard error is a terminal.
+    /// Shows the progress of the source `name` over `size` bytes, if standard error is a terminal.
     pub fn new(name: &str, size: u64) -> Self {
         Self {
             name: name.into(),
@@ -37,7 +37,7 @@ impl Progress {
         }
     }
 
-    /// So many more readings are handed over, up to this byte.
+    /// Adds readings handed over, up to this byte.
     pub fn advance(&mut self, readings: usize, bytes: u64) {
         let now = Instant::now();
         let (began, from) = *self.began.get_or_insert((now, bytes));
@@ -62,7 +62,7 @@ fn percent(bytes: u64, size: u64) -> u64 {
     (u128::from(bytes.min(size)) * 100 / u128::from(size.max(1))) as u64
 }
 
-/// The time that is left at the pace since `from`, to the second.
+/// Returns the time left at the pace since `from`, to the second.
 fn left(bytes: u64, from: u64, size: u64, seconds: f64) -> String {
     let pace = bytes.saturating_sub(from) as f64 / seconds;
     match size.saturating_sub(bytes) as f64 / pace {

@@ -11,23 +11,23 @@ use super::lines::{Line, Lines, Position};
 use super::table::{Described, Table};
 use super::{Malformed, SourceError};
 
-/// Readings that travel together from the file to the pipeline.
+/// The most readings handed over together.
 pub(super) const BATCH: usize = 256;
-/// Readings that together take more memory than this are not read ahead of others: long vectors, large events.
+/// Readings that take more memory than this are not read ahead with others: long vectors, large events.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Of an unusable header so much is shown.
+/// The characters of an unusable header shown in the error.
 const SHOWN_CHARS: usize = 60;
 
 /// Readings that were read together.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
-    /// Each with the place after its line.
+    /// The readings, each with the position after its line.
     pub readings: Vec<(Reading, Position)>,
-    /// The place after the last line, a malformed one perhaps.
+    /// The position after the last line, which may be malformed.
     pub end: Position,
 }
 
-/// Reads readings and passes over what is none.
+/// Reads readings and skips malformed lines.
 pub(super) struct Readings<R> {
     lines: Lines<R>,
     format: Format,
@@ -42,7 +42,7 @@ enum Format {
     Csv(Box<Table>),
 }
 
-/// What a line comes to.
+/// The result of reading a line.
 enum Found {
     Reading(Reading),
     Nothing,
@@ -50,7 +50,7 @@ enum Found {
 }
 
 impl<R: Read> Readings<R> {
-    /// Of `file`, which messages name. CSV is of the sensors as `described`.
+    /// Reads `file`, which messages name. CSV describes sensors by `described`.
     pub fn new(reader: R, file: Arc<str>, described: Described, malformed: Arc<Malformed>) -> Self {
         Self {
             lines: Lines::new(reader),
@@ -61,7 +61,7 @@ impl<R: Read> Readings<R> {
         }
     }
 
-    /// Passes over all before `position`. False where the file does not have the same bytes before it.
+    /// Skips everything before `position`. False if the file's bytes before it differ.
     pub fn skip_to(&mut self, position: Position) -> Result<bool, SourceError> {
         while self.lines.position().bytes < position.bytes {
             match self.lines.next().map_err(|error| failed(&self.file, error))? {
@@ -77,7 +77,8 @@ impl<R: Read> Readings<R> {
         Ok(self.lines.position() == position)
     }
 
-    /// Hands over chunks until the end of the file, or until nobody takes them. Waits only where it has nothing to hand over.
+    /// Sends chunks until the end of the file, or until the receiver is gone. Waits for input only with nothing to
+    /// send.
     pub fn feed(mut self, chunks: &mpsc::Sender<Result<Chunk, SourceError>>) {
         let mut chunk = Chunk::default();
         let mut bytes = 0;
@@ -155,7 +156,7 @@ impl<R: Read> Readings<R> {
     }
 }
 
-/// What the first line says all are: `None` where it is neither.
+/// Returns the format that the first line shows, or `None`.
 fn format(first: &[u8], described: &Described) -> Option<Format> {
     match first.trim_ascii_start().starts_with(b"{") {
         true => Some(Format::Json(Decoder::new())),

@@ -1,4 +1,4 @@
-//! A file of readings, at a pace. It goes on where it stopped: after a restart, with the first reading that was not safe.
+//! Replays a file of readings at a pace. After a restart it continues with the first reading that was not safe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,10 +23,10 @@ use super::table::Described;
 use super::{Ended, Malformed, Output, SourceError, example, to_channel};
 use crate::clock;
 
-/// Chunks that are read ahead of the pace.
+/// The chunks read ahead of the pace.
 const AHEAD: usize = 2;
 
-/// A replay, checked.
+/// A validated replay.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     pub path: PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct Config {
     pub described: Described,
 }
 
-/// Runs until the file is spent and all its readings are safe, or until `output` asks it to stop and the last receipt is in.
+/// Runs until all readings of the file are safe, or until `output` asks it to stop and the last receipt is settled.
 pub(super) async fn run(
     name: String,
     config: Config,
@@ -60,7 +60,7 @@ pub(super) async fn run(
     reader
         .spawn(move || {
             if let Err(error) = feed(&config, &file, malformed, &chunks) {
-                // Nobody is left to tell where the source was stopped.
+                // The receiver is gone once the source was stopped.
                 let _ = chunks.blocking_send(Err(error));
             }
         })
@@ -82,14 +82,14 @@ pub(super) async fn run(
     let safe = outstanding.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
     match played? {
         Ended::Spent if safe => {
-            info!(source = name, file = path, "replayed to its end");
+            info!(source = name, file = path, "replay finished");
             Ok(Ended::Spent)
         }
         _ => Ok(Ended::Stopped),
     }
 }
 
-/// Reads the file from where an earlier run stopped, unless it has changed before that place.
+/// Reads the file from where an earlier run stopped, unless the file has changed before that position.
 fn feed(
     config: &Config,
     kept: &PositionFile,
@@ -118,12 +118,12 @@ fn feed(
                 file = &*path,
                 after_line = position.line,
                 remedy,
-                "the replay goes on where it stopped"
+                "continuing the replay where it stopped"
             );
         } else {
             info!(
                 file = &*path,
-                "the file has changed since it was replayed, the replay starts anew"
+                "the file has changed since it was replayed; replaying from the start"
             );
             readings = open()?;
         }
@@ -178,7 +178,7 @@ impl Player {
                 }
             }
             if last != Some(end) {
-                // Malformed lines alone: there is nothing to wait for.
+                // Only malformed lines: there is nothing to wait for.
                 let number = self.number(end);
                 let _ = self.settled.send(number);
             }
@@ -216,7 +216,7 @@ enum Pace {
     Factor {
         factor: f64,
         times: Times,
-        /// The event time of the first reading, when it was, and which time it was then.
+        /// The first reading's event time, the instant it was handed over, and the wall time then.
         first: Option<(Timestamp, Instant, Timestamp)>,
     },
 }
@@ -233,7 +233,7 @@ impl Pace {
         }
     }
 
-    /// Waits until a reading of this event time is due; gives the time since the first.
+    /// Waits until a reading of this event time is due; returns the time since the first.
     async fn wait(&mut self, time: Timestamp) -> Duration {
         let began = match self {
             Self::Max => return Duration::MAX,
@@ -247,7 +247,7 @@ impl Pace {
         began.elapsed()
     }
 
-    /// How long after the first reading one of this event time is due; at once where time goes back.
+    /// Returns how long after the first reading this event time is due; zero if time goes back.
     fn due(&self, time: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.scaled(time)).unwrap_or_default())
     }

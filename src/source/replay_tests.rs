@@ -16,7 +16,7 @@ use wire::{Timestamp, Value};
 use super::super::trial::{Trial, context, settle};
 use super::super::{Ended, Malformed, Output, Settings, SourceError, spawn};
 
-/// A directory with a file of so many readings, one a second, whose values count from 0.
+/// A directory with a file of readings, one a second, whose values count from 0.
 fn history(readings: usize) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("history.csv"), csv(readings)).unwrap();
@@ -54,7 +54,7 @@ fn values(batches: &[Batch]) -> Vec<u64> {
         .collect()
 }
 
-/// Replays all that is left, and gives it.
+/// Replays and returns the remaining readings.
 async fn rest(dir: &TempDir) -> Vec<u64> {
     let (source, mut trial) = start(dir, "speed = \"max\"");
     let batches = trial.all().await;
@@ -84,7 +84,7 @@ async fn it_goes_on_after_what_was_settled_and_not_after_what_was_sent() {
     let safe = values(&first[..2]).len() as u64;
     trial.stop.send_replace(true);
     drop(first);
-    // What was on its way when the stop came is not settled either.
+    // Batches on their way at the stop are not settled either.
     while trial.recv().await.is_some() {}
     assert_eq!(source.await.unwrap().unwrap(), Ended::Stopped);
     assert!(safe > 0);
@@ -97,7 +97,7 @@ async fn receipts_that_come_during_the_drain_move_the_position() {
     let (source, mut trial) = start(&dir, "speed = \"max\"");
     let mut held = vec![trial.recv().await.unwrap()];
     trial.stop.send_replace(true);
-    // The source has given its output up: the pipeline's input ends, while receipts are still out.
+    // The source has released its output: the pipeline's input ends, while receipts are still pending.
     while let Some(batch) = trial.recv().await {
         held.push(batch);
     }

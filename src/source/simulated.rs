@@ -1,4 +1,4 @@
-//! Simulated sensors, at a pace. What they would measure while the pipeline is slow is not lost: it comes when there is room.
+//! Simulated sensors, at a pace. Readings that become due while the pipeline is slow are not lost: they come later.
 
 use delivery::batch::Batch;
 use simulate::{Running, Simulation};
@@ -11,7 +11,7 @@ use super::readings::BATCH;
 use super::{Closed, Ended, Output};
 use crate::clock;
 
-/// A simulation, checked.
+/// A validated simulation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Config {
     pub simulation: Simulation,
@@ -68,12 +68,12 @@ async fn play(name: &str, config: &Config, output: &Output) -> Result<(), Closed
     Ok(())
 }
 
-/// Waits for the next reading, at this factor of real time; gives the event time that is due by now, µs after the start.
-/// Each instant is counted from the beginning, so they do not drift, and those that were missed are all due.
+/// Waits for the next reading, at this factor of real time; returns the event time due by now, in µs after the start.
+/// Each instant is counted from the beginning, so they do not drift, and missed ones are all due.
 async fn due(running: &Running, began: Instant, factor: f64) -> i64 {
     let next = running.offset();
     sleep_until(began + std::time::Duration::from_secs_f64(next as f64 / 1e6 / factor)).await;
-    // The timer's instant is rounded to a nanosecond, so the reading it was set for is due by its own account.
+    // The timer rounds its instant to a nanosecond, so the reading it was set for counts as due.
     next.max((began.elapsed().as_secs_f64() * factor * 1e6) as i64)
 }
 
@@ -91,7 +91,7 @@ mod tests {
     use super::super::{Settings, spawn};
     use super::*;
 
-    /// Runs the source `house` of these settings.
+    /// Runs the source `house` with these settings.
     fn house(text: &str, output: Output) -> tokio::task::JoinHandle<Result<Ended, super::super::SourceError>> {
         let settings: Settings =
             toml::from_str(&format!("kind = \"simulate\"\nprofile = \"temperature\"\n{text}")).unwrap();

@@ -1,5 +1,5 @@
-//! Readings on standard input, as fast as the pipeline takes them. A pipe cannot be read again: nothing goes on after a
-//! restart, and of what a stopped source has read ahead nothing is kept.
+//! Readings on standard input, as fast as the pipeline takes them. A pipe cannot be read again: a restart does not
+//! continue, and readings that a stopped source has read ahead are lost.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::readings::{Chunk, Readings};
 use super::table::Described;
 use super::{Ended, Malformed, Output, SourceError};
 
-/// What messages call standard input.
+/// The name of standard input in messages.
 const PLACE: &str = "standard input";
 
 /// Runs until standard input ends or `output` asks it to stop.
@@ -28,7 +28,7 @@ async fn read(
 ) -> Result<Ended, SourceError> {
     // One chunk ahead is enough for a pipe, and the least to lose.
     let (chunks, read) = mpsc::channel(1);
-    // Not a task: reading cannot be cancelled, and must not hold up the end of the daemon.
+    // A thread, not a task: reading cannot be cancelled, and must not delay the daemon's end.
     thread::Builder::new()
         .name("stdin".into())
         .spawn(move || Readings::new(pipe, PLACE.into(), described, malformed).feed(&chunks))

@@ -1,4 +1,4 @@
-//! Readings as CSV with the header `timestamp,value[,sensor]`: columns in any order, others passed over.
+//! Readings as CSV with the header `timestamp,value[,sensor]`: columns in any order, others ignored.
 
 use std::str;
 use std::sync::Arc;
@@ -8,13 +8,13 @@ use wire::json::{Description, Sensors};
 use wire::sensor::SensorError;
 use wire::{Form, Reading, Sensor, Timestamp, Value};
 
-/// A table with more columns is not of readings.
+/// The most columns of a table of readings.
 const MAX_COLUMNS: usize = 64;
 
-/// What CSV does not say of its sensors.
+/// What CSV does not say about its sensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
-    /// The sensor, where there is no column for it.
+    /// The sensor, if there is no column for it.
     pub sensor: String,
     /// What is measured.
     pub datatype: String,
@@ -24,7 +24,7 @@ pub struct Described {
     pub group: Option<String>,
 }
 
-/// Where the columns are, and the sensors met lately, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES).
+/// The columns' positions and recent sensors, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES).
 pub struct Table {
     described: Described,
     timestamp: usize,
@@ -35,7 +35,7 @@ pub struct Table {
     row: Row,
 }
 
-/// The fields of one line, unquoted; its memory serves for all lines.
+/// The fields of one line, unquoted; its memory is reused for all lines.
 struct Row {
     reader: Reader,
     text: Vec<u8>,
@@ -43,7 +43,7 @@ struct Row {
 }
 
 impl Table {
-    /// Of the columns that the first line names; `None` where `timestamp` or `value` is not among them.
+    /// Creates a table from the header; `None` if it has no `timestamp` or `value`.
     pub fn new(header: &[u8], described: Described) -> Option<Self> {
         let mut row = Row {
             reader: Reader::new(),
@@ -64,7 +64,7 @@ impl Table {
         })
     }
 
-    /// The reading on a line, or what is wrong with the line.
+    /// Returns the reading on a line, or what is wrong with the line.
     pub fn read(&mut self, line: &[u8]) -> Result<Reading, String> {
         self.row.read(line)?;
         let time = self.row.text(self.timestamp, "timestamp")?;
@@ -76,7 +76,7 @@ impl Table {
             Some(column) => {
                 let id = self.row.text(column, "sensor")?;
                 let description = self.described.description(id);
-                let refused = |error: SensorError| format!("sensor cannot be named so: {error}");
+                let refused = |error: SensorError| format!("invalid sensor name: {error}");
                 description.check().map_err(refused)?;
                 self.sensors.get(&description)
             }
@@ -86,7 +86,7 @@ impl Table {
 }
 
 impl Described {
-    /// The sensor with this id.
+    /// Returns the sensor with this id.
     pub fn sensor(&self, id: &str) -> Sensor {
         let mut sensor = Sensor::new(id, &self.datatype);
         if let Some(unit) = &self.unit {
@@ -224,7 +224,7 @@ mod tests {
             let mut table = Table::new(b"timestamp,value,sensor", described()).unwrap();
             let error = table.read(line.as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{line}: {error}");
-            // The next line does not suffer.
+            // The next line is not affected.
             assert!(table.read(b"2024-05-01 10:00:00,1,a").is_ok());
         }
     }

@@ -1,4 +1,4 @@
-//! A pipeline that holds what a source gives it, for tests.
+//! A pipeline that holds what a source sends, for tests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use super::handover::{self, Receiver};
 use super::{Malformed, Output, Slots, SourceContext};
 use crate::telemetry::metrics::Metrics;
 
-/// What the queue counts for a batch of one small reading, at most.
+/// The most that the queue counts for a batch of one small reading.
 const BATCH_BYTES: usize = 512;
 
 /// The other end of an [`Output`].
@@ -24,7 +24,7 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// A pipeline with room for so many batches of one small reading.
+    /// Creates a pipeline with capacity for this many batches of one small reading.
     pub fn new(batches: usize) -> (Output, Self) {
         let (sender, batches) = handover::channel(batches * BATCH_BYTES);
         let (stop, stopped) = watch::channel(false);
@@ -34,21 +34,21 @@ impl Trial {
         (output, trial)
     }
 
-    /// The next batch, out of the queue.
+    /// Returns the next batch from the queue.
     pub async fn recv(&mut self) -> Option<Batch> {
         Some(self.batches.recv().await?.batch)
     }
 
-    /// The next batch; its readings are safe at once.
+    /// Returns the next batch; its readings are safe at once.
     pub async fn settled(&mut self) -> Option<Batch> {
         let mut batch = self.recv().await?;
         settle(&batch);
-        // A source waits until the last receipt is gone.
+        // A source waits until the last receipt is dropped.
         batch.receipt = None;
         Some(batch)
     }
 
-    /// Takes all there will be, safe at once.
+    /// Takes all batches, safe at once, until the source ends.
     pub async fn all(&mut self) -> Vec<Batch> {
         let mut all = Vec::new();
         while let Some(batch) = self.settled().await {
@@ -58,14 +58,14 @@ impl Trial {
     }
 }
 
-/// Makes all readings of a batch safe.
+/// Marks all readings of a batch as safe.
 pub(super) fn settle(batch: &Batch) {
     if let Some(receipt) = &batch.receipt {
         receipt.settle(batch.readings.len() as u32);
     }
 }
 
-/// What a source without a port works with.
+/// The context of a source without a port.
 pub(super) fn context(state_dir: &Path, malformed: Arc<Malformed>) -> SourceContext {
     SourceContext {
         state_dir: state_dir.to_owned(),

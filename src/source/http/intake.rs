@@ -1,5 +1,5 @@
-//! From a body to readings that the pipeline has. Only so many bodies are unpacked and decoded at the same time, and what one
-//! becomes is counted in the hand-over before the next one's turn: all others wait as they came.
+//! Turns bodies into readings and hands them over. Only a limited number of bodies are unpacked and decoded at the same
+//! time, and each result counts in the hand-over queue before the next body starts: all others wait as received.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -15,14 +15,14 @@ use super::keys::{Key, Keys, Known, OtherBody, Outcome, Outcomes, Repeated};
 use crate::source::slots::{SMALL_BYTES, Slots};
 use crate::source::{Output, Refused, TooManySensors, to_channel};
 
-/// Decoders remember sensors, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES) each: so many take 16 MiB.
-/// More of them at once are rare.
+/// Decoders kept for reuse. They remember sensors, in at most [`MAX_SENSORS_BYTES`](wire::json::MAX_SENSORS_BYTES)
+/// each, so these take 16 MiB. More of them are rarely needed at once.
 const KEPT_DECODERS: usize = 4;
 
-/// What takes bodies in, for all connections of a source.
+/// Accepts bodies, for all connections of a source.
 #[derive(Debug)]
 pub struct Intake {
-    /// The bodies under way.
+    /// The bodies being received.
     pub bodies: Bodies,
     /// `None` once the source was asked to stop.
     output: RwLock<Option<Output>>,
@@ -31,15 +31,15 @@ pub struct Intake {
     decoders: Mutex<Vec<Decoder>>,
 }
 
-/// Readings that the pipeline has.
+/// Readings handed over to the pipeline.
 #[derive(Debug)]
 pub struct Taken {
-    /// How many.
+    /// The number of readings.
     pub readings: usize,
     settled: Settled,
 }
 
-/// Where it is heard that readings are safe.
+/// How the request learns that its readings are safe.
 #[derive(Debug)]
 enum Settled {
     /// By this request alone.
@@ -48,7 +48,7 @@ enum Settled {
     ByKey(Outcomes),
 }
 
-/// Why nothing of a body was taken.
+/// Why nothing of a body was accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
     /// It could not be unpacked.
@@ -74,11 +74,11 @@ pub enum NotTaken {
     Stopped,
 }
 
-/// What a body says.
+/// The content of a body.
 enum Content {
     /// Readings, and the request's key.
     Readings(Vec<Reading>, Option<Key>),
-    /// What an earlier request with the same key said.
+    /// The outcome of an earlier request with the same key.
     Repeated(Repeated),
 }
 
@@ -94,23 +94,23 @@ impl Intake {
         }
     }
 
-    /// Gives the output up: without it the pipeline can drain.
+    /// Releases the output, so that the pipeline can drain.
     pub fn stop(&self) {
         *self.output.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// True where nothing new is taken now.
+    /// True if nothing new is accepted at the moment.
     pub fn is_blocked(&self) -> bool {
         self.output().is_some_and(|output| output.is_blocked())
     }
 
-    /// True where a request with this key was taken before, and will be answered.
+    /// True if a request with this key was accepted before, and will be answered.
     pub fn knows(&self, key: &str) -> bool {
         self.keys.knows(key)
     }
 
-    /// Hands the readings of a body over, once for each key. Waits for its turn to be decoded and for room in the hand-over;
-    /// where it is dropped meanwhile, nothing was taken.
+    /// Hands the readings of a body over, once for each key. Waits for a decoding slot and for capacity in the queue;
+    /// if dropped meanwhile, nothing was accepted.
     pub async fn take(
         self: &Arc<Self>,
         body: BodyBuffer,
@@ -124,7 +124,7 @@ impl Intake {
             (self.read(body, told, &limits)?, slot)
         } else {
             let intake = self.clone();
-            // The slot goes along: the work goes on although the client has gone.
+            // The task keeps the slot, because it continues even if the client has gone.
             let reading = tokio::task::spawn_blocking(move || Ok((intake.read(body, told, &limits)?, slot)));
             let read: Result<_, NotTaken> = reading
                 .await
@@ -142,7 +142,7 @@ impl Intake {
             Refused::Closed => NotTaken::Stopped,
         })?;
         drop(slot);
-        // From here on nothing waits: what is taken is taken whole.
+        // Nothing waits from here on, so a body is accepted whole or not at all.
         let count = readings.len();
         let tell = match key {
             None => None,
@@ -165,7 +165,7 @@ impl Intake {
         })
     }
 
-    /// Reads a body, and lets go of it.
+    /// Decodes a body and frees it.
     fn read(&self, body: BodyBuffer, told: RequestMetadata, limits: &Limits) -> Result<Content, NotTaken> {
         let body = match told.gzip {
             true => self.bodies.unpack(body, limits.room)?,
@@ -199,7 +199,7 @@ impl Intake {
 }
 
 impl Taken {
-    /// Waits until all of the readings are safe, or never will be.
+    /// Waits until all readings are safe, or never will be.
     pub async fn outcome(self) -> Outcome {
         match self.settled {
             Settled::Here(mut settled) => of(settled.recv().await),
@@ -220,8 +220,8 @@ impl From<Repeated> for Taken {
     }
 }
 
-/// Tells what becomes of readings to all requests with their key. Not part of the first of them: another waits for the same,
-/// even if the first one's client has gone.
+/// Reports the outcome of readings to all requests with their key. It is a task of its own, because another request may
+/// wait for the outcome after the first one's client has gone.
 fn told_by(mut settled: mpsc::UnboundedReceiver<u64>, tell: watch::Sender<Option<Outcome>>) -> Outcomes {
     let outcomes = tell.subscribe();
     tokio::spawn(async move { tell.send_replace(Some(of(settled.recv().await))) });

@@ -24,7 +24,7 @@ fn limits() -> Limits {
     }
 }
 
-/// An intake with slots for two large bodies, before a pipeline that has room for so many small readings.
+/// An intake with slots for two large bodies, before a pipeline with capacity for `room` small readings.
 fn intake(room: usize) -> (Arc<Intake>, Trial) {
     let (output, trial) = Trial::new(room);
     (Arc::new(Intake::new(output, Slots::new(LARGE))), trial)
@@ -34,7 +34,7 @@ fn reading(number: usize, value: &str) -> String {
     format!("{{\"sensor\":\"s{number}\",\"time\":\"2026-05-01T00:00:00Z\",\"kind\":\"k\",\"value\":{value}}}\n")
 }
 
-/// So many vectors of 1,024 numbers, which take twice as many bytes as their JSON; packed.
+/// This many vectors of 1,024 numbers, which take twice as many bytes as their JSON; compressed.
 fn vectors(count: usize) -> Vec<u8> {
     let text = reading(0, &format!("[{}]", vec!["0"; 1_024].join(","))).repeat(count);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -60,8 +60,8 @@ fn take(
     async move { intake.take(body, told, &limits).await }
 }
 
-/// Twenty clients with one reading each, and fifty with a hundred, all at once before a pipeline that takes one batch after
-/// the other: a sender that finds no room waits, and every reading that was accepted is received.
+/// Twenty clients with one reading each, and fifty with a hundred, all at once before a pipeline that takes one batch
+/// after the other: senders wait for capacity, and every accepted reading is received.
 #[tokio::test(start_paused = true)]
 async fn who_finds_no_room_waits_for_it() {
     for (clients, readings) in [(20, 1), (50, 100)] {
@@ -93,7 +93,7 @@ async fn who_finds_no_room_waits_for_it() {
     }
 }
 
-/// However many bodies wait, only as many are unpacked as there are slots; and a body is let go of once it is decoded.
+/// Only as many bodies are unpacked as there are slots, and a body is freed once it is decoded.
 #[tokio::test(start_paused = true)]
 async fn bodies_that_wait_are_not_unpacked() {
     let (intake, mut trial) = intake(1);
@@ -135,7 +135,7 @@ async fn small_bodies_do_not_wait_behind_large_ones() {
     assert_eq!(trial.recv().await.unwrap().readings.len(), 1);
 }
 
-/// What is dropped while it waits, as when its client goes or its time is over, was not taken and takes nothing.
+/// A request dropped while it waits, as when its client goes or times out, was not accepted and holds no capacity.
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_leaves_nothing_behind() {
     let (intake, mut trial) = intake(1);
@@ -158,7 +158,7 @@ async fn who_gives_up_waiting_leaves_nothing_behind() {
     assert_eq!(trial.recv().await.unwrap().readings.len(), 1);
 }
 
-/// A request that was taken before needs no room: it is answered although the pipeline is blocked.
+/// A repeated request needs no capacity: it is answered although the pipeline is blocked.
 #[tokio::test(start_paused = true)]
 async fn a_repeated_request_waits_for_the_first_ones_outcome_and_nothing_else() {
     let (intake, mut trial) = intake(1);

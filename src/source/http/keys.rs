@@ -1,4 +1,5 @@
-//! Idempotency keys: what became of a request, for whoever sends it again. Bounded in number and time, and in memory only.
+//! Idempotency keys: the outcomes of requests, for clients that repeat them. Bounded in number and time, in memory
+//! only.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,57 +9,57 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What became of the readings of a request.
+/// The outcome of a request's readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All are safe.
     Safe,
-    /// The pipeline ended before they were; they may be lost.
+    /// The pipeline ended first; they may be lost.
     Ended,
 }
 
-/// Tells what became of a request, once it is known.
+/// Yields the outcome of a request, once it is known.
 pub type Outcomes = watch::Receiver<Option<Outcome>>;
 
-/// How many keys are kept, and how long.
+/// How many keys are kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// At most so many.
+    /// The most keys.
     pub keys: usize,
-    /// So long after the request was taken.
+    /// The time after the request was accepted.
     pub time: Duration,
 }
 
-/// The key of a request, and a digest of its body: the same key has to come with the same body.
+/// The key of a request, and a digest of its body: a repeated key must have the same body.
 #[derive(Debug)]
 pub struct Key {
     name: String,
     body: [u8; 32],
 }
 
-/// A request that was taken before.
+/// A request that was accepted before.
 #[derive(Debug)]
 pub struct Repeated {
-    /// Its readings.
+    /// The number of its readings.
     pub readings: usize,
-    /// What became of them.
+    /// Their outcome.
     pub outcomes: Outcomes,
 }
 
-/// What is known of a key.
+/// What is known about a key.
 #[derive(Debug)]
 pub enum Known {
-    /// Nothing: whoever asked takes the request, and tells what became of it.
+    /// Nothing: the caller accepts the request and reports its outcome.
     New(watch::Sender<Option<Outcome>>),
-    /// It was taken before.
+    /// Its request was accepted before.
     Repeated(Repeated),
-    /// As many requests with a key are under way as may be.
+    /// The limit of pending requests with a key is reached.
     Full,
 }
 
-/// A key was taken before with another body.
+/// The key was used before with another body.
 #[derive(Debug, thiserror::Error)]
-#[error("Idempotency-Key {0:?} came before with another body: use a new key for other readings")]
+#[error("Idempotency-Key {0:?} was used before with another body: use a new key for other readings")]
 pub struct OtherBody(String);
 
 /// The keys of one source.
@@ -68,7 +69,7 @@ pub struct Keys(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     entries: HashMap<Arc<str>, Entry>,
-    /// The same keys in the order they were taken, and when.
+    /// The same keys in the order of acceptance, with the time.
     ages: VecDeque<(Instant, Arc<str>)>,
 }
 
@@ -80,7 +81,7 @@ struct Entry {
 }
 
 impl Key {
-    /// This key with this body.
+    /// Creates a key for this body.
     pub fn new(name: String, body: &[u8]) -> Self {
         let body = Sha256::digest(body).into();
         Self { name, body }
@@ -88,12 +89,12 @@ impl Key {
 }
 
 impl Keys {
-    /// The request that was taken with `key` before.
+    /// Returns the earlier request with `key`.
     pub fn find(&self, key: &Key) -> Result<Option<Repeated>, OtherBody> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).find(key)
     }
 
-    /// What is known of `key`; it is taken where it is new, with so many readings.
+    /// Looks `key` up, and stores it with its number of readings if it is new.
     pub fn take(&self, key: Key, readings: usize, bounds: Bounds) -> Result<Known, OtherBody> {
         let now = Instant::now();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +120,7 @@ impl Keys {
         Ok(Known::New(tell))
     }
 
-    /// True where `key` was taken and is not forgotten.
+    /// True if `key` is stored.
     pub fn knows(&self, key: &str) -> bool {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.entries.contains_key(key)
@@ -138,7 +139,7 @@ impl Table {
         }
     }
 
-    /// Forgets what is too old. What is still under way must not be taken twice, however old it is.
+    /// Forgets old keys, but none of a pending request, whose readings must not be accepted twice.
     fn expire(&mut self, now: Instant, time: Duration) {
         while let Some((taken, key)) = self.ages.front()
             && *taken + time <= now
@@ -148,7 +149,7 @@ impl Table {
         }
     }
 
-    /// Makes room by forgetting the oldest key whose request has ended; false where all are under way.
+    /// Forgets the oldest key whose request has ended; false if all are pending.
     fn forget_settled(&mut self) -> bool {
         let settled = self.ages.iter().position(|(_, key)| !self.is_under_way(key));
         settled.is_some_and(|at| self.forget_at(at))
@@ -198,7 +199,7 @@ mod tests {
         let find = |key: &str, body| keys.find(&Key::new(key.into(), body)).map(|found| found.is_some());
         assert!(take(&keys, "a", b"other").is_err() && find("a", b"other").is_err());
         assert!(find("a", b"body").unwrap() && !find("b", b"body").unwrap());
-        // Under way it is not forgotten, however long that takes.
+        // A pending request's key is not forgotten, however long it takes.
         tokio::time::advance(BOUNDS.time * 2).await;
         assert!(matches!(take(&keys, "a", b"body"), Ok(Known::Repeated(_))));
         tell.send_replace(Some(Outcome::Safe));
@@ -216,7 +217,7 @@ mod tests {
         second.send_replace(Some(Outcome::Safe));
         let third = new(&keys, "c");
         assert!(keys.knows("a") && !keys.knows("b") && keys.knows("c"));
-        // Whoever was to tell and cannot any more is not under way.
+        // A request whose outcome can no longer be reported is not pending.
         drop(first);
         drop(new(&keys, "d"));
         assert!(!keys.knows("a") && keys.knows("c"));

@@ -1,6 +1,6 @@
-//! Readings by POST, on a port of their own. 2xx is said only once every reading of the request is delivered, or on disk:
-//! in the spool, or among the dead letters. What a client sends one after the other stays in order for each sensor; what it
-//! sends at the same time has none.
+//! Readings by POST, on a port of their own. The answer is 2xx only once every reading of the request is delivered, or
+//! on disk: in the spool or among the dead letters. Requests that a client sends one after the other keep the order of
+//! each sensor's readings; requests sent at the same time do not.
 
 mod access;
 mod answer;
@@ -34,11 +34,11 @@ use super::{Ended, Output, SourceContext, SourceError};
 use crate::http_server::{self, Activity, Port, Protocol, RequestBody};
 use crate::telemetry::metrics::Metrics;
 
-/// Files are looked at so often, whether they have changed.
+/// The interval at which files are checked for changes.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Runs until `output` asks it to stop and everybody who waits has an answer. Takes up what `settings` changes to, but for
-/// the address.
+/// Runs until `output` asks it to stop and every pending request has its answer. Applies changes of `settings`, except
+/// of the address.
 pub(super) async fn run(
     name: String,
     config: Config,
@@ -79,7 +79,7 @@ pub(super) async fn run(
                 match now {
                     Ok(Validated::Http(config)) => server.renew(&config),
                     // It was checked, but a file may have changed since.
-                    _ => warn!(source = server.name, "what it is set to now does not hold: going on as before"),
+                    _ => warn!(source = server.name, "the changed settings are not valid; keeping the previous ones"),
                 }
             }
             _ = look.tick() => server.look(),
@@ -116,8 +116,8 @@ impl Server {
             };
             match timeout(terms.limits.timeouts.headers, tls.accept(stream)).await {
                 Ok(Ok(stream)) => serve(stream, handler, peer, activity, closing).await,
-                Ok(Err(error)) => debug!(source = name, %client, %error, "no TLS was agreed on"),
-                Err(_) => debug!(source = name, %client, "no TLS was agreed on within header_timeout"),
+                Ok(Err(error)) => debug!(source = name, %client, %error, "TLS handshake failed"),
+                Err(_) => debug!(source = name, %client, "TLS handshake not finished within header_timeout"),
             }
         });
     }
@@ -127,7 +127,7 @@ impl Server {
             Ok(terms) => self.handler.renew(terms),
             Err(error) => warn!(
                 source = self.name,
-                "going on with the tokens and certificate in force: {error}"
+                "keeping the current tokens and certificate: {error}"
             ),
         }
     }
@@ -137,13 +137,13 @@ impl Server {
         if terms.is_stale() {
             info!(
                 source = self.name,
-                "tokens or certificate have changed: reading them again"
+                "tokens or certificate have changed; reading them again"
             );
             self.renew(&terms.config);
         }
     }
 
-    /// Answers everybody who waits, and whoever comes meanwhile with 503; then closes.
+    /// Answers pending requests, and new ones with 503; then closes the port.
     async fn stop(mut self) {
         self.handler.stop();
         let handler = self.handler.clone();
@@ -160,7 +160,7 @@ impl Server {
     }
 }
 
-/// Answers the requests of one client.
+/// Serves the requests of one connection.
 async fn serve<S>(
     stream: S,
     handler: Arc<RequestHandler>,
@@ -184,7 +184,7 @@ async fn serve<S>(
                 client.admit();
             }
             let answer = handler.answer(request, &peer).await;
-            // Where no token is asked for, readings are what shows a client of ours.
+            // Where no token is required, accepted readings identify a legitimate client.
             if answer.is_safe() {
                 client.admit();
             }

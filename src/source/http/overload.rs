@@ -1,23 +1,23 @@
-//! What there can be too little of for a request.
+//! The limits that can be reached temporarily.
 
-/// What a request found too little of: it was not taken, and may come again later.
+/// The limit that a request met: it was not accepted, and may be sent again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overload {
     /// Memory and spool are full.
     Blocked,
-    /// Its turn to be decoded and handed over did not come in time.
+    /// It did not get a decoding slot and capacity in time.
     Late,
-    /// All bodies under way take as many bytes as they may.
+    /// All bodies being received have reached their limit.
     Bodies,
-    /// All bodies under way of its client do.
+    /// The bodies of its client have reached their limit.
     ClientBodies,
-    /// As many requests with an Idempotency-Key are under way as may be.
+    /// The limit of pending requests with an Idempotency-Key is reached.
     Keys,
-    /// Some of its sensors are new, and no more are admitted now.
+    /// Some of its sensors are new, and no more are admitted for now.
     NewSensors,
-    /// There are as many connections as may be.
+    /// The limit of connections is reached.
     Connections,
-    /// There are as many connections of its client as may be.
+    /// The limit of its client's connections is reached.
     ClientConnections,
 }
 

@@ -1,4 +1,4 @@
-//! TLS as a server: the certificate and its key.
+//! TLS for servers: the certificate and its key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::secrets::credential::{self, CredentialError};
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read or is no PEM.
+    /// A file cannot be read or is not PEM.
     #[error("{0}: name a PEM file")]
     Credential(#[from] CredentialError),
-    /// The two do not belong together, or are of a kind that TLS does not know.
+    /// The two do not match, or TLS does not support their kind.
     #[error("{} and {} cannot be used together: {cause}: name a certificate and its own key", certificate.display(), key.display())]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// The TLS library's error.
         cause: rustls::Error,
     },
 }
 
-/// What takes TLS connections in, with the certificate and the key of these files.
+/// Returns an acceptor of TLS connections with the certificate and key in these files.
 pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let chain = credential::certificates(certificate)?;
     let private = credential::private_key(key)?;
