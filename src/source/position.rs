@@ -182,7 +182,7 @@ async fn store(file: &PositionFile, position: Option<Position>) {
     let stored = tokio::task::spawn_blocking(move || to.store(position)).await;
     // No reading is lost: after a restart those since the last saved position are sent again.
     if let Ok(Err(error)) = stored {
-        warn!(file = %file.file.display(), %error, "cannot save the replay's position; readings since the last one are sent again after a restart");
+        warn!(file = %file.file.display(), %error, "cannot save the position of the replay");
     }
 }
 

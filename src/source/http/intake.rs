@@ -42,9 +42,9 @@ pub struct Taken {
 /// How the request learns that its readings are safe.
 #[derive(Debug)]
 enum Settled {
-    /// By this request alone.
+    /// Only this request waits for them.
     Here(mpsc::UnboundedReceiver<u64>),
-    /// By all requests with the same key.
+    /// All requests with the same key wait for them.
     ByKey(Outcomes),
 }
 
@@ -57,19 +57,19 @@ pub enum NotTaken {
     /// It does not hold readings.
     #[error(transparent)]
     Readings(#[from] BatchError),
-    /// Its key came before with another one.
+    /// Its key was used before with another body.
     #[error(transparent)]
     OtherBody(#[from] OtherBody),
     /// Some of its sensors are new, and no more are admitted now.
     #[error(transparent)]
     Sensors(#[from] TooManySensors),
-    /// As many requests with a key are under way as may be.
+    /// The limit of pending requests with a key is reached.
     #[error("as many requests with an Idempotency-Key are under way as idempotency_keys allows")]
     Keys,
     /// Memory and spool are full.
     #[error("memory and spool are full")]
     Blocked,
-    /// The source has given its output up, or the pipeline has ended.
+    /// The source has released its output, or the pipeline has ended.
     #[error("the daemon takes no more readings")]
     Stopped,
 }

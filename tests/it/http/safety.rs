@@ -104,7 +104,7 @@ async fn a_key_is_taken_once() {
     let other = post_to(address, key, reading("b", 0).as_bytes());
     assert_eq!(other.status, 422, "{other:?}");
     assert!(
-        other.body.contains("\"first\" came before with another body"),
+        other.body.contains("\"first\" was used before with another body"),
         "{other:?}"
     );
     trial.endpoint.apply(Command::Release(LANE.into())).unwrap();
