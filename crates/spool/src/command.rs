@@ -1,4 +1,4 @@
-//! What the spool's thread is asked, and how it is gathered for one transaction.
+//! The commands to the spool's thread, and how they are grouped into transactions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,18 +26,18 @@ pub(super) enum Command {
     Close {
         reply: Reply<()>,
     },
-    /// Has the disk seem to have no room left.
+    /// Makes the disk seem full.
     #[cfg(test)]
     DiskSeemsFull(bool),
-    /// Has the database seem too large for the disk at so many pages.
+    /// Makes the database seem too large for the disk at this many pages.
     #[cfg(test)]
     LimitPages(u32),
-    /// Has the log copied back every few pages, and an empty file of more than a few given back.
+    /// Copies the log back every few pages, and shrinks an empty file of more than a few pages.
     #[cfg(test)]
     KeepSmall,
 }
 
-/// Wants the next records of a lane.
+/// A request for the next records of a lane.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub lane: Arc<LaneKey>,
@@ -49,10 +49,10 @@ pub(super) struct Reader {
 /// Commands that share a transaction.
 #[derive(Default)]
 pub(super) struct Group {
-    /// What its appends weigh before they are compressed.
+    /// Size of its appends before compression.
     pub bytes: u64,
     pub appends: Vec<(Appended, oneshot::Sender<Appended>)>,
-    /// The records of all appends with the index of theirs, in order.
+    /// The records of all appends, each with the index of its append, in order.
     pub records: VecDeque<(usize, Packed)>,
     pub removers: Vec<Reply<Lost>>,
     pub readers: Vec<Reader>,

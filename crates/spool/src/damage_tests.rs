@@ -1,4 +1,4 @@
-//! Damaged files: every row comes out as it went in or is counted as lost; nothing panics, nothing is deleted.
+//! Damaged files: every row comes back unchanged or is counted as lost; nothing panics, nothing is deleted.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::collections::BTreeSet;
@@ -77,7 +77,7 @@ async fn random_damage_loses_only_what_it_hits_and_counts_it() {
         damage(&database(dir.path()), &mut rng, runs, longest);
         let (spool, recovered) =
             Spool::open(dir.path(), PLENTY, WhenFull::Block).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        // A hit on the version alone reads as another one: set aside untouched, nothing lost.
+        // Damage to the version alone reads as another version: the file is set aside untouched, nothing is lost.
         let aside = recovered.set_aside.as_ref().map(|aside| aside.to_string_lossy());
         if aside.is_some_and(|aside| aside.contains("spool.db.version-")) {
             continue;
@@ -88,7 +88,7 @@ async fn random_damage_loses_only_what_it_hits_and_counts_it() {
             .iter()
             .fold((0, 0), |sum, lane| (sum.0 + lane.records, sum.1 + lane.readings));
         assert_eq!(first, before, "seed {seed}");
-        // Damage inside a record shows when it is read; it is reported with one of the reads.
+        // Damage inside a record is noticed when it is read, and reported with one of the reads.
         let mut corrupt = Lost::default();
         for name in LANES {
             corrupt.add(spool.next(&lane(name), None, usize::MAX).await.unwrap().corrupt);
@@ -103,7 +103,7 @@ async fn random_damage_loses_only_what_it_hits_and_counts_it() {
         assert!(counted <= lost, "seed {seed}: {counted} counted, {lost} lost");
         if runs == 1 {
             assert_eq!(counted, lost, "seed {seed}");
-            // A hundred bytes touch two pages at most, and a leaf holds some thirty small rows.
+            // A hundred bytes touch at most two pages, and a leaf holds about thirty small rows.
             assert!(lost <= 32, "seed {seed}: {lost} lost");
         }
         let aside = fs::read_dir(dir.path()).unwrap().filter(|file| {
@@ -113,7 +113,7 @@ async fn random_damage_loses_only_what_it_hits_and_counts_it() {
         let aside = aside.count();
         assert!(aside > 0 || lost == 0, "seed {seed}");
         salvages += usize::from(aside > 0);
-        // It goes on.
+        // It still works.
         store(&spool, vec![record(LANES[0], 6, 1, 25_000)]).await;
         spool.close().await.unwrap();
         let (spool, recovered) = open(dir.path());
@@ -129,7 +129,7 @@ async fn rows_survive_a_lost_header_and_what_the_log_holds() {
         let original = TempDir::new().unwrap();
         let (spool, _) = open(original.path());
         let put = fill(&spool, 45).await;
-        // As a power cut leaves it: the log not yet copied back.
+        // As after a power cut: the log is not yet copied back.
         let dir = TempDir::new().unwrap();
         for name in ["spool.db", "spool.db-wal"] {
             fs::copy(original.path().join(name), dir.path().join(name)).unwrap();
@@ -155,7 +155,7 @@ async fn rows_survive_the_first_pages() {
     let (spool, _) = open(original.path());
     let put = fill(&spool, 60).await;
     spool.close().await.unwrap();
-    // The header, the map of pages and the table's root; then the roots of both indexes too.
+    // The header, the pointer map and the table's root; then the roots of both indexes too.
     for pages in [3, 5] {
         let dir = TempDir::new().unwrap();
         let mut bytes = fs::read(database(original.path())).unwrap();
@@ -193,9 +193,9 @@ async fn an_index_that_hides_rows_is_found_out() {
                 let name = page.windows(5).position(|window| window == b"16/07").unwrap();
                 page[name + 4] = b'8';
             }
-            // The same keys in another order: pointers to two cells change places.
+            // The same keys in another order: swaps the pointers to two cells.
             1 => bytes[by_lane.clone()][8..14].rotate_left(2),
-            // The time in an entry: after the cell's length and four bytes of types come eight of it.
+            // The time in an entry: eight bytes, after the cell's length and four bytes of types.
             _ => {
                 let page = &mut bytes[by_since.clone()];
                 let cell = usize::from(u16::from_be_bytes([page[8], page[9]]));
@@ -260,7 +260,7 @@ async fn damage_while_running_is_counted_but_not_for_what_the_caller_holds() {
     spool.close().await.unwrap();
     let (spool, _) = open(dir.path());
     let held = spool.next(&lane("a"), None, 1).await.unwrap().records;
-    // The first and the fourth record, wherever they lie.
+    // The first and the fourth record, wherever they are.
     let whole = fs::read(database(dir.path())).unwrap();
     let file = OpenOptions::new().write(true).open(database(dir.path())).unwrap();
     for number in [1, 4] {
@@ -292,14 +292,14 @@ async fn an_interrupted_salvage_is_ended_or_begun_again() {
     store(&spool, vec![record("a", 1, 1, 10)]).await;
     spool.close().await.unwrap();
     let salvaged = dir.path().join("spool.db.salvaged");
-    // Stopped before the damaged one was moved: it is still in place, and so is its fate.
+    // Stopped before the damaged file was moved: it is still in place.
     fs::write(&salvaged, b"left over").unwrap();
     fs::write(dir.path().join("spool.db.building"), b"left over").unwrap();
     let (spool, _) = open(dir.path());
     assert_eq!(spool.records(), 1);
     assert!(!salvaged.exists());
     spool.close().await.unwrap();
-    // Stopped after it was moved, its log not yet.
+    // Stopped after it was moved, but its log was not.
     fs::rename(database(dir.path()), &salvaged).unwrap();
     fs::write(dir.path().join("spool.db-wal"), b"of the damaged one").unwrap();
     let (spool, _) = open(dir.path());

@@ -1,24 +1,24 @@
-//! How much room the disk must have before records are written, so that there is always some left to remove them.
+//! How much free disk space writing records requires, so that there is always enough left to remove them.
 
 use std::path::Path;
 
-/// Records leave so much of the disk free, because to remove them takes room in the log first.
+/// Free space that records leave on the disk, because removing them first needs room in the log.
 const FREE_BYTES: u64 = 1 << 20;
 
 /// How a transaction finds room on the disk.
 #[derive(Clone, Copy)]
 pub(super) enum Disk {
-    /// As it comes.
+    /// Normally.
     Roomy,
-    /// It was full, and the log has been started anew in the room it has.
+    /// The disk was full; the log has been restarted in the space it already has.
     Full { log_room: u64 },
-    /// It still was, and records take the place of older ones.
+    /// The disk was still full; new records take the place of older ones.
     InPlace { log_room: u64 },
 }
 
 impl Disk {
-    /// What must be free to write so many bytes of records, where the log has `log_bytes` and the database has room
-    /// for `in_place` of them. All is written to the log first; what the log holds goes into the database later.
+    /// The free space needed to write this many bytes of records, if the log has `log_bytes` and the database has room
+    /// for `in_place` of them. Everything is written to the log first and copied into the database later.
     pub fn needed_bytes(self, bytes: u64, log_bytes: u64, in_place: u64) -> u64 {
         let grown = bytes.saturating_sub(in_place);
         match self {
@@ -29,7 +29,7 @@ impl Disk {
     }
 }
 
-/// What the disk of a directory still takes, as far as the system says.
+/// The free space for the files of a directory, as the system reports it.
 pub(super) fn free_bytes(dir: &Path) -> u64 {
     rustix::fs::statvfs(dir).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
@@ -43,7 +43,8 @@ mod tests {
         const MIB: u64 = 1 << 20;
         let in_place = 300;
         for (disk, bytes, needed) in [
-            // The log as it is goes into the database some day, and so do these, where they do not fill what is free.
+            // The current log will be copied into the database later, and so will these records unless they fill free
+            // pages.
             (Disk::Roomy, 1_000, MIB + 1_000 + 5_000 + 700),
             (Disk::Roomy, 200, MIB + 200 + 5_000),
             (Disk::Full { log_room: 400 }, 1_000, MIB + 600 + 700),

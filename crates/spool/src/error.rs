@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 use values::byte_size::ByteSize;
 
-/// Why the spool did not do what it was asked.
+/// Why a call to the spool failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// Another process holds the directory.
+    /// Another process has locked the directory.
     #[error(
         "the spool in {} is in use by another temp-ingest: stop that one, or give this one a directory of its own \
          (spool.dir)", dir.display()
@@ -17,40 +17,40 @@ pub enum SpoolError {
         /// The directory of the spool.
         dir: PathBuf,
     },
-    /// It holds as many bytes as it may.
+    /// It has reached its limit in bytes.
     #[error(
         "the spool holds {bytes} bytes of the {max_bytes} it may: raise spool.max_bytes, or set spool.when_full to \
          \"drop_oldest\""
     )]
     Full {
-        /// The bytes it holds.
+        /// Bytes in use.
         bytes: u64,
-        /// The bytes it may hold.
+        /// Its limit in bytes.
         max_bytes: ByteSize,
     },
-    /// The disk has no room.
+    /// The disk is full.
     #[error("the disk of the spool {} is full: free space on it", path.display())]
     DiskFull {
-        /// The database.
+        /// An error of the database.
         path: PathBuf,
     },
-    /// The disk or the file system refuses.
+    /// The disk or the file system returned an error.
     #[error("{doing} the spool {}: check the disk and the permissions of its folder", path.display())]
     Io {
         /// What was being done, such as `writing`.
         doing: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The spool was closed, or its thread has ended: nothing more can be spooled.
+    /// The spool was closed, or its thread has ended: nothing can be spooled any more.
     #[error("the spool's thread has ended: restart temp-ingest")]
     Ended,
 }
 
 impl SpoolError {
-    /// True where no later call can succeed either.
+    /// True if no later call can succeed either.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Ended)
     }
@@ -74,12 +74,12 @@ impl SpoolError {
     }
 }
 
-/// What an error of SQLite asks for.
+/// How to handle an error of SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Room on the disk.
+    /// Free disk space is needed.
     DiskFull,
-    /// A working disk, permission, memory or another process to finish: to be tried again.
+    /// A working disk, a permission, memory or the end of another process is needed: retry.
     System,
     /// The file is not what this program wrote.
     Damaged,
@@ -101,7 +101,7 @@ impl Fault {
                 | ErrorCode::NoLargeFileSupport
                 | ErrorCode::FileLockingProtocolFailed,
             ) => Self::System,
-            // A missing table or index, a value of another type and a refusal of the file itself all say the same.
+            // A missing table or index, a value of another type and a rejected file all mean the same.
             _ => Self::Damaged,
         }
     }

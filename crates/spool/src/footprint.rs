@@ -1,21 +1,21 @@
-//! The bytes of disk that a record takes in the database.
+//! The disk space that a record takes in the database.
 
-/// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes least of all page sizes.
+/// A record of 25 KB takes a little of a leaf and three whole overflow pages, which wastes the least of all page sizes.
 pub(super) const PAGE_BYTES: u32 = 8192;
 
-/// What a row holds beside its data and its lane's name: its other columns and its cell.
+/// Bytes of a row besides its data and its lane's name: its other columns and its cell.
 const ROW_BYTES: u64 = 80;
-/// What it takes in both indexes beside its lane's name, with a share of partly filled pages.
+/// Bytes in both indexes besides the lane's name, with a share of partly filled pages.
 const INDEX_BYTES: u64 = 42;
-/// What of a page holds rows.
+/// Bytes of a page that hold rows.
 const LEAF_BYTES: u64 = PAGE_BYTES as u64 - 8;
-/// What an overflow page holds of a row.
+/// Bytes of a row that an overflow page holds.
 const OVERFLOW_BYTES: u64 = PAGE_BYTES as u64 - 4;
-/// What a leaf holds at least of a row that is too large for it.
+/// The least that a leaf holds of a row too large for it.
 const LEAST_LOCAL: u64 = (PAGE_BYTES as u64 - 12) * 32 / 255 - 23;
 
-/// The bytes of disk a row takes, which count against the spool's limit: a leaf holds whole rows only, and what is too
-/// large for one goes on in pages of its own. <https://www.sqlite.org/fileformat2.html>
+/// The disk space of a row, which counts against the spool's limit. A leaf holds whole rows only; the rest of a row too
+/// large for one is stored in overflow pages of its own. <https://www.sqlite.org/fileformat2.html>
 pub(super) fn cost(data_bytes: u64, lane_name_bytes: u64) -> u64 {
     let leaf = |bytes: u64| LEAF_BYTES / (LEAF_BYTES / bytes);
     let row = data_bytes + lane_name_bytes + ROW_BYTES;
@@ -36,23 +36,24 @@ pub(super) fn cost(data_bytes: u64, lane_name_bytes: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// By hand from the file format: 8,184 bytes of a leaf hold rows, of a row that goes on elsewhere at least 1,003.
+    /// Computed by hand from the file format: a leaf has 8,184 bytes for rows, and holds at least 1,003 of a row that
+    /// overflows.
     #[test]
     fn a_row_costs_its_share_of_the_pages_it_is_on() {
         for (data, bytes) in [
             // 44 of 185 bytes fit a leaf.
             (100, 186),
-            // Alone on its leaf, and at most as large as that.
+            // Alone on its leaf, at the largest size that fits.
             (8_000, 8_184),
             (8_099, 8_184),
-            // One byte stands on a page of its own: eight such rows share a leaf.
+            // One byte is on a page of its own: eight such rows share a leaf.
             (8_100, 8_192 + 1_023),
-            // 3,709 bytes of it stay, and then fill two pages.
+            // 3,709 bytes of it stay in the leaf, and the rest fills two pages.
             (20_000, 2 * 8_192 + 4_092),
-            // 8,709 bytes would stay, which no leaf holds: as few as may be, and three pages.
+            // 8,709 bytes would stay, which no leaf holds: the minimum stays, and the rest takes three pages.
             (25_000, 3 * 8_192 + 1_023),
         ] {
-            // And 47 bytes in the indexes, five of them its lane's name.
+            // Plus 47 bytes in the indexes, five of them its lane's name.
             assert_eq!(cost(data, 5), bytes + 47, "{data}");
         }
     }

@@ -1,4 +1,4 @@
-//! Killed at any moment, a spool loses nothing it acknowledged.
+//! A spool killed at any moment loses nothing that it acknowledged.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::env;
@@ -13,7 +13,8 @@ const DIR: &str = "TEMP_INGEST_TEST_SPOOL_DIR";
 const PRODUCER: &str = "TEMP_INGEST_TEST_SPOOL_PRODUCER";
 const KILLS: u64 = 20;
 
-/// What the test below starts and kills: appends, removes, and says which numbers are safe. Idle without its variables.
+/// The process that the test below starts and kills: appends, removes, and prints which numbers are safe. Does nothing
+/// without its variables.
 #[tokio::test]
 async fn child() {
     let (Ok(dir), Ok(producer)) = (env::var(DIR), env::var(PRODUCER)) else {
@@ -35,7 +36,7 @@ async fn child() {
         writeln!(io::stdout(), "safe {number}").unwrap();
         if number % 5 == 0 {
             let next = spool.next(&lane("a"), None, 20_000).await.unwrap();
-            // Said before it is done: a kill between the two leaves it in the spool, which is allowed.
+            // Printed before the removal: a kill between the two leaves the record in the spool, which is allowed.
             for (_, (producer, number)) in next.records.iter().zip(keys(&next.records)) {
                 writeln!(io::stdout(), "removed {producer} {number}").unwrap();
             }
@@ -63,7 +64,7 @@ async fn what_was_acknowledged_is_there_after_each_of_twenty_kills() {
             .unwrap();
         let mut last = 0;
         let mut heed = |line: &str| {
-            // A line may be cut off by the kill.
+            // The kill may cut off a line.
             let words: Vec<_> = line.strip_suffix('\n').unwrap_or_default().split(' ').collect();
             match words[..] {
                 ["safe", number] => last = number.parse().unwrap(),

@@ -1,7 +1,7 @@
-//! What the sink cannot take now, kept on disk: sealed records with their identity, first out after a start.
+//! Records that the sink cannot accept now, kept on disk: sealed, with their identity, and sent first after a start.
 //!
-//! One SQLite database, `spool.db`, owned by a thread of its own; commands that queue while it works share its next
-//! transaction. It knows records and lanes, and nothing of sinks, sources, the ledger or why a record came.
+//! One SQLite database, `spool.db`, owned by its own thread; commands that queue while it works share its next
+//! transaction. The spool knows records and lanes, but not sinks, sources, the ledger or why a record was spooled.
 
 mod command;
 mod disk;
@@ -46,8 +46,8 @@ pub use self::settings::{Settings, WhenFull};
 use self::store::Live;
 use self::worker::Worker;
 
-/// Records on disk. All methods may be called from several tasks at once; dropped without [`Spool::close`] it ends
-/// what is queued and loses nothing.
+/// Records on disk. All methods may be called concurrently. Dropped without [`Spool::close`], it finishes the queued
+/// commands and loses nothing.
 #[derive(Debug)]
 pub struct Spool {
     /// `None` once dropped: the thread ends when its input closes.
@@ -57,8 +57,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, which is made where it does not exist, and says what is in it. Reads every row's key
-    /// and blocks meanwhile: about a second for a gibibyte.
+    /// Opens the spool in `dir`, created if missing, and returns what is in it. Reads every row's key and blocks
+    /// meanwhile: about a second per gibibyte.
     pub fn open(dir: &Path, max_bytes: ByteSize, when_full: WhenFull) -> Result<(Self, Recovered), SpoolError> {
         let gauges = Arc::new(Gauges::default());
         let (worker, recovered) = Worker::open(dir, max_bytes, when_full, Arc::clone(&gauges))?;
@@ -75,10 +75,11 @@ impl Spool {
         Ok((spool, recovered))
     }
 
-    /// Writes records, and returns when they are synced. A record already in the spool is not written twice. Where
-    /// they do not all fit the first ones are stored and the others given back.
+    /// Writes records, and returns when they are synced. A record already in the spool is not written twice. If they do
+    /// not all fit, the first ones are stored and the others returned.
     ///
-    /// Once polled it must be awaited to its end, or the records go to the spool alone and their receipts are lost.
+    /// Once polled, the future must be awaited to its end, or the records go to the spool alone and their receipts are
+    /// lost.
     pub async fn append(&self, records: Vec<Record>) -> Appended {
         let (reply, answer) = oneshot::channel();
         match self.send(Command::Append { records, reply }) {
@@ -90,11 +91,11 @@ impl Spool {
         }
     }
 
-    /// The next records of a lane after a position, in order, up to so many bytes of data but at least one; none where
-    /// the lane has no more. What it returned is not given up to make room until it is removed.
+    /// The next records of a lane after a position, in order, up to this many bytes of data but at least one record;
+    /// none if the lane has no more. Returned records are not dropped to make room until they are removed.
     ///
-    /// A record appended later may sort before `after`: where a lane's records can come out of order, begin with
-    /// `None` again.
+    /// A record appended later may sort before `after`: if a lane's records can arrive out of order, begin with `None`
+    /// again.
     pub async fn next(
         &self,
         lane: &Arc<LaneKey>,
@@ -113,9 +114,10 @@ impl Spool {
         .await
     }
 
-    /// Takes records out that [`Spool::next`] returned and that are delivered. It is synced with the next append, every 64th removal and the close;
-    /// what a power cut undoes comes out again under the same identity. A full disk does not fail it: then the removal
-    /// is done later. Returns what was found damaged on the way, which is no longer in the spool.
+    /// Removes delivered records that [`Spool::next`] returned. The removal is synced with the next append, every 64th
+    /// removal and the close; if a power cut undoes it, the records come back with the same identity. A full disk does
+    /// not make it fail: the removal then happens later. Returns the records found damaged on the way, which are no
+    /// longer in the spool.
     pub async fn remove(&self, positions: Vec<Position>) -> Result<Lost, SpoolError> {
         self.ask(|reply| Command::Remove { positions, reply }).await
     }
@@ -124,14 +126,14 @@ impl Spool {
     pub async fn close(&self) -> Result<(), SpoolError> {
         let closed = self.ask(|reply| Command::Close { reply }).await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // After its answer the thread has nothing left to do, so this does not wait.
+        // The thread has nothing left to do after its answer, so this does not wait.
         if thread.is_some_and(|thread| thread.join().is_err()) {
             return Err(SpoolError::Ended);
         }
         closed
     }
 
-    /// Bytes of records in the spool, as they count against its limit.
+    /// Bytes of records in the spool, as counted against its limit.
     pub fn bytes(&self) -> u64 {
         self.gauges.bytes.load(Ordering::Relaxed)
     }
@@ -146,7 +148,7 @@ impl Spool {
         self.gauges.readings.load(Ordering::Relaxed)
     }
 
-    /// When the oldest reading in the spool came in; `None` where it is empty.
+    /// When the oldest reading in the spool arrived; `None` if it is empty.
     pub fn oldest_since(&self) -> Option<Timestamp> {
         Timestamp::from_micros(self.gauges.oldest_since.load(Ordering::Relaxed))
     }
@@ -172,7 +174,7 @@ impl Drop for Spool {
     fn drop(&mut self) {
         self.commands = None;
         if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            // A panic of the thread was reported where it happened; here nobody is left to hear of it.
+            // A panic of the thread has already been reported; nobody is left here to report it to.
             let _ = thread.join();
         }
     }
@@ -184,7 +186,7 @@ struct Gauges {
     bytes: AtomicU64,
     records: AtomicU64,
     readings: AtomicU64,
-    /// Microseconds; `i64::MIN`, which is no time, where the spool is empty.
+    /// Microseconds; `i64::MIN` if the spool is empty.
     oldest_since: AtomicI64,
 }
 

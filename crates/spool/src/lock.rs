@@ -3,14 +3,14 @@ use std::path::Path;
 
 use super::SpoolError;
 
-/// Holds a directory for this process until dropped. The system lets go of it however the process ends.
+/// Locks a directory for this process until dropped. The system releases the lock however the process ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     file: File,
 }
 
 impl DirectoryLock {
-    /// Holds `dir`, or says that another process does.
+    /// Locks `dir`; an error if another process has locked it.
     pub fn acquire(dir: &Path) -> Result<Self, SpoolError> {
         let path = dir.join("lock");
         let file = OpenOptions::new()
@@ -29,7 +29,7 @@ impl DirectoryLock {
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // To close the file is not enough: a process that is just being started may hold a copy of it for a moment.
+        // Closing the file is not enough: a process that is just being started may briefly hold a copy of it.
         let _ = self.file.unlock();
     }
 }

@@ -1,4 +1,4 @@
-//! The spool against a sorted map, over random histories with reopening.
+//! Compares the spool with a sorted map, over random histories with reopening.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ const LANES: [&str; 3] = ["2/0", "2/1", "house of a sensor"];
 enum Step {
     /// Lane, number and size of each record.
     Append(Vec<(usize, u64, usize)>),
-    /// Lane, how many are read, how many of them removed.
+    /// Lane, number of records to read, number of those to remove.
     Take(usize, usize, usize),
-    /// A new start, with a new producer; after a close or without.
+    /// A new start with a new producer; after a close or without one.
     Reopen(bool),
 }
 
@@ -56,7 +56,7 @@ async fn check(spool: &Spool, model: &Model) {
     assert_eq!(spool.oldest_since(), oldest);
 }
 
-/// Not in the order of the starts, which is what the spool goes by.
+/// Not in the order of the starts, which is the order the spool uses.
 fn producer(start: u64) -> u64 {
     start.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

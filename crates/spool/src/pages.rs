@@ -1,7 +1,7 @@
-//! Reads what is left of a damaged database, page by page, without trusting its header or its trees.
+//! Reads the remains of a damaged database, page by page, without trusting its header or its trees.
 //!
-//! Follows <https://www.sqlite.org/fileformat2.html>: every page is looked at on its own, with what the write-ahead log
-//! committed laid over the file. It gives only rows whose checksum holds.
+//! Follows <https://www.sqlite.org/fileformat2.html>: every page is examined on its own, overlaid with what the
+//! write-ahead log committed. Returns only rows with a valid checksum.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,12 +25,12 @@ const INDEX_INTERIOR: u8 = 0x02;
 const INDEX_LEAF: u8 = 0x0A;
 const TABLE_LEAF: u8 = 0x0D;
 
-/// What the pointer map says a page is used for.
+/// The use of a page according to the pointer map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// Part of a table or an index.
     Tree,
-    /// Free, or the rest of a large row. A free page still holds the rows it held, which were removed.
+    /// Free, or the rest of a large row. A free page still holds its former rows, which were removed.
     Other,
     /// The map is damaged there.
     Unknown,
@@ -40,7 +40,7 @@ pub(super) enum Use {
 pub(super) struct Pages {
     file: File,
     wal: Option<File>,
-    /// Where in the log the newest committed version of a page starts.
+    /// Offset in the log of each page's newest committed version.
     logged: HashMap<u32, u64>,
     count: u32,
 }
@@ -65,7 +65,7 @@ impl Pages {
         })
     }
 
-    /// Every whole row of the pages that are of this use.
+    /// Every whole row on the pages of this use.
     pub fn rows<E>(&self, used: Use, mut found: impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
         self.cells(|of, kind, cell| {
             if of == used
@@ -78,7 +78,7 @@ impl Pages {
         })
     }
 
-    /// The row and the readings of every entry of the index `by_since`: what should be there.
+    /// The row id and the readings of every entry of the index `by_since`: the rows that should exist.
     pub fn expected<E>(&self, mut found: impl FnMut(i64, u32) -> Result<(), E>) -> Result<(), E> {
         self.cells(|of, kind, cell| {
             let cell = match kind {
@@ -94,7 +94,7 @@ impl Pages {
         })
     }
 
-    /// Calls with the use and the kind of page, and the bytes from a cell's start to its page's end, for every cell.
+    /// Calls back with the use and kind of page, and the bytes from a cell's start to its page's end, for every cell.
     fn cells<E>(&self, mut found: impl FnMut(Use, u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut map = (0, None);
         // Page 1 holds the schema only.
@@ -168,7 +168,7 @@ impl Pages {
         }
     }
 
-    /// The payload of a table's cell: what the page holds of it, then its overflow pages.
+    /// The payload of a table's cell: the part in the page, then its overflow pages.
     fn payload(&self, length: usize, cell: &[u8]) -> Option<Vec<u8>> {
         const MOST_LOCAL: usize = PAGE - 35;
         const LEAST_LOCAL: usize = (PAGE - 12) * 32 / 255 - 23;
@@ -195,7 +195,7 @@ impl Pages {
         Some(payload)
     }
 
-    /// A page as last committed; what the file no longer holds of it is zero. `None` where the disk does not give it.
+    /// A page as last committed, with zeros for what the file no longer holds. `None` if the disk cannot read it.
     fn page(&self, number: u32) -> Option<Vec<u8>> {
         let (file, start) = match (self.logged.get(&number), &self.wal) {
             (Some(&start), Some(wal)) => (wal, start),
@@ -215,7 +215,7 @@ impl Pages {
     }
 }
 
-/// Where each page's newest version starts that the log committed.
+/// Offset of each page's newest version committed by the log.
 fn committed(wal: &File) -> io::Result<HashMap<u32, u64>> {
     let mut logged = HashMap::new();
     let mut header = [0; WAL_HEADER_BYTES as usize];
@@ -227,7 +227,7 @@ fn committed(wal: &File) -> io::Result<HashMap<u32, u64>> {
     let mut open = Vec::new();
     let mut frame = [0; FRAME_HEADER_BYTES as usize];
     let mut start = WAL_HEADER_BYTES;
-    // A frame of an earlier use of the log has other salts. A torn one is found by the checksums of its rows.
+    // A frame of an earlier use of the log has other salts. A torn one is noticed by the checksums of its rows.
     while wal.read_exact_at(&mut frame, start).is_ok() && frame[8..16] == *salts {
         let page = u32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
         open.push((page, start + FRAME_HEADER_BYTES));
@@ -247,7 +247,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The row and the readings of an entry of the index `by_since`.
+/// The row id and the readings of an entry of the index `by_since`.
 fn entry(cell: &[u8]) -> Option<(i64, u32)> {
     let (length, payload) = varint(cell)?;
     let payload = payload.get(..usize::try_from(length).ok()?)?;
@@ -259,7 +259,7 @@ fn entry(cell: &[u8]) -> Option<(i64, u32)> {
     }
 }
 
-/// The columns of a record; `None` where it is none.
+/// The columns of a record; `None` if the payload is not one.
 fn values(payload: &[u8]) -> Option<Vec<Value<'_>>> {
     let (header_bytes, _) = varint(payload)?;
     let (header, mut body) = payload.split_at_checked(usize::try_from(header_bytes).ok()?)?;
@@ -292,7 +292,7 @@ fn values(payload: &[u8]) -> Option<Vec<Value<'_>>> {
     Some(values)
 }
 
-/// A variable-length integer and what follows it.
+/// A variable-length integer and the bytes after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(9).enumerate() {

@@ -1,4 +1,4 @@
-//! A database read page by page, against what SQLite says is in it, and byte by byte.
+//! Reads a database page by page and compares it with SQLite's view, and damages it byte by byte.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,8 @@ use super::super::tests::{all, keys, lane, open, record, store};
 use super::*;
 use crate::Spool;
 
-/// Around each way to lay a row out: whole in its leaf, with least and with most of it there before overflow pages.
+/// Sizes around each layout of a row: whole in its leaf, and with the least and the most of it there before overflow
+/// pages.
 const SIZES: [std::ops::Range<usize>; 6] = [
     1..130,
     7_990..8_160,
@@ -21,12 +22,12 @@ const SIZES: [std::ops::Range<usize>; 6] = [
     24_370..24_540,
 ];
 
-/// What is read of the pages of this use: the records by their ids.
+/// What is read from the pages of this use: the records by id.
 fn rows(pages: &Pages, used: Use) -> BTreeMap<i64, Record> {
     let mut rows = BTreeMap::new();
     let mut add = |row: Row| {
         let before = rows.insert(row.id, row.packed.record);
-        // A free page may hold a row as it was before it moved.
+        // A free page may hold an old copy of a row that moved.
         if before.is_some() && used == Use::Tree {
             Err("twice")
         } else {
@@ -47,7 +48,7 @@ fn expected(pages: &Pages) -> BTreeMap<i64, u32> {
     all
 }
 
-/// The numbers of these records, each checked to be as it was put.
+/// The numbers of these records, each checked to be unchanged.
 fn numbers(rows: &BTreeMap<i64, Record>) -> BTreeSet<u64> {
     let check = |row: &Record| {
         let put = record(&row.lane.name, 1, row.identity.number, row.data.len());
@@ -70,7 +71,7 @@ async fn remove(spool: &Spool, which: impl Fn(u64) -> bool) {
         .unwrap();
 }
 
-/// More than one page of the map of pages has entries for, in the file and in the log; the last of them with rows.
+/// More pages than one pointer map page covers, in the file and in the log; the last of them with rows.
 #[tokio::test]
 async fn rows_of_every_size_are_read_as_they_were_put() {
     let dir = TempDir::new().unwrap();
@@ -120,7 +121,7 @@ async fn what_the_log_adds_is_part_of_it() {
     let pages = Pages::open(&path).unwrap();
     assert!(u64::from(pages.count) * u64::from(PAGE_BYTES) > fs::metadata(&path).unwrap().len());
     assert_eq!(numbers(&rows(&pages, Use::Tree)), [1].into());
-    // Nothing but the log has changed since.
+    // Only the log has changed since.
     fs::remove_file(wal_of(&path)).unwrap();
     assert!(rows(&Pages::open(&path).unwrap(), Use::Tree).is_empty());
     assert_eq!(keys(&all(&spool, "a").await), [(1, 1)]);
@@ -216,7 +217,7 @@ fn columns_of_every_kind_are_read() {
         (16, &[1, 2], "Bytes([1, 2])"),
         (17, &[3, 4], "Bytes([3, 4])"),
     ] {
-        // Beside it a column of one byte, which is found only where the length of the first is right.
+        // Followed by a column of one byte, which is found only if the length of the first is right.
         let payload = [&[3, header, 1][..], body, &[42]].concat();
         assert_eq!(told(&payload).unwrap(), [value, "Integer(42)"], "{header}");
         assert_eq!(told(&payload[..payload.len() - 1]), None, "{header}: cut short");

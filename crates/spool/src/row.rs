@@ -5,19 +5,19 @@ use wire::{Identity, ProducerId, Timestamp};
 
 use super::packed::{Packed, unpack};
 
-/// A record as it lies in the spool.
+/// A record as stored in the spool.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// Names the row for as long as the record is in the spool, also after a salvage.
+    /// The row's id for as long as the record is in the spool, even after a salvage.
     pub id: i64,
-    /// Counts the producers in the order they came to the spool.
+    /// Numbers the producers in the order in which they first used the spool.
     pub generation: i64,
     pub packed: Packed,
     /// The checksum it was written with.
     pub crc: u32,
 }
 
-/// The columns of a row as SQLite gives them.
+/// The columns of a row as SQLite returns them.
 pub(super) struct Columns<'a> {
     pub id: i64,
     pub lane: &'a str,
@@ -31,12 +31,12 @@ pub(super) struct Columns<'a> {
     pub crc: i64,
     /// As stored.
     pub data: Vec<u8>,
-    /// The size of the data where it is compressed, else 0.
+    /// The uncompressed size of compressed data, else 0.
     pub raw_bytes: i64,
 }
 
 impl Row {
-    /// The row of these columns, where each is of its range, the checksum holds and the data unpacks.
+    /// The row of these columns, if each is in range, the checksum is right and the data unpacks.
     pub fn checked(columns: Columns<'_>) -> Option<Self> {
         let first = u128::from_be_bytes(columns.first.try_into().ok()?);
         let last = u128::from_be_bytes(columns.last.try_into().ok()?);
@@ -73,7 +73,7 @@ impl Row {
     }
 }
 
-/// CRC-32 over all that a row says of its record and over what it stores of its data, so that no damaged column passes.
+/// CRC-32 over all columns of a record and over its stored data, so that no damaged column passes.
 pub(super) fn checksum(generation: i64, record: &Record, raw_bytes: u32, stored: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&(record.lane.name.len() as u64).to_le_bytes());

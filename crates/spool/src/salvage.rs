@@ -1,5 +1,5 @@
-//! Opens the database in a directory. Where it is damaged sets it aside and keeps every row that is still whole; where
-//! another version wrote it, sets it aside as it is.
+//! Opens the database in a directory. Sets a damaged one aside and keeps every row that is still whole; sets one
+//! written by another version aside unchanged.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,18 +16,18 @@ use super::pages::{Pages, Use};
 use super::store::{self, Census, Store, VERSION, beside, wal_of};
 
 const DATABASE: &str = "spool.db";
-/// A database that is being made; never complete.
+/// A database under construction; never complete.
 const BUILDING: &str = "spool.db.building";
-/// A database that holds all that could be salvaged, about to take the damaged one's place.
+/// A complete database of the salvaged rows, about to replace the damaged one.
 const SALVAGED: &str = "spool.db.salvaged";
 
-/// A database, ready to be written to.
+/// A database, ready for writing.
 pub(super) struct Opened {
     pub store: Store,
     pub census: Census,
-    /// What was expected in it and is not.
+    /// Rows that were expected in it and are missing.
     pub corrupt: Lost,
-    /// Where the damaged one is now.
+    /// Path of the damaged database.
     pub set_aside: Option<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join(DATABASE)
 }
 
-/// Opens the database in `dir`, made where there is none, salvaged where it is damaged.
+/// Opens the database in `dir`; creates it if missing, salvages it if damaged.
 pub(super) fn open(dir: &Path) -> Result<Opened, SpoolError> {
     let path = database(dir);
     finish_earlier(dir)?;
@@ -91,8 +91,8 @@ pub(super) fn salvage(dir: &Path, why: &str) -> Result<Opened, SpoolError> {
     })
 }
 
-/// Sets the database of another version aside, untouched, and opens a new one: a program that refused to start after a
-/// rollback would lose what its sources measure now.
+/// Sets a database of another version aside, untouched, and opens a new one: refusing to start after a rollback would
+/// lose what the sources measure now.
 fn set_version_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
     let path = database(dir);
     let building = dir.join(BUILDING);
@@ -115,8 +115,8 @@ fn set_version_aside(dir: &Path, found: u32) -> Result<Opened, SpoolError> {
     })
 }
 
-/// Gives the database the name `aside`, and puts the one at `building` in its place. A stop at any point leaves either
-/// the earlier database or the complete new one in place.
+/// Renames the database to `aside`, and puts the one at `building` in its place. A stop at any point leaves either the
+/// earlier database or the complete new one in place.
 fn replace(dir: &Path, building: &Path, aside: &Path) -> Result<(Store, Census), SpoolError> {
     let path = database(dir);
     let salvaged = dir.join(SALVAGED);
@@ -131,7 +131,7 @@ fn replace(dir: &Path, building: &Path, aside: &Path) -> Result<(Store, Census),
     })
 }
 
-/// Puts every whole row into `db`, and says what else should have been there.
+/// Copies every whole row into `db`, and returns what else should have been there.
 fn collect(pages: &Pages, db: &Connection) -> rusqlite::Result<Lost> {
     db.execute_batch("CREATE TEMP TABLE expected (id INTEGER PRIMARY KEY, readings INTEGER NOT NULL)")?;
     pages.rows(Use::Tree, |row| store::insert(db, &row))?;
@@ -143,8 +143,8 @@ fn collect(pages: &Pages, db: &Connection) -> rusqlite::Result<Lost> {
         [],
         |row| row.get(0),
     )?;
-    // Where the map of pages is damaged, a row that was removed looks like one that should be there. The index knows;
-    // without it a removed row may come back, which repeats it under its identity and is better than to lose one.
+    // If the pointer map is damaged, a removed row looks like one that should exist. The index knows; without it a
+    // removed row may come back, which repeats it under its identity and is better than losing one.
     let mut expected = db.prepare("SELECT 1 FROM expected WHERE id = ?1")?;
     for (used, by_index) in [(Use::Unknown, index_is_whole), (Use::Other, true)] {
         pages.rows(used, |row| {
@@ -174,7 +174,7 @@ enum Fail {
 }
 
 fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
-    // SQLite takes an empty file for a new database and throws its log away; ours is never empty.
+    // SQLite takes an empty file for a new database and discards its log; our file is never empty.
     let bytes = fs::metadata(path).map_err(|error| Fail::Refused(SpoolError::io("opening", path, error)))?;
     if bytes.len() == 0 {
         return Err(Fail::Damaged("it is empty".to_owned()));
@@ -193,7 +193,7 @@ fn open_database(path: &Path) -> Result<(Store, Census), Fail> {
     Ok((store, census))
 }
 
-/// Ends a salvage that was interrupted, or undoes it where it was not complete.
+/// Finishes an interrupted salvage, or undoes it if it was incomplete.
 fn finish_earlier(dir: &Path) -> Result<(), SpoolError> {
     let path = database(dir);
     let salvaged = dir.join(SALVAGED);
@@ -204,7 +204,7 @@ fn finish_earlier(dir: &Path) -> Result<(), SpoolError> {
     if exists(&salvaged)? {
         return put_in_place(&path, &set_aside_path(&path, "corrupt"), &salvaged);
     }
-    // A log without its database would be taken for the log of the next one.
+    // A log without its database would be mistaken for the log of the next one.
     set_log_aside(&path, &set_aside_path(&path, "corrupt"))
 }
 

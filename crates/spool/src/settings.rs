@@ -7,9 +7,9 @@ use values::byte_size::ByteSize;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where the spool lies; `spool` in the state directory where it is not set.
+    /// The spool's directory; by default `spool` in the state directory.
     pub dir: Option<PathBuf>,
-    /// How many bytes of records it may hold.
+    /// Size limit of its records, in bytes.
     pub max_bytes: ByteSize,
     /// What happens to a record that does not fit.
     pub when_full: WhenFull,
@@ -19,10 +19,10 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
-    /// It is refused and stays in memory, so that sources come to wait.
+    /// It is rejected and stays in memory, so that sources eventually wait.
     #[default]
     Block,
-    /// The oldest records are given up for it, and counted.
+    /// The oldest records are dropped to make room, and counted.
     DropOldest,
 }
 

@@ -1,4 +1,4 @@
-//! The database: what its tables are, and each statement it is asked with.
+//! The database: its tables and every SQL statement.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -17,12 +17,13 @@ use super::footprint::{PAGE_BYTES, cost};
 use super::packed::Packed;
 use super::row::{Columns, Row, checksum};
 
-/// "TISP": tells our database from another program's.
+/// "TISP": the application id that tells this database from other programs'.
 const APPLICATION_ID: i32 = 0x5449_5350;
-/// Raised with every change of the tables.
+/// Incremented with every change of the tables.
 pub(super) const VERSION: u32 = 2;
 
-/// Rows say all there is to know of a record, so that each can be salvaged alone; the indexes say what should be there.
+/// A row contains everything about its record, so that each can be salvaged alone; the indexes say which rows should
+/// exist.
 const SCHEMA: &str = "
     CREATE TABLE records (
         id INTEGER PRIMARY KEY,
@@ -51,14 +52,14 @@ pub(super) struct Store {
     db: Connection,
 }
 
-/// Which ids and generations are used. It outlives a salvage: while the program runs no id names two rows.
+/// The ids and generations in use. It survives a salvage: while the program runs, no id names two rows.
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
     last_id: i64,
     generations: HashMap<ProducerId, i64>,
 }
 
-/// How much there is.
+/// Totals of the database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Live {
     pub bytes: u64,
@@ -66,16 +67,16 @@ pub(super) struct Live {
     pub readings: u64,
 }
 
-/// All that is in a database.
+/// The content of a database at opening.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    /// In the order of their oldest rows.
+    /// Those with the oldest rows first.
     pub lanes: Vec<RecoveredLane>,
     pub live: Live,
     pub numbering: Numbering,
 }
 
-/// A row's id and what it counts.
+/// A row's id and its counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weight {
     pub id: i64,
@@ -83,7 +84,7 @@ pub(super) struct Weight {
     pub readings: u64,
 }
 
-/// Tells two sets of keys apart, in whichever order they come.
+/// Compares two sets of keys regardless of order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Digest(u64);
 
@@ -96,13 +97,13 @@ impl Digest {
 }
 
 impl Numbering {
-    /// Takes in what another connection to the same rows counted.
+    /// Adds the counts of another connection to the same rows.
     pub fn merge(&mut self, other: Self) {
         self.last_id = self.last_id.max(other.last_id);
         self.generations.extend(other.generations);
     }
 
-    /// The generation of a producer: a new one is newer than all others.
+    /// The generation of a producer; a new producer's is higher than all others.
     fn generation(&mut self, producer: ProducerId) -> i64 {
         let newest = self.generations.values().copied().max().unwrap_or(0);
         *self.generations.entry(producer).or_insert(newest.saturating_add(1))
@@ -123,11 +124,11 @@ impl Live {
     }
 }
 
-/// Makes a database and fills it, all at once; it is synced when this returns. A file that is there already, left by
-/// an attempt that did not end, is replaced.
+/// Creates and fills a database in one step; it is synced when this returns. Replaces a file left by an unfinished
+/// attempt.
 pub(super) fn build(path: &Path, fill: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     let db = Connection::open(path)?;
-    // No journal: until it is renamed nobody reads this file.
+    // No journal: nobody reads this file before it is renamed.
     db.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
          PRAGMA synchronous = FULL; BEGIN IMMEDIATE; {SCHEMA}
@@ -138,7 +139,7 @@ pub(super) fn build(path: &Path, fill: impl FnOnce(&Connection) -> rusqlite::Res
     db.close().map_err(|(_, error)| error)
 }
 
-/// Puts a row as it is into a database that is being built; the first of several of the same id or identity stays.
+/// Copies a row unchanged into a database that is being built; the first of several with the same id or identity stays.
 pub(super) fn insert(db: &Connection, row: &Row) -> rusqlite::Result<()> {
     put(db, row.id, row.generation, row.crc, &row.packed).map(drop)
 }
@@ -153,22 +154,22 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Says that the file is not what this program wrote.
+/// The error that the file is not what this program wrote.
 pub(super) fn damaged(what: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what.to_owned()))
 }
 
-/// Says that the disk takes no more.
+/// The error that the disk is full.
 pub(super) fn no_room() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
 }
 
 impl Store {
-    /// Opens a database, not yet changing anything.
+    /// Opens a database without changing anything yet.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)?;
-        // Nobody else should write; a person who looks at it with another program only reads.
+        // Nobody else should write; someone inspecting it with another program only reads.
         db.busy_timeout(Duration::from_secs(1))?;
         Ok(Self { db })
     }
@@ -185,9 +186,9 @@ impl Store {
             .ok_or_else(|| damaged("it has no version"))
     }
 
-    /// Gets ready to write.
+    /// Prepares the database for writing.
     pub fn start(&self) -> rusqlite::Result<()> {
-        // The log is copied back every 1,024 pages, and cut to that where a reader made it longer.
+        // The log is copied back every 1,024 pages, and cut to that size if a reader made it longer.
         self.db.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -2048;
              PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = {};",
@@ -195,8 +196,8 @@ impl Store {
         ))
     }
 
-    /// Counts everything, and makes sure that the table and its indexes speak of the same rows: a row that an index
-    /// does not find would stay in the spool for good.
+    /// Counts everything, and checks that the table and its indexes hold the same rows: a row missing from an index
+    /// would stay in the spool for good.
     pub fn census(&self) -> rusqlite::Result<Census> {
         let mut census = Census::default();
         let mut lanes: HashMap<Box<str>, usize> = HashMap::new();
@@ -245,7 +246,7 @@ impl Store {
         Ok(census)
     }
 
-    /// What the index `by_lane` holds; `None` where it is out of order.
+    /// The content of the index `by_lane`; `None` if it is out of order.
     fn index_by_lane(&self) -> rusqlite::Result<Option<Digest>> {
         let mut digest = Digest::default();
         let mut last = (String::new(), i64::MIN, i64::MIN);
@@ -268,7 +269,7 @@ impl Store {
         Ok(Some(digest))
     }
 
-    /// What the index `by_since` holds; `None` where it is out of order.
+    /// The content of the index `by_since`; `None` if it is out of order.
     fn index_by_since(&self) -> rusqlite::Result<Option<Digest>> {
         let mut digest = Digest::default();
         let mut last = (i64::MIN, 0, 0);
@@ -287,7 +288,7 @@ impl Store {
         Ok(Some(digest))
     }
 
-    /// Begins to write; what is written until the commit comes to nothing where the transaction is dropped.
+    /// Begins a write transaction, which is rolled back if dropped before its commit.
     pub fn begin(&self, synced: bool) -> rusqlite::Result<Transaction<'_>> {
         // NORMAL does not sync a commit; the next one under FULL syncs it too.
         self.db.execute_batch(if synced {
@@ -298,7 +299,7 @@ impl Store {
         Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)
     }
 
-    /// Writes a record. `None` where the spool has it already.
+    /// Writes a record. `None` if the spool has it already.
     pub fn append(&self, numbering: &mut Numbering, packed: &Packed) -> rusqlite::Result<Option<Weight>> {
         let record = &packed.record;
         let id = numbering.last_id + 1;
@@ -315,7 +316,7 @@ impl Store {
         }))
     }
 
-    /// Takes a row out. `None` where it is not there.
+    /// Deletes a row. `None` if it does not exist.
     pub fn delete(&self, id: i64) -> rusqlite::Result<Option<Weight>> {
         self.db
             .prepare_cached(
@@ -331,7 +332,7 @@ impl Store {
             .optional()
     }
 
-    /// The ids of the first rows to come in, at most so many.
+    /// The ids of the oldest rows, up to this many.
     pub fn oldest(&self, limit: usize) -> rusqlite::Result<Vec<i64>> {
         self.db
             .prepare_cached("SELECT id FROM records INDEXED BY by_since ORDER BY since LIMIT ?1")?
@@ -339,14 +340,14 @@ impl Store {
             .collect()
     }
 
-    /// When the oldest reading came in, in microseconds.
+    /// When the oldest reading arrived, in microseconds.
     pub fn oldest_since(&self) -> rusqlite::Result<Option<i64>> {
         self.db
             .prepare_cached("SELECT min(since) FROM records")?
             .query_row([], |row| row.get(0))
     }
 
-    /// Calls with the rows of a lane after a position, in order, until it says `false`.
+    /// Calls back with the rows of a lane after a position, in order, until the callback returns `false`.
     pub fn read(
         &self,
         lane: &Arc<LaneKey>,
@@ -381,7 +382,7 @@ impl Store {
                 raw_bytes: row.get(11)?,
             });
             let Some(Row { mut packed, .. }) = checked else {
-                return Err(damaged("the checksum of a row does not hold"));
+                return Err(damaged("a row has a wrong checksum"));
             };
             if packed.record.lane == *lane {
                 packed.record.lane = Arc::clone(lane);
@@ -393,33 +394,33 @@ impl Store {
         Ok(())
     }
 
-    /// True where the row is there.
+    /// True if the row exists.
     pub fn contains(&self, id: i64) -> rusqlite::Result<bool> {
         self.db
             .prepare_cached("SELECT 1 FROM records WHERE id = ?1")?
             .exists([id])
     }
 
-    /// Copies the log into the database and starts it anew in the room it has. `false` where a reader is in the way.
+    /// Copies the log into the database and restarts it in the space it has. `false` if a reader prevents it.
     pub fn checkpoint(&self) -> rusqlite::Result<bool> {
         self.db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| {
             Ok(row.get::<_, i32>(0)? == 0)
         })
     }
 
-    /// Gives the room of an empty database back to the disk.
+    /// Returns the space of an empty database to the disk.
     pub fn shrink(&self) -> rusqlite::Result<()> {
         self.db.execute_batch("VACUUM")?;
         self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// Bytes of the database file, the log apart.
+    /// Bytes of the database file, without the log.
     pub fn file_bytes(&self) -> rusqlite::Result<u64> {
         let pages: u64 = self.db.pragma_query_value(None, "page_count", |row| row.get(0))?;
         Ok(pages * u64::from(PAGE_BYTES))
     }
 
-    /// Bytes of the file that hold nothing.
+    /// Unused bytes of the file.
     pub fn reusable_bytes(&self) -> rusqlite::Result<u64> {
         let pages: u64 = self.db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         Ok(pages * u64::from(PAGE_BYTES))
@@ -429,7 +430,7 @@ impl Store {
     pub fn close(self) -> rusqlite::Result<()> {
         self.db.execute_batch("PRAGMA synchronous = FULL")?;
         match self.checkpoint() {
-            // What was appended is synced in the log, which is read with the database at the next start.
+            // Appended records are synced in the log, which is read with the database at the next start.
             Err(error) if Fault::of(&error) == Fault::DiskFull => {}
             Err(error) => return Err(error),
             Ok(_) => {}
@@ -437,14 +438,14 @@ impl Store {
         self.db.close().map_err(|(_, error)| error)
     }
 
-    /// Has the disk seem full at so many pages.
+    /// Makes the disk seem full at this many pages.
     #[cfg(test)]
     pub fn limit_pages(&self, pages: u32) -> rusqlite::Result<()> {
         self.db
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
     }
 
-    /// Has the log copied back every so many pages, and cut to that.
+    /// Copies the log back every this many pages, and cuts it to that size.
     #[cfg(test)]
     pub fn limit_log(&self, pages: u32) -> rusqlite::Result<()> {
         let pragmas = [
@@ -466,7 +467,7 @@ fn put(db: &Connection, id: i64, generation: i64, crc: u32, packed: &Packed) -> 
         record.lane.slice.end().to_be_bytes(),
         generation,
         record.identity.producer.0.cast_signed(),
-        // Numbers count from 1 and never come near the sign.
+        // Numbers count from 1 and never get near the sign bit.
         record.identity.number.cast_signed(),
         record.readings,
         record.since.as_micros(),

@@ -1,4 +1,4 @@
-//! What the spool promises, each promise on its own; and the means the other tests share.
+//! The spool's guarantees, one by one, and the helpers that the other tests share.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::fs;
@@ -26,8 +26,8 @@ pub(super) fn lane(name: &str) -> Arc<LaneKey> {
     })
 }
 
-/// A record whose bytes follow from its key, so that wrong ones are seen: those of a house repeat and compress, others do
-/// not.
+/// A record whose bytes follow from its key, so that wrong bytes are noticed. Those of a house repeat and compress;
+/// others do not.
 pub(super) fn record(name: &str, producer: u64, number: u64, size: usize) -> Record {
     let seed = (producer ^ number << 32 ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     Record {
@@ -53,7 +53,7 @@ pub(super) fn record(name: &str, producer: u64, number: u64, size: usize) -> Rec
     }
 }
 
-/// Full records of the readings of so many simulated sensors: a sixteenth of a thousand is what one of 16 lanes gets.
+/// Full records of readings from this many simulated sensors. One of 16 lanes gets a sixteenth of a thousand.
 pub(super) fn aggregates(name: &str, sensors: u32, records: u64) -> Vec<Record> {
     let plan = simulate::Plan {
         profile: Profile::Temperature(Temperature::HOUSE),
@@ -109,7 +109,7 @@ pub(super) fn why(refused: &Refused) -> &SpoolError {
     refused.error.downcast_ref().unwrap()
 }
 
-/// Everything in a lane, in order, checked to be what was put in.
+/// Everything in a lane, in order, checked against what was appended.
 pub(super) async fn all(spool: &Spool, name: &str) -> Vec<(Position, Record)> {
     let found = unchecked(spool, name).await;
     for (_, got) in &found {
@@ -150,7 +150,7 @@ async fn records_come_out_by_generation_and_number() {
     let (spool, recovered) = open(dir.path());
     assert!(recovered.lanes.is_empty());
     store(&spool, vec![record("16/03", 9, 7, 300), record("16/03", 9, 8, 30_000)]).await;
-    // In memory at the shutdown, with numbers below those that went to the spool.
+    // Still in memory at shutdown, with numbers below those that went to the spool.
     store(&spool, vec![record("16/03", 9, 5, 100), record("16/04", 9, 1, 0)]).await;
     spool.close().await.unwrap();
 
@@ -164,7 +164,7 @@ async fn records_come_out_by_generation_and_number() {
     assert_eq!(recovered.lanes[0].lane, lane("16/03"));
     assert_eq!((spool.records(), spool.readings()), (4, 25));
     assert_eq!(spool.oldest_since(), Some(record("", 9, 1, 0).since));
-    // A later start has a lower producer id here: it is the order of the starts that counts.
+    // A later start has a lower producer id here: the order of the starts counts.
     store(&spool, vec![record("16/03", 2, 1, 50)]).await;
     let found = all(&spool, "16/03").await;
     assert_eq!(keys(&found), [(9, 5), (9, 7), (9, 8), (2, 1)]);
@@ -245,7 +245,7 @@ async fn a_full_spool_that_blocks_stores_the_first_and_gives_back_the_rest() {
     let numbers: Vec<_> = refused.records.iter().map(|record| record.identity.number).collect();
     assert_eq!(numbers, [4, 5]);
     assert_eq!(appended.dropped, Lost::default());
-    // Nothing after a refused record is stored, though it would fit.
+    // Nothing after a rejected record is stored, even if it would fit.
     let appended = spool.append(vec![record("a", 1, 6, 1000), record("a", 1, 7, 0)]).await;
     assert_eq!(appended.stored.len(), 0);
     assert!(spool.bytes() <= 4000);
@@ -273,11 +273,11 @@ async fn a_full_spool_that_drops_gives_up_the_oldest_that_nobody_holds() {
         }
     );
     assert_eq!(keys(&all(&spool, "a").await), [(1, 1), (1, 3), (1, 4)]);
-    // Now all are held: nothing can be given up.
+    // Now every record is held, so none can be dropped.
     let appended = spool.append(vec![record("a", 1, 5, 1000)]).await;
     assert!(matches!(why(&appended.refused.unwrap()), SpoolError::Full { .. }));
     assert_eq!(appended.dropped, Lost::default());
-    // And what could never fit drops nothing for its sake.
+    // A record that could never fit drops nothing.
     spool
         .remove(all(&spool, "a").await.iter().map(|(position, _)| *position).collect())
         .await
@@ -323,7 +323,7 @@ async fn a_full_disk_stores_what_it_can_and_takes_more_after_a_removal() {
     assert!(recovered.set_aside.is_none());
 }
 
-/// To remove a record takes room as well: without some left for it a full disk would never be less full.
+/// Removing a record needs room too; without a reserve a full disk could never be emptied.
 #[tokio::test]
 async fn a_disk_that_has_little_left_is_left_alone_but_for_removals() {
     let dir = TempDir::new().unwrap();
@@ -347,7 +347,7 @@ async fn a_disk_that_has_little_left_is_left_alone_but_for_removals() {
     assert_eq!(keys(&all(&spool, "a").await), [(1, 10)]);
 }
 
-/// What was removed left room in the database, and the log has as much as it ever took.
+/// Removed records left room in the database, and the log already has its largest size.
 #[tokio::test]
 async fn a_full_disk_takes_what_fits_in_the_room_of_removed_records() {
     let dir = TempDir::new().unwrap();
@@ -429,7 +429,7 @@ async fn rooms_of_removed_records_are_used_again() {
     assert_eq!(spool.records(), 40);
 }
 
-/// A limit of so many bytes has to hold on disk, whatever the size of records; and they come back bit for bit.
+/// A limit in bytes holds on disk whatever the size of the records, and they come back bit for bit.
 #[tokio::test]
 async fn a_record_counts_what_it_takes_on_disk() {
     let plain = |size| {
@@ -453,7 +453,7 @@ async fn a_record_counts_what_it_takes_on_disk() {
         spool.close().await.unwrap();
         let on_disk = fs::metadata(dir.path().join("spool.db")).unwrap().len();
         let size = records[0].data.len();
-        // Besides rows there are five pages at least.
+        // Apart from rows there are at least five pages.
         let difference = on_disk.saturating_sub(5 * 8192).abs_diff(counted);
         assert!(
             difference < counted / 20,
@@ -475,7 +475,7 @@ async fn a_record_counts_what_it_takes_on_disk() {
     }
 }
 
-/// Says how fast it is; nothing is asserted of the time.
+/// Prints the speed; the time is not asserted.
 #[tokio::test]
 async fn appends_that_queue_share_commits() {
     const LANES: u64 = 16;

@@ -1,4 +1,4 @@
-//! Spools that other versions wrote are left as they are.
+//! Spools written by other versions are left unchanged.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! The thread that owns the database: groups commands into transactions, and decides what a full or damaged one means.
+//! The thread that owns the database: groups commands into transactions, and handles a full or damaged database.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs;
@@ -21,11 +21,11 @@ use super::salvage::{self, Opened};
 use super::store::{Live, Numbering, Store, Weight, damaged, no_room, wal_of};
 use super::{Gauges, SpoolError, WhenFull};
 
-/// A transaction takes no further command once it holds so many bytes, so that nobody waits long for its commit.
+/// A transaction accepts no further command once it holds this many bytes, so that no caller waits long for its commit.
 const GROUP_BYTES: u64 = 8 << 20;
-/// Removals are committed without a sync so many times in a row.
+/// Consecutive commits of removals without a sync.
 const UNSYNCED_COMMITS: u32 = 63;
-/// So much of the disk is kept by an empty spool.
+/// Disk space that an empty spool keeps.
 const KEPT_FILE_BYTES: u64 = 16 << 20;
 
 pub(super) struct Worker {
@@ -38,16 +38,16 @@ pub(super) struct Worker {
     numbering: Numbering,
     /// What the database holds.
     live: Live,
-    /// What callers of `next` hold: it is never given up to make room.
+    /// Rows held by callers of `next`, which are never dropped to make room.
     taken: HashMap<i64, Weight>,
     taken_bytes: u64,
-    /// Rows to be deleted with the next transaction.
+    /// Rows to delete in the next transaction.
     removals: BTreeSet<i64>,
-    /// Found damaged and not yet told to a caller.
+    /// Records found damaged and not yet reported to a caller.
     corrupt: Lost,
     unsynced: u32,
     packer: Packer,
-    /// An empty database file larger than this is made small again.
+    /// An empty database file larger than this is shrunk.
     kept_file_bytes: u64,
     #[cfg(test)]
     disk_seems_full: bool,
@@ -58,9 +58,9 @@ pub(super) struct Worker {
 /// What a transaction did with a record.
 #[derive(Default)]
 struct Outcome {
-    /// Written; else it does not fit, or one before it in the same append did not.
+    /// Written; otherwise it does not fit, or an earlier record of the same append did not.
     stored: bool,
-    /// Given up for it.
+    /// Dropped to make room for it.
     dropped: Lost,
 }
 
@@ -121,7 +121,7 @@ impl Worker {
             }
             if let Some(reply) = self.serve(group) {
                 let closed = self.close();
-                // Only after this the directory is free for another process.
+                // Only now is the directory free for another process.
                 drop(self);
                 let _ = reply.send(closed);
                 return;
@@ -165,12 +165,12 @@ impl Worker {
         }
     }
 
-    /// Writes first and answers the writers, then reads: nobody is given a record that is not committed.
+    /// Writes first and answers the writers, then reads: no caller gets a record that is not committed.
     fn serve(&mut self, mut group: Group) -> Option<Reply<()>> {
         let written = self.write(&mut group.records, &mut group.appends);
         self.shrink();
         self.show();
-        // A caller who no longer waits has dropped its records with its future.
+        // A caller that stopped waiting has dropped its records with its future.
         for (mut appended, reply) in group.appends {
             appended.corrupt = std::mem::take(&mut self.corrupt);
             let _ = reply.send(appended);
@@ -190,7 +190,7 @@ impl Worker {
 
     // ----- Writing -----
 
-    /// Commits the removals and as many records as find room. The error is that of the removals.
+    /// Commits the removals and as many records as fit. The error is that of the removals.
     fn write(
         &mut self,
         records: &mut VecDeque<(usize, Packed)>,
@@ -228,7 +228,7 @@ impl Worker {
                     }
                 }
                 Fault::DiskFull if self.press(&mut disk) => continue,
-                // Half of them may find room, and to remove some makes room.
+                // Half of them may fit, and removing some makes room.
                 Fault::DiskFull if count > 0 => {
                     at_once = count / 2;
                     if at_once > 0 || !self.removals.is_empty() {
@@ -241,7 +241,7 @@ impl Worker {
             for (index, packed) in records.drain(..) {
                 appends[index].0.refuse(packed.record, || error.clone());
             }
-            // What a full disk does not let go now is tried again with every later transaction.
+            // Removals that fail on a full disk are retried with every later transaction.
             return match error {
                 SpoolError::DiskFull { .. } => Ok(()),
                 error => Err(error),
@@ -250,8 +250,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Deletes the removals and writes records in one transaction: all of it, or nothing and an error. Once a record
-    /// does not fit the rest of its append, whose index is kept in `refusing`, does not either.
+    /// Deletes the removals and writes records in one transaction: everything, or nothing and an error. Once a record
+    /// does not fit, neither does the rest of its append, whose index is kept in `refusing`.
     fn transact(
         &mut self,
         records: &[&(usize, Packed)],
@@ -263,9 +263,9 @@ impl Worker {
         let mut limit = self.max_bytes.as_bytes();
         if !records.is_empty() {
             let bytes: u64 = records.iter().map(|(_, packed)| packed.cost()).sum();
-            // Three quarters: pages are not filled to the brim.
+            // Three quarters, because pages are not completely filled.
             let in_place = store.reusable_bytes()? / 4 * 3;
-            // All is written to the log first, and what the log holds now goes into the database some day.
+            // Everything is written to the log first, and the log will be copied into the database later.
             if let Disk::InPlace { .. } = disk {
                 limit = limit.min(self.live.bytes + in_place);
             }
@@ -285,7 +285,7 @@ impl Worker {
         for (append, packed) in records {
             let mut outcome = Outcome::default();
             if refused != Some(*append) {
-                // How much may stay beside it; nothing where it could never fit.
+                // How many bytes may stay besides it; `None` if it could never fit.
                 let room = limit.checked_sub(packed.cost());
                 if let Some(room) = room
                     && live.bytes > room
@@ -329,7 +329,7 @@ impl Worker {
         }
     }
 
-    /// Gives up the oldest rows that nobody holds until no more than `room` bytes are left.
+    /// Drops the oldest rows that no caller holds until at most `room` bytes are left.
     fn make_room(&self, store: &Store, live: &mut Live, room: u64) -> rusqlite::Result<Lost> {
         let mut dropped = Lost::default();
         while live.bytes > room {
@@ -365,13 +365,13 @@ impl Worker {
         disk::free_bytes(&self.dir)
     }
 
-    /// Takes the next means against a full disk; `false` where there is none left.
+    /// Escalates the response to a full disk; `false` if nothing is left to try.
     fn press(&self, disk: &mut Disk) -> bool {
         *disk = match *disk {
             Disk::Roomy => {
                 let restarted = self.store.as_ref().map(Store::checkpoint);
                 if let Some(Err(error)) = &restarted {
-                    debug!(%error, "the disk is full, and the spool's log cannot start anew");
+                    debug!(%error, "the disk is full, and the spool's log cannot be restarted");
                 }
                 let log_room = if matches!(restarted, Some(Ok(true))) {
                     self.log_bytes()
@@ -394,7 +394,7 @@ impl Worker {
             && store.file_bytes().is_ok_and(|bytes| bytes > self.kept_file_bytes)
             && let Err(error) = store.shrink()
         {
-            debug!(%error, "the empty spool keeps its size for now");
+            debug!(%error, "cannot shrink the empty spool; retrying later");
         }
     }
 
@@ -451,11 +451,11 @@ impl Worker {
         Ok(records)
     }
 
-    // ----- Damage and end -----
+    // ----- Damage and shutdown -----
 
-    /// Sets the damaged database aside and goes on with what can be read of it.
+    /// Sets the damaged database aside and continues with the rows that can be read.
     fn repair(&mut self, why: &str) -> Result<(), SpoolError> {
-        // Closed before it is read as a file; where the salvage fails it is tried again with the next command.
+        // Closed before it is read as a file; a failed salvage is retried with the next command.
         self.store = None;
         let opened = salvage::salvage(&self.dir, why)?;
         self.numbering.merge(opened.census.numbering);
@@ -469,7 +469,7 @@ impl Worker {
             if !there.map_err(|error| SpoolError::sqlite("reading", &self.path, error))?
                 && let Some(weight) = self.taken.remove(&id)
             {
-                // Not lost: whoever holds it delivers it from memory.
+                // Not lost: its holder delivers it from memory.
                 self.taken_bytes -= weight.bytes;
                 lost.records = lost.records.saturating_sub(1);
                 lost.readings = lost.readings.saturating_sub(weight.readings);

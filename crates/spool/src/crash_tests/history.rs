@@ -1,4 +1,4 @@
-//! What was promised of each record, and from when on: read from what the workload said.
+//! What the spool guaranteed for each record and since when, read from the workload's output.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use delivery::record::Record;
 use super::super::tests::record;
 use super::trace::Event;
 
-/// From an event on, by its index. `usize::MAX` is never.
+/// The index of an event that never happens.
 const NEVER: usize = usize::MAX;
 
 pub(super) struct History {
@@ -16,12 +16,12 @@ pub(super) struct History {
     counts: BTreeMap<&'static str, u64>,
 }
 
-/// What became of a record.
+/// The fate of a record.
 struct Course {
     put: Record,
-    /// It may be in the spool from then on.
+    /// It may be in the spool from this event on.
     asked: usize,
-    /// It has to be.
+    /// It must be.
     stored: usize,
     /// It need no longer be.
     leaving: usize,
@@ -31,7 +31,7 @@ struct Course {
 
 struct Damage {
     done: usize,
-    /// Salvaged, and open.
+    /// Salvaged and opened.
     over: usize,
 }
 
@@ -88,7 +88,7 @@ impl History {
                     history.count("stored", numbers.len());
                     history.count("refused", asked.len() - numbers.len());
                     there.extend(&numbers);
-                    // It was synced, and all that was removed before it.
+                    // It was synced, and so was everything removed before it.
                     if !numbers.is_empty() {
                         history.gone(&mut leaving, index);
                     }
@@ -170,17 +170,18 @@ impl History {
         *self.counts.get_mut(what).unwrap() += times as u64;
     }
 
-    /// How often what happened.
+    /// How often each thing happened.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.counts.iter().map(|(what, times)| (*what, *times))
     }
 
-    /// How many records were acknowledged.
+    /// Number of acknowledged records.
     pub fn promised(&self) -> usize {
         self.records.values().filter(|course| course.stored < NEVER).count()
     }
 
-    /// Whether the database may be damaged after so many events, and whether it once was and is salvaged.
+    /// Whether the database may be damaged after this many events, and whether it was damaged before and is now
+    /// salvaged.
     pub fn damage(&self, point: usize) -> (bool, bool) {
         let now = self
             .damages
@@ -189,7 +190,7 @@ impl History {
         (now, self.damages.iter().any(|damage| damage.over < point))
     }
 
-    /// Fails where a record that is in the spool after so many events should not be.
+    /// Fails if a record that is in the spool after this many events should not be.
     pub fn expect(&self, found: &Record, point: usize) {
         let number = found.identity.number;
         let course = self
@@ -210,7 +211,7 @@ impl History {
         );
     }
 
-    /// The numbers of the records that have to be in a lane after so many events.
+    /// The numbers of the records that must be in a lane after this many events.
     pub fn required(&self, lane: &str, point: usize) -> impl Iterator<Item = u64> {
         let required = self.records.iter().filter(move |(_, course)| {
             &*course.put.lane.name == lane && course.stored < point && course.leaving >= point

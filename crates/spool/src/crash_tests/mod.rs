@@ -1,7 +1,8 @@
-//! The power fails at every write, sync, truncation, renaming and removal that the spool makes.
+//! Cuts the power at every write, sync, truncation, renaming and removal that the spool makes.
 //!
-//! A workload runs under strace; what it said of its progress stands in the trace between its system calls. For each of
-//! these the disk is built as a power cut may leave it, and a spool opened on it has to keep what was promised by then.
+//! A workload runs under strace; its progress reports appear in the trace between its system calls. For each of these
+//! points the disk is rebuilt as a power cut may leave it, and a spool opened on it must keep everything guaranteed by
+//! then.
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod history;
@@ -28,7 +29,7 @@ use self::workload::{LANES, SESSIONS};
 use super::Lost;
 use super::tests::{lane, open, record, store};
 
-/// How many disks are built for every point; `make chaos` asks for a hundred. Without it one is for every third.
+/// How many disks are built for every point; `make chaos` uses a hundred. By default, one disk for every third point.
 const SEEDS: &str = "TEMP_INGEST_CRASH_SEEDS";
 
 #[tokio::test]
@@ -62,7 +63,7 @@ fn a_power_cut_at_any_point_breaks_no_promise() {
         history.promised()
     )
     .unwrap();
-    // What makes the test worth its name happened in the workload.
+    // The workload really did what makes this test meaningful.
     assert!(writes > 500 && syncs > 50 && others > 20 && history.promised() > 150);
     for (what, times) in history.counts() {
         assert!(times > 0, "nothing was ever {what}");
@@ -94,7 +95,7 @@ fn traced_workload() -> Vec<Event> {
     events
 }
 
-/// Builds disks for every point that is this thread's (from which on, one in how many), and opens a spool on each.
+/// Builds disks for every point of this thread (the first one, and the step to the next), and opens a spool on each.
 fn cut_at_each(events: &[Event], history: &History, seeds: u64, (first, every): (usize, usize)) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut disk = Disk::default();
@@ -104,7 +105,7 @@ fn cut_at_each(events: &[Event], history: &History, seeds: u64, (first, every): 
             continue;
         }
         for seed in 0..seeds {
-            // Anywhere in memory if there is such a place: a sync of these files costs nothing there.
+            // In memory if possible: a sync costs nothing there.
             let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(((point as u64) << 32) + seed);
             disk.cut(&mut rng, dir.path());
@@ -116,7 +117,7 @@ fn cut_at_each(events: &[Event], history: &History, seeds: u64, (first, every): 
     }
 }
 
-/// Opens what the power cut left: all that was promised is there, in order, byte for byte, and nothing else.
+/// Opens what the power cut left: everything guaranteed is there, in order, byte for byte, and nothing else.
 async fn keeps_promises(dir: &Path, history: &History, point: usize, rng: &mut ChaCha8Rng) {
     let (spool, recovered) = open(dir);
     let (may_be_damaged, was_salvaged) = history.damage(point);
@@ -145,12 +146,12 @@ async fn keeps_promises(dir: &Path, history: &History, point: usize, rng: &mut C
     }
     assert_eq!(spool.records(), found);
     let counted: u64 = recovered.lanes.iter().map(|lane| lane.records).sum();
-    // Damage within a record shows when it is read.
+    // Damage within a record is noticed when it is read.
     assert!(
         may_be_damaged || counted == found,
         "it said {counted} at the opening, and {found} are in it"
     );
-    // It goes on.
+    // It still works.
     let lane = lane(LANES[rng.random_range(0..LANES.len())]);
     store(&spool, vec![record(&lane.name, 999, 999_999, 300)]).await;
     let next = spool.next(&lane, None, usize::MAX).await.unwrap();

@@ -1,4 +1,4 @@
-//! A disk that forgets what was not synced: any part of it, sector by sector.
+//! A disk that forgets any part of what was not synced, sector by sector.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +9,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::trace::Event;
 
-/// What a disk writes as a whole.
+/// The unit that a disk writes atomically.
 const SECTOR: u64 = 512;
 
-/// The directory of the spool. Names change in the order they were changed, as every journalling file system does it,
-/// but only a sync of the directory says that they did; a file's sync says nothing of its name.
+/// The directory of the spool. Names change in order, as on every journalling file system, but only a sync of the
+/// directory makes the changes durable; syncing a file does not cover its name.
 #[derive(Default)]
 pub(super) struct Disk {
     files: Vec<File>,
@@ -40,16 +40,16 @@ enum Renaming {
     Remove(String),
 }
 
-/// How much of what was not synced is there after the cut.
+/// How much of the unsynced data survives the cut.
 #[derive(Clone, Copy)]
 enum Part {
     Nothing,
     All,
-    /// Each sector with this chance.
+    /// Each sector with this probability.
     Sectors(f64),
-    /// Each write whole or not, with this chance.
+    /// Each write, whole or not at all, with this probability.
     Writes(f64),
-    /// What was written first, to somewhere within a write.
+    /// The first writes, up to somewhere within a write.
     First(f64),
 }
 
@@ -89,7 +89,7 @@ impl Disk {
         self.renamings.push(renaming);
     }
 
-    /// Writes to `dir` what a power cut now may leave.
+    /// Writes to `dir` what a power cut at this point may leave.
     pub fn cut(&self, rng: &mut ChaCha8Rng, dir: &Path) {
         let mut names = self.synced_names.clone();
         let happened = match rng.random_range(0..4) {
@@ -110,7 +110,7 @@ impl Disk {
                 _ => Part::First(chance),
             };
             let mut content = self.files[file].after(part, rng);
-            // Memory that is shared through a file: whatever reached the disk of it means nothing.
+            // Shared memory backed by a file: whatever part of it reached the disk means nothing.
             if name.ends_with("-shm") {
                 content = vec![0; 32_768];
                 rng.fill(&mut content[..]);
@@ -185,7 +185,7 @@ impl Change {
     }
 }
 
-/// What lies between the end of the file and what is written is zero.
+/// The gap between the end of the file and the write is filled with zeros.
 fn write(content: &mut Vec<u8>, at: u64, bytes: &[u8]) {
     let at = usize::try_from(at).expect("a small file");
     if content.len() < at + bytes.len() {

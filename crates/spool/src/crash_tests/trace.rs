@@ -1,4 +1,4 @@
-//! What strace saw: every change of the spool's files, and what the workload said in between.
+//! What strace recorded: every change of the spool's files, and the workload's output in between.
 
 use std::collections::HashMap;
 use std::env;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use super::workload::{DIR, SAID, SESSION};
 
-/// A change of the directory of the spool or of a file in it, in the order they were done.
+/// A change of the spool's directory or of a file in it, in the order they happened.
 pub(super) enum Event {
     Create(String),
     Write {
@@ -28,7 +28,7 @@ pub(super) enum Event {
         to: String,
     },
     Remove(String),
-    /// A line the workload wrote.
+    /// A line of the workload's output.
     Said(String),
 }
 
@@ -47,12 +47,12 @@ impl fmt::Display for Event {
     }
 }
 
-/// Every call that can change a file or have it reach the disk. Those that [`event`] does not know end the test.
+/// Every system call that can change a file or sync it. One that [`event`] does not know fails the test.
 const CALLS: &str = "trace=openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,\
                      fdatasync,sync_file_range,copy_file_range,sendfile,splice,rename,renameat,renameat2,unlink,\
                      unlinkat,link,linkat";
 
-/// Runs a session of the workload over `spool` under strace; `scratch` is for files of no interest.
+/// Runs a session of the workload on `spool` under strace; `scratch` holds unrelated files.
 pub(super) fn of_session(session: usize, spool: &Path, scratch: &Path) -> Vec<Event> {
     let (trace, said) = (scratch.join("trace"), scratch.join("said"));
     let output = Command::new("strace")
@@ -91,14 +91,14 @@ pub(super) fn of_session(session: usize, spool: &Path, scratch: &Path) -> Vec<Ev
     events
 }
 
-/// The event that one call is; `None` for what is not about the spool or failed.
+/// The event of one call; `None` if it failed or does not concern the spool.
 fn event(call: &str, spool: &str, prefix: &str, said: &str) -> Option<Event> {
     let (name, rest) = call.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
     if result.starts_with('-') || result.starts_with('?') {
         return None;
     }
-    // Bytes and paths are in hexadecimal, so that neither a comma nor a bracket is part of them.
+    // Bytes and paths are in hexadecimal, so they contain neither commas nor brackets.
     let arguments = arguments.trim_end().strip_suffix(')')?;
     let arguments: Vec<&str> = arguments.split(", ").collect();
     let path = |argument: usize| text(arguments.get(argument).copied().unwrap_or_default());
@@ -139,7 +139,7 @@ fn event(call: &str, spool: &str, prefix: &str, said: &str) -> Option<Event> {
     }
 }
 
-/// What is quoted in an argument, or the path of a descriptor.
+/// The quoted content of an argument, or the path of a descriptor.
 fn text(argument: &str) -> String {
     String::from_utf8_lossy(&bytes(argument)).into_owned()
 }

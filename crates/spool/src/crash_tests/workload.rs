@@ -1,4 +1,4 @@
-//! What is done with a spool under strace: everything it can do, said before it is asked and after it is answered.
+//! The workload under strace: every operation of a spool, announced before the call and reported after its answer.
 
 use std::env;
 use std::fs::File;
@@ -19,7 +19,7 @@ pub(super) const SAID: &str = "TEMP_INGEST_TEST_CRASH_SAID";
 pub(super) const SESSION: &str = "TEMP_INGEST_TEST_CRASH_SESSION";
 
 pub(super) const LANES: [&str; 3] = ["16/00", "16/07", "house-kitchen-sensor"];
-/// Numbers of a session's records begin after so many times its index, so that they are in the order of all records.
+/// The numbers of a session's records start at this multiple of its index, which keeps all records in order.
 pub(super) const NUMBERS: u64 = 10_000;
 const LITTLE: ByteSize = ByteSize::from_bytes(70_000);
 const STEPS: u32 = 16;
@@ -29,20 +29,20 @@ pub(super) struct Session {
     max_bytes: ByteSize,
     when_full: WhenFull,
     end: End,
-    /// Where it empties the spool now and then, the file becomes small again.
+    /// The file shrinks if the session empties the spool from time to time.
     drains: bool,
-    /// What overwrites the database before it.
+    /// The damage done to the database before the session.
     pub after_damage: Option<Damage>,
 }
 
-/// Where it is overwritten, in hundredths of the file, and with how many bytes.
+/// Where the database is overwritten, in hundredths of the file, and with how many bytes.
 pub(super) type Damage = (u64, usize);
 
 #[derive(PartialEq)]
 enum End {
     Close,
     Drop,
-    /// As a kill does it: nothing is tidied up.
+    /// As after a kill: nothing is cleaned up.
     Exit,
 }
 
@@ -70,14 +70,14 @@ pub(super) const SESSIONS: [Session; 7] = [
         after_damage: Some((0, 60)),
         ..session(PLENTY, WhenFull::Block, End::Exit)
     },
-    // Records, of which the log that the session before left may have a copy.
+    // Records, which the log of the previous session may hold too.
     Session {
         after_damage: Some((50, 40_000)),
         ..session(PLENTY, WhenFull::Block, End::Exit)
     },
 ];
 
-/// Runs the session that the environment names; idle where it names none.
+/// Runs the session that the environment names; does nothing without one.
 pub(super) async fn run_as_asked() {
     let (Ok(dir), Ok(said), Ok(index)) = (env::var(DIR), env::var(SAID), env::var(SESSION)) else {
         return;
@@ -114,13 +114,13 @@ impl User {
     async fn open(session: &Session, index: u64, dir: &Path, said: &Path) -> Self {
         let said = File::create(said).unwrap();
         let (spool, _) = Spool::open(dir, session.max_bytes, session.when_full).unwrap();
-        // So that the log is copied back often, and a small file counts for a large one.
+        // So that the log is copied back often, and a small file counts as large.
         spool.send(Command::KeepSmall).unwrap();
         let mut user = Self {
             spool,
             said,
             rng: ChaCha8Rng::seed_from_u64(index),
-            // Not in the order of the starts, which is what the spool goes by.
+            // Not in the order of the starts, which is the order the spool uses.
             producer: 100 - index,
             number: index * NUMBERS,
         };
@@ -154,7 +154,7 @@ impl User {
         record(lane, self.producer, self.number, size)
     }
 
-    /// Several appends at once, which share a transaction if the spool so wishes.
+    /// Several concurrent appends, which the spool may put into one transaction.
     async fn append(&mut self) {
         let mut appends = Vec::new();
         for _ in 0..self.rng.random_range(1..=3) {
@@ -184,8 +184,7 @@ impl User {
         self.say("dropped", [dropped]);
     }
 
-    /// Takes records of a lane out: some of those that come next, or `all` there are in any lane. `false` where there
-    /// are none.
+    /// Removes records of a lane: some of the next ones, or `all` records of every lane. `false` if there are none.
     async fn remove_some(&mut self, all: bool) -> bool {
         let start = self.rng.random_range(0..LANES.len());
         let mut taken = Vec::new();
