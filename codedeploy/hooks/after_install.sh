@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts in place what is the operator's, where it is missing, and checks the configuration before anything is started.
+# Installs the operator's files if they are missing, and checks the configuration before anything is started.
 # shellcheck source=codedeploy/hooks/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Stops the daemon, which drains within its grace. It comes from the last revision that was installed, also one that was
-# never valid, and on the first deployment there is none: it succeeds whatever it finds, or no deployment could mend it.
+# Stops the daemon, which drains within its grace period. CodeDeploy runs the copy of the revision installed last, even
+# if that never became valid, and none on the first deployment. It always succeeds, or no deployment could fix a broken
+# state.
 # shellcheck source=codedeploy/hooks/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 

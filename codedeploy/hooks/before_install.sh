@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Refuses a machine the program would not start on, and a damaged revision, while the earlier one is still in place.
+# Rejects a machine on which the program would not start, and a damaged revision, while the earlier one is still in
+# place.
 # shellcheck source=codedeploy/hooks/common.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-# architecture and glibc, as `make bundle` found them in the program.
+# architecture and glibc, as `make bundle` read them from the program.
 read -r architecture glibc <"$revision/requirements"
 
 machine=$(uname -m)
@@ -19,7 +20,8 @@ if [[ $(printf '%s\n' "$glibc" "$found" | sort --version-sort | head -1) != "$gl
 fi
 (cd "$revision" && sha256sum --check --quiet --strict SHA256SUMS)
 
-# A program that runs cannot be overwritten. ApplicationStop did this already, but not on the agent's first deployment.
+# A running program cannot be overwritten. ApplicationStop has stopped it already, except on the agent's first
+# deployment.
 if systemctl is-active --quiet "$unit"; then
     systemctl stop "$unit"
 fi

@@ -11,13 +11,13 @@ trap 'echo "${BASH_SOURCE[0]}:${LINENO}: failed" >&2' ERR
     revision=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 }
 
-# Passes on what the daemon had a part in as text and no more: without characters that a terminal obeys, its lines cut so that
-# they cannot push out the rest.
+# Passes the daemon's output on as plain text: without terminal control characters, and with its lines cut so that they
+# cannot push out the rest.
 as_text() {
     LC_ALL=C tr --delete '\000-\010\013-\037\177' | LC_ALL=C cut --bytes 1-300
 }
 
-# What the daemon said last; then the failure, for of a hook's output only the end reaches CodeDeploy.
+# The daemon's last messages, then the failure: CodeDeploy shows only the end of a hook's output.
 fail_with_journal() {
     {
         journalctl --unit "$unit" --lines 8 --no-pager --output cat || echo "(there is no journal)"
