@@ -1,6 +1,6 @@
-//! What runs now, and what people may change of it while it runs.
+//! The status of the daemon, and what people may change while it runs.
 
-/// What people changed, over what the configuration says.
+/// Changes that people made, on top of the configuration.
 pub mod overrides;
-/// What the running daemon tells of itself, beside its metrics.
+/// The daemon's status, beyond its metrics.
 pub mod status;

@@ -1,5 +1,5 @@
-//! What the page may change of a running daemon, kept beside the configuration: it holds until the daemon ends, over
-//! reloads too. Pure: who asks and who does it stand elsewhere.
+//! Changes made on the dashboard, kept separately from the configuration: they last until the daemon ends, across
+//! reloads. Pure: requesting and executing them happens elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,47 +12,47 @@ use values::number::{Amount, Interval, Speed};
 use crate::source::settings::Kind;
 use crate::source::{Settings, Sources};
 
-/// Faults a sensor and day of anomaly data: about one a minute, so that a person who looks on sees some.
+/// Faults per sensor and day in anomaly data: about one a minute, so that someone watching sees some.
 const ANOMALIES: f64 = 1_440.0;
 
-/// What the page asks the daemon for.
+/// A request from the dashboard to the daemon.
 #[derive(Debug)]
 pub struct Command {
-    /// What to change.
+    /// The requested change.
     pub change: Change,
-    /// Gets what was done, or why it was not.
+    /// Receives what was done, or why it was not.
     pub done: oneshot::Sender<Result<String, String>>,
 }
 
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// A source begins, as it is set.
+    /// Start a source as it is configured.
     Start(String),
-    /// A source ends.
+    /// Stop a source.
     Stop(String),
-    /// A simulated source begins without faults.
+    /// Start a simulated source without faults.
     Normal(String),
-    /// A simulated source begins with faults.
+    /// Start a simulated source with faults.
     Anomalies(String),
-    /// A simulated source gives so many readings a second, a replay runs at so many times real time.
+    /// Set a simulated source's readings a second, or a replay's speed as a multiple of real time.
     Rate(String, f64),
-    /// A simulated source makes events of this template.
+    /// Have a simulated source produce events of this template.
     Template(String, PathBuf),
-    /// Records go to another stream.
+    /// Send records to another stream.
     Stream(String),
 }
 
 /// All changes so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
-    /// Tables that replace the configuration's.
+    /// Settings that replace those of the configuration.
     sources: BTreeMap<String, Settings>,
     stopped: BTreeSet<String>,
 }
 
 impl Change {
-    /// The source that it is about.
+    /// The source to change.
     pub fn source(&self) -> Option<&str> {
         match self {
             Self::Start(name)
@@ -67,7 +67,7 @@ impl Change {
 }
 
 impl Overrides {
-    /// Every source as it is set now, running or not.
+    /// The current settings of every source, running or not.
     pub fn all(&self, configured: &Sources) -> Sources {
         let set = |(name, settings): (&String, &Settings)| {
             let changed = self.sources.get(name).unwrap_or(settings);
@@ -76,19 +76,19 @@ impl Overrides {
         configured.iter().map(set).collect()
     }
 
-    /// Those that are to run.
+    /// The sources that should run.
     pub fn wanted(&self, configured: &Sources) -> Sources {
         let mut all = self.all(configured);
         all.retain(|name, _| !self.stopped.contains(name));
         all
     }
 
-    /// True where a source of these was stopped, and may be started again: then the daemon does not end without it.
+    /// True if one of these sources was stopped and may be started again: then the daemon does not end without it.
     pub fn hold(&self, configured: &Sources) -> bool {
         self.stopped.iter().any(|name| configured.contains_key(name))
     }
 
-    /// Takes a change of a source up and says what it comes to, or why it cannot be.
+    /// Applies a change to a source and describes its effect, or why it is impossible.
     pub fn apply(&mut self, configured: &Sources, change: &Change) -> Result<String, String> {
         let name = change.source().ok_or("this is no change of a source")?;
         let Some(mut settings) = self.all(configured).remove(name) else {
@@ -136,13 +136,13 @@ impl Overrides {
         Ok(said)
     }
 
-    /// True where a source is not as the configuration has it.
+    /// True if a source differs from the configuration.
     pub fn differs(&self, name: &str) -> bool {
         self.sources.contains_key(name) || self.stopped.contains(name)
     }
 }
 
-/// True where a source makes events of a template.
+/// True if a source produces events of a template.
 pub fn has_template(settings: &Settings) -> bool {
     match &settings.profile {
         Some(Choice::File(_)) => true,
@@ -151,7 +151,7 @@ pub fn has_template(settings: &Settings) -> bool {
     }
 }
 
-/// Readings a second of a simulated source, times real time of a replay; `None` where it is not set, or nobody can.
+/// Readings a second of a simulated source, or a replay's multiple of real time; `None` if it is not set or cannot be.
 pub fn rate(settings: &Settings) -> Option<f64> {
     let speed = match settings.speed.unwrap_or(Speed::REAL) {
         Speed::Factor(factor) => factor,

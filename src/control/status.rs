@@ -1,4 +1,4 @@
-//! What the running daemon tells of itself, beside its metrics: its sources and where readings go.
+//! The daemon's status, beyond its metrics: its sources and where readings go.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use crate::sink;
 use crate::sink::kinesis::Target;
 use crate::source::{Produced, Settings};
 
-/// The daemon as it is now. Published anew at each change.
+/// The current state of the daemon, published again at each change.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
     /// Where records go.
     pub sink: sink::Kind,
-    /// The stream's name or ARN, where the sink is Kinesis.
+    /// The stream's name or ARN, if the sink is Kinesis.
     pub stream: Option<String>,
-    /// Where the daemon keeps what outlives it.
+    /// The folder for state that outlives the daemon.
     pub state_dir: PathBuf,
     /// Where incidents are kept.
     pub incidents: IncidentStore,
-    /// Where the functions behind the stream keep readings with their scores.
+    /// The table in which the functions behind the stream keep readings with their scores.
     pub readings: Option<Table>,
-    /// A score at or above it is an anomaly; known where scores are.
+    /// The score from which a reading is an anomaly, if scores are known here.
     pub threshold: Option<f64>,
     /// Every source, running or not, by name.
     pub sources: Vec<Row>,
@@ -28,10 +28,10 @@ pub struct Status {
 /// Where incidents are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IncidentStore {
-    /// It is not known.
+    /// Unknown.
     #[default]
     Nowhere,
-    /// In the store of the embedded sink, in this folder.
+    /// In the embedded sink's store, in this folder.
     Folder(PathBuf),
     /// In a table that the functions behind the stream keep.
     Table(Table),
@@ -42,7 +42,7 @@ pub enum IncidentStore {
 pub struct Table {
     /// Its name.
     pub name: String,
-    /// The stream: the table is in its region, and reached in the same way, in our own name.
+    /// The stream whose region, endpoint and credentials the table is accessed with, without the stream's role.
     pub beside: Target,
 }
 
@@ -51,29 +51,29 @@ pub struct Table {
 pub struct Row {
     /// Its name.
     pub name: String,
-    /// What is set of it now.
+    /// Its current settings.
     pub settings: Settings,
-    /// True where that is not what the configuration says.
+    /// True if they differ from the configuration.
     pub changed: bool,
     /// Whether it runs.
     pub state: State,
-    /// Readings it has handed over since the start of the daemon.
+    /// Readings it has produced since the daemon started.
     pub produced: Produced,
 }
 
 /// Whether a source runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It hands readings over.
+    /// It produces readings.
     Running,
-    /// It was asked to stop, and has not ended yet; what takes its place waits for that.
+    /// It was asked to stop and has not ended yet; its replacement waits for that.
     Stopping,
     /// It does not run.
     Stopped,
 }
 
 impl State {
-    /// In a word.
+    /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",

@@ -1,4 +1,4 @@
-//! What people change by the page, done between everything else.
+//! Changes that people make on the dashboard, applied between the other work of the run loop.
 
 use values::aws_name::AwsName;
 
@@ -7,14 +7,14 @@ use crate::control::overrides::{Change, Command};
 use crate::sink;
 
 impl Daemon {
-    /// Does what people want changed, and says when that takes a new start.
+    /// Applies a command and returns what the run loop has to do next, if the change needs a restart.
     pub(super) fn change(&mut self, command: Command) -> Option<Next> {
         let changed = match &command.change {
             Change::Stream(stream) => self.other_stream(stream).map(|said| (said, Some(Next::Again))),
             change => self.change_source(change).map(|said| (said, None)),
         };
         self.publish();
-        // Who asked may have gone; it is done all the same.
+        // The requester may be gone; the change is applied all the same.
         match changed {
             Ok((said, next)) => {
                 let _ = command.done.send(Ok(said));
@@ -32,11 +32,11 @@ impl Daemon {
         let sources = self
             .sources
             .as_mut()
-            .ok_or("the daemon is ending: nothing starts any more")?;
+            .ok_or("the daemon is shutting down: no source can be started")?;
         let mut overrides = self.overrides.clone();
         let said = overrides.apply(configured, change)?;
         let name = change.source().unwrap_or_default();
-        // What only has another rate does not start by that.
+        // A change of rate does not start a source.
         sources
             .set(name, &overrides.wanted(configured))
             .map_err(|error| error.to_string())?;
@@ -44,18 +44,18 @@ impl Daemon {
         Ok(said)
     }
 
-    /// Takes up another stream, for the next start.
+    /// Switches to another stream, which takes effect at the next start.
     fn other_stream(&mut self, stream: &str) -> Result<String, String> {
         let settings = &self.loaded.settings;
         if settings.sink != sink::Kind::Kinesis {
             return Err(
-                "readings go to no stream: set sink = \"kinesis\" in the configuration, and start again".to_owned(),
+                "readings are not sent to a stream: set sink = \"kinesis\" in the configuration and restart".to_owned(),
             );
         }
         let spooled = self.ledger.snapshot().spooled;
         if spooled > 0 {
             return Err(format!(
-                "{spooled} readings in the spool wait for the stream of before: try again when they are delivered"
+                "{spooled} readings in the spool belong to the current stream: try again once they are delivered"
             ));
         }
         let mut kinesis = settings.kinesis.clone();
@@ -65,8 +65,6 @@ impl Daemon {
             return Err(problem.to_string());
         }
         self.loaded.settings.kinesis = kinesis;
-        Ok(format!(
-            "delivering what is left, then starting again with the stream {stream}"
-        ))
+        Ok(format!("draining, then restarting with the stream {stream}"))
     }
 }

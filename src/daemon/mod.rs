@@ -1,15 +1,15 @@
-//! The running daemon: builds every part, watches over them, and ends them in order. A part that ends before it was asked
-//! ends the daemon: half-dead is worse than restarted.
+//! The running daemon: builds every part, supervises them and shuts them down in order. A part that ends unexpectedly
+//! ends the daemon, because running half of it is worse than a restart.
 
 mod commands;
-/// How many files and connections may be open at once.
+/// The limit on open files and connections.
 pub mod open_files;
 mod resend;
-/// What the world outside knows of the daemon: ports, signals, the service manager.
+/// The daemon's interfaces to the outside: ports, signals, the service manager.
 pub mod services;
-/// All running sources: started, stopped and exchanged.
+/// The running sources: starts, stops and replaces them.
 pub mod source_manager;
-/// What the service manager is told.
+/// Notifications to the service manager.
 pub mod systemd;
 
 use std::io::{IsTerminal, Write};
@@ -52,15 +52,16 @@ use crate::telemetry::console::Console;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recent_readings::RecentReadings;
 
-/// Readings on their way to the pipeline may take this part of the budget, beside it: enough to keep the pipeline busy.
+/// Readings on their way to the pipeline may take this fraction of the budget in addition to it: enough to keep the
+/// pipeline busy.
 const HANDOVER_PART: usize = 4;
-/// The largest record a stream takes unless it was raised.
+/// The largest record a stream accepts unless its limit was raised.
 /// <https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html>
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
-/// So often a person who looks on is shown what is measured.
+/// Console refresh interval.
 const CONSOLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs until the sources are spent or a signal asks for the end. An error is a failure while running.
+/// Runs until all sources have ended or a signal asks for shutdown. An error is a failure while running.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let front = Services::bind(&loaded.settings).await?;
     let mut daemon = Daemon::start(loaded, front, Overrides::default()).await?;
@@ -73,7 +74,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         if !again {
             return Ok(());
         }
-        info!("starting again with what was set by the page");
+        info!("restarting with the settings of the dashboard");
         daemon = Daemon::start(left.loaded, left.front, left.overrides).await?;
     }
 }
@@ -91,20 +92,20 @@ struct Daemon {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     front: Services,
-    /// What people have changed by the page.
+    /// Changes that people made on the dashboard.
     overrides: Overrides,
     console: Option<Arc<Console>>,
 }
 
-/// What follows once the sources are no longer to run.
+/// What follows once the sources are to stop.
 enum Next {
-    /// The end.
+    /// Shut down.
     End,
-    /// A new start with other settings.
+    /// Restart with other settings.
     Again,
 }
 
-/// What a drained daemon leaves to the one that is started after it in this process.
+/// What a drained daemon hands over to its successor in this process.
 struct Left {
     loaded: Loaded,
     front: Services,
@@ -153,7 +154,7 @@ impl Daemon {
             },
             state_dir: state_dir.clone(),
             console: console.clone(),
-            // The embedded sink keeps them with their scores.
+            // The embedded sink keeps them itself, with their scores.
             recent: (settings.sink != sink::Kind::Embedded).then(|| recent.clone()),
         };
         let canary = Canary::new(&context.handover, ledger.clone(), sink_name(settings));
@@ -188,13 +189,13 @@ impl Daemon {
         })
     }
 
-    /// Watches over all parts until it is time to end.
+    /// Supervises all parts until it is time to shut down.
     async fn watch(&mut self) -> anyhow::Result<Next> {
         let mut watchdog = tokio::time::interval(self.front.notifier.keep_alive().unwrap_or(Duration::from_secs(5)));
         let mut console = tokio::time::interval(CONSOLE_INTERVAL);
         let mut beat = 0;
         loop {
-            // While a source is stopped that may be started again, the daemon waits for that.
+            // While a stopped source may still be started again, the daemon waits for that.
             let held = self.overrides.hold(&self.loaded.settings.source);
             let sources = self.sources.as_mut().filter(|sources| !held || sources.count() > 0);
             tokio::select! {
@@ -214,7 +215,8 @@ impl Daemon {
                 ended = async { sources.expect("checked below").ended().await }, if sources.is_some() => {
                     if ended?.is_none() && !held {
                         info!("all sources are spent: delivering what is left");
-                        // With its last sender the pipeline's input closes, and it ends when all is delivered.
+                        // Dropping the last sender closes the pipeline's input; the pipeline ends once everything is
+                        // delivered.
                         self.sources = None;
                     }
                     self.publish();
@@ -224,8 +226,8 @@ impl Daemon {
         }
     }
 
-    /// Ends sources, pipeline and sink in this command, within the grace. Where it is started again afterwards, the service
-    /// manager and whoever looks at the page are not left.
+    /// Ends sources, pipeline and sink in this order, within the grace period. If the daemon restarts in this process,
+    /// the service manager and the dashboard are not told that it stops.
     async fn drain(mut self, failed: bool, again: bool) -> (anyhow::Result<()>, Left) {
         match again {
             true => self.front.notifier.reloading(),
@@ -246,7 +248,7 @@ impl Daemon {
             info!(
                 in_flight = counts.in_flight,
                 spooled = counts.spooled,
-                "stopping: delivering what is in memory"
+                "stopping: delivering the readings in memory"
             );
         }
         self.stop.send_replace(true);
@@ -266,7 +268,7 @@ impl Daemon {
             },
         };
         if let Some(ending) = ending {
-            // Sources that wait for their last receipts have them now.
+            // Sources waiting for their last receipts have them now.
             ending.await.context("ending the sources")?;
         }
         if let Some(embedded) = &self.embedded {
@@ -295,14 +297,14 @@ impl Daemon {
         if ended.unsaved > 0 {
             error!(
                 readings = ended.unsaved,
-                "lost: neither the sink nor the spool took them before the grace ended"
+                "lost: neither the sink nor the spool accepted them within the grace period"
             );
             return Err(anyhow!("{} readings could not be saved", ended.unsaved));
         }
         if ended.spooled > 0 && !failed {
             info!(
                 readings = ended.spooled,
-                "in the spool: they go first after the next start"
+                "left in the spool: they are delivered first after the next start"
             );
         }
         Ok(())
@@ -315,7 +317,7 @@ impl Daemon {
                 if let Some(sources) = &mut self.sources
                     && let Err(error) = sources.reload(&self.overrides.wanted(&loaded.settings.source))
                 {
-                    error!("not reloaded, going on with the settings in force: {error}");
+                    error!("not reloaded, keeping the current settings: {error}");
                     return self.front.notifier.ready();
                 }
                 let now = Settings {
@@ -323,26 +325,26 @@ impl Daemon {
                     ..self.loaded.settings.clone()
                 };
                 if now != loaded.settings {
-                    warn!("reloaded the sources; what else has changed in the configuration takes a restart");
+                    warn!("reloaded the sources; the other changes in the configuration need a restart");
                 } else {
                     info!("reloaded the sources");
                 }
                 self.loaded.settings.source = loaded.settings.source;
                 self.publish();
             }
-            Err(invalid) => error!("not reloaded, going on with the settings in force: {invalid}"),
+            Err(invalid) => error!("not reloaded, keeping the current settings: {invalid}"),
         }
         self.front.notifier.ready();
     }
 
-    /// Tells of the sources as they are now.
+    /// Publishes the current state of the sources.
     fn publish(&self) {
         let rows = |sources: &Sources| sources.rows(&self.loaded.settings.source, &self.overrides);
         let rows = self.sources.as_ref().map(rows).unwrap_or_default();
         self.status.send_modify(|status| status.sources = rows);
     }
 
-    /// The watchdog hears from the daemon only while the pipeline's loop turns.
+    /// Pings the watchdog only while the pipeline's loop makes progress.
     fn ping(&self, beat: &mut u64) {
         let now = self.heartbeat.load(Ordering::Relaxed);
         if now != *beat {
@@ -356,7 +358,7 @@ impl Daemon {
 
     fn show(&self) {
         if let Some(line) = self.console.as_ref().and_then(|console| console.line()) {
-            // Nobody to show it to is no reason to stop measuring.
+            // A closed standard output is no reason to stop measuring.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
@@ -397,7 +399,7 @@ fn lanes(settings: &Settings, ledger: Arc<Ledger>, recovered: &delivery::spool::
     Ok(lanes)
 }
 
-/// The embedded sink has more to do after its last put.
+/// The embedded sink, which has work to do after its last put.
 type Closing = Option<Arc<Embedded>>;
 
 fn sink(
@@ -426,7 +428,7 @@ fn sink(
     })
 }
 
-/// Where records go, as a dead letter names it.
+/// Where records go, as dead letters name it.
 fn sink_name(settings: &Settings) -> String {
     match settings.sink {
         sink::Kind::Embedded => "embedded".to_owned(),
@@ -435,7 +437,7 @@ fn sink_name(settings: &Settings) -> String {
     }
 }
 
-/// What is told of this daemon.
+/// The status of this daemon.
 fn status(settings: &Settings, state_dir: &Path, sources: &Sources, overrides: &Overrides) -> Status {
     let embedded = settings.sink == sink::Kind::Embedded;
     let table = |name: &Option<String>| {
@@ -459,18 +461,18 @@ fn status(settings: &Settings, state_dir: &Path, sources: &Sources, overrides: &
     }
 }
 
-/// Whether readings are accepted now, and what else there is to say; else why not.
+/// Returns whether readings are accepted now, with any further remark, or why they are not.
 fn readiness(health: watch::Receiver<Health>) -> Arc<dyn Fn() -> Result<String, String> + Send + Sync> {
     Arc::new(move || {
         let health = health.borrow();
         match (&health.sink_health, health.full, health.draining) {
-            (_, _, true) => Err("draining: what came in is being delivered, and nothing more is taken".to_owned()),
+            (_, _, true) => Err("draining: accepted readings are being delivered, new ones are refused".to_owned()),
             (Some(sink_health), true, _) => Err(format!(
-                "memory and spool are full, and the sink takes nothing: {sink_health}"
+                "memory and spool are full, and the sink accepts nothing: {sink_health}"
             )),
             (None, true, _) => Err("memory and spool are full: the sink is slower than the sources".to_owned()),
             (Some(sink_health), false, _) => Ok(format!(
-                "readings are accepted and kept, and the sink takes nothing: {sink_health}"
+                "readings are accepted and buffered, but the sink accepts nothing: {sink_health}"
             )),
             (None, false, _) => Ok("readings are accepted".to_owned()),
         }
@@ -480,5 +482,5 @@ fn readiness(health: watch::Receiver<Health>) -> Arc<dyn Fn() -> Result<String, 
 fn flatten(
     ended: Result<Result<pipeline::Ended, PipelineError>, tokio::task::JoinError>,
 ) -> anyhow::Result<pipeline::Ended> {
-    Ok(ended.context("the pipeline broke")??)
+    Ok(ended.context("the pipeline panicked")??)
 }

@@ -1,5 +1,5 @@
-//! How many files and connections the process may have open at once. Ports that would take all of them would leave none to
-//! the spool and the sink, so their limits are checked against what the system allows before they are bound.
+//! The limit on files and connections that the process may have open at once. Ports that used all of them would leave
+//! none for the spool and the sink, so their limits are checked against the system's before they are bound.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use tracing::warn;
 use crate::http_server::BEYOND_LIMIT;
 use crate::source;
 
-/// Files of the spool, of state, logs and sources, and connections to AWS and brokers. A hundred are in use at most; the
-/// rest is for what is being closed.
+/// Reserved for files of the spool, state, logs and sources, and for connections to AWS and brokers. At most a hundred
+/// are in use; the rest covers those being closed.
 const RESERVED: u64 = 256;
 
-/// What the process may have open, and what of it is not for ports of sources.
+/// The process's limit on open files, and the part of it that is not for the ports of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenFiles {
     /// Files and connections that may be open at once.
     pub limit: u64,
     /// Connections of the dashboard's port.
     pub dashboard: u32,
-    /// Requests to the sink that may be under way at once, each on a connection of its own.
+    /// Concurrent requests to the sink, each on its own connection.
     pub sink_requests: u32,
 }
 
-/// The ports may take more connections than the system allows.
+/// The ports may accept more connections than the system allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "too many connections for the limit of open files, which is {limit}: {connections} need {needed} with what the spool \
@@ -37,12 +37,12 @@ pub struct TooManyConnections {
     connections: Connections,
 }
 
-/// The limits of all ports, by their keys.
+/// The connection limits of all ports, by configuration key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Connections(Vec<(String, u32)>);
 
-/// Raises the limit of open files as far as this process may, and returns it. Shells and containers often set a low one
-/// that every process may raise.
+/// Raises the limit of open files as far as this process may, and returns it. Shells and containers often set a low
+/// soft limit that every process may raise.
 pub fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let unlimited = u64::MAX;
@@ -63,7 +63,7 @@ pub fn raise_limit() -> u64 {
 }
 
 impl OpenFiles {
-    /// Checks that the ports of these sources leave enough to everything else.
+    /// Checks that the ports of these sources leave enough for everything else.
     pub fn check(&self, sources: &source::Sources) -> Result<(), TooManyConnections> {
         let mut connections = vec![("dashboard.max_connections".to_owned(), self.dashboard)];
         for (name, source) in sources {

@@ -1,4 +1,5 @@
-//! What was given up, sent again: a daemon of its own takes it, as it takes readings of sources.
+//! Resends dead letters and records that Lambda gave up, through a daemon of their own that takes them like readings of
+//! a source.
 
 use std::path::PathBuf;
 
@@ -14,10 +15,10 @@ use crate::daemon::services::Services;
 use crate::dead_letter::{DeadLetterError, DeadLetters, Redrive};
 use crate::source::Output;
 
-/// Dead letters are sent so many at a time.
+/// Dead letters sent per batch.
 const DEAD_LETTER_BATCH: usize = 256;
 
-/// Sends dead letters again, under new identities. Says how many readings went, and which files they were in.
+/// Resends dead letters under new identities. Returns the number of readings and the files they came from.
 pub async fn send_dead_letters(loaded: Loaded) -> anyhow::Result<(u64, Vec<PathBuf>)> {
     let settings = &loaded.settings;
     let replay = DeadLetters::open(&settings.state_dir()?, &sink_name(settings))?.replay()?;
@@ -25,14 +26,14 @@ pub async fn send_dead_letters(loaded: Loaded) -> anyhow::Result<(u64, Vec<PathB
     Ok((readings, replay.finish()?))
 }
 
-/// Sends what Lambda gave up again, under new identities. Says how many readings went, and of how much it had to be said that
-/// it could not.
+/// Resends what Lambda gave up, under new identities. Returns the number of readings sent, and the number of problems
+/// that were reported for what could not be sent.
 pub async fn send_given_up(loaded: Loaded, paths: &[PathBuf]) -> anyhow::Result<(u64, u64)> {
     let (redrive, readings) = send(loaded, Redrive::open(paths)?).await?;
     Ok((readings, redrive.problems()))
 }
 
-/// Sends readings through a daemon of their own that may run beside the real one.
+/// Sends readings through a daemon of their own, which may run beside the real one.
 async fn send<R>(mut loaded: Loaded, readings: R) -> anyhow::Result<(R, u64)>
 where
     R: Iterator<Item = Result<Reading, DeadLetterError>> + Send + 'static,
@@ -49,7 +50,7 @@ where
     let (drained, _) = daemon.drain(ended.is_err(), false).await;
     ended?;
     drained?;
-    feeding.await.context("reading what is to be sent again")?
+    feeding.await.context("reading what is to be resent")?
 }
 
 async fn feed<R>(mut replay: R, output: Output) -> anyhow::Result<(R, u64)>
@@ -64,7 +65,7 @@ where
         {
             match reading {
                 Ok(reading) => readings.push(reading),
-                Err(error) => warn!("not sent, and left where it is: {:#}", anyhow!(error)),
+                Err(error) => warn!("not sent, and left in place: {:#}", anyhow!(error)),
             }
         }
         if readings.is_empty() {

@@ -1,5 +1,5 @@
-//! What of the daemon the world outside knows: its HTTP endpoint, signals, and the service manager. It outlives a daemon that
-//! is started again in the same process.
+//! The daemon's interfaces to the outside: its HTTP endpoint, signals and the service manager. They outlive a daemon
+//! that restarts in the same process.
 
 use std::net::SocketAddr;
 
@@ -13,37 +13,37 @@ use crate::control::overrides::Command;
 use crate::daemon::systemd::Notifier;
 use crate::dashboard::{Handles, Server};
 
-/// What people want changed waits for its turn; more than one at a time is rare.
+/// Commands waiting to be executed; more than one at a time is rare.
 const ORDERS: usize = 4;
 
-/// What the world outside knows of the daemon.
+/// The daemon's interfaces to the outside.
 #[derive(Debug)]
 pub struct Services {
     address: SocketAddr,
-    /// Bound, until there is something to show.
+    /// The bound port, until there is something to serve.
     server: Option<Server>,
-    /// Once there is something to show.
+    /// The running HTTP endpoint, once there is something to serve.
     pub serving: Option<Serving>,
     commands: mpsc::Sender<Command>,
-    /// What people want changed, by the page.
+    /// Commands from the dashboard.
     pub asked: mpsc::Receiver<Command>,
-    /// What operators want.
+    /// Signals from operators.
     pub signals: Signals,
-    /// Who is told how it goes.
+    /// Notifies the service manager.
     pub notifier: Notifier,
 }
 
-/// The HTTP endpoint at work.
+/// The running HTTP endpoint.
 #[derive(Debug)]
 pub struct Serving {
     shown: watch::Sender<Handles>,
     task: JoinHandle<()>,
-    /// Ends the HTTP endpoint once it is dropped.
+    /// Ends the HTTP endpoint when dropped.
     _ends: oneshot::Sender<()>,
 }
 
 impl Services {
-    /// Binds the port and listens for signals.
+    /// Binds the port and installs the signal handlers.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
         let server = Server::bind(&settings.dashboard).await?;
@@ -59,7 +59,7 @@ impl Services {
         })
     }
 
-    /// Shows this from now on, and says where.
+    /// Serves these handles from now on, and returns the address.
     pub fn show(&mut self, shown: Handles) -> SocketAddr {
         match (&self.serving, self.server.take()) {
             (Some(serving), _) => drop(serving.shown.send_replace(shown)),
@@ -73,13 +73,13 @@ impl Services {
                     _ends: ends,
                 });
             }
-            (None, None) => unreachable!("what is not served is still bound"),
+            (None, None) => unreachable!("a server that is not serving is still bound"),
         }
         self.address
     }
 }
 
-/// Waits for the end of the HTTP endpoint, which nobody asks for.
+/// Waits for the HTTP endpoint to end, which nothing asks it to.
 pub async fn ended(serving: &mut Option<Serving>) -> Result<(), JoinError> {
     match serving {
         Some(serving) => (&mut serving.task).await,
@@ -90,11 +90,11 @@ pub async fn ended(serving: &mut Option<Serving>) -> Result<(), JoinError> {
 /// The signals of operators.
 #[derive(Debug)]
 pub struct Signals {
-    /// End.
+    /// SIGTERM: shut down.
     pub terminate: Signal,
-    /// End.
+    /// SIGINT: shut down.
     pub interrupt: Signal,
-    /// Load the sources anew.
+    /// SIGHUP: reload the sources.
     pub hangup: Signal,
 }
 
@@ -108,11 +108,11 @@ impl Signals {
     }
 }
 
-/// What it means that the HTTP endpoint has ended.
+/// The error to report when the HTTP endpoint has ended.
 pub fn dashboard_ended(ended: Result<(), JoinError>) -> anyhow::Error {
     match ended {
-        Ok(()) => anyhow!("the HTTP endpoint ended before it was asked to"),
-        Err(error) => anyhow::Error::new(error).context("the HTTP endpoint broke"),
+        Ok(()) => anyhow!("the HTTP endpoint ended unexpectedly"),
+        Err(error) => anyhow::Error::new(error).context("the HTTP endpoint panicked"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! All running sources: started, stopped and, on a reload, exchanged one by one.
+//! The running sources: starts and stops them and, on a reload, replaces them one by one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,35 +26,35 @@ use crate::telemetry::recent_readings::RecentReadings;
 pub struct Sources {
     context: SourceManagerContext,
     running: BTreeMap<String, Running>,
-    /// What a reload wants to run under a name whose source has not ended yet.
+    /// Sources that a reload wants under a name whose current source has not ended yet.
     waiting: BTreeMap<String, Settings>,
     tasks: JoinSet<(String, Joined)>,
-    /// Lines each source could not read, over all its restarts.
+    /// Lines that each source could not read, over all its restarts.
     malformed: BTreeMap<String, Arc<Malformed>>,
     /// Readings of each source, over all its restarts.
     produced: BTreeMap<String, Produced>,
-    /// New sensors of each source whose sensors are named by others, over all its restarts.
+    /// Admission of new sensors for each source whose clients name the sensors, over all its restarts.
     admissions: BTreeMap<String, Arc<Admission>>,
     listeners: Listeners,
     slots: Slots,
 }
 
-/// What every source is given. Once it is gone and the sources have ended, the pipeline's input closes.
+/// What every source needs. Once it is dropped and the sources have ended, the pipeline's input closes.
 #[derive(Debug)]
 pub struct SourceManagerContext {
     /// Where batches go.
     pub handover: handover::Sender,
     /// Where readings are counted.
     pub ledger: Arc<Ledger>,
-    /// What else is counted.
+    /// The other metrics.
     pub metrics: Arc<Metrics>,
-    /// What the ports of sources must leave room in.
+    /// The limit on open files that the ports of sources must stay within.
     pub open_files: OpenFiles,
-    /// Where positions are kept.
+    /// The folder that positions are kept in.
     pub state_dir: PathBuf,
-    /// Shows what is measured, where a person looks on.
+    /// Prints measured values for a person at the terminal.
     pub console: Option<Arc<Console>>,
-    /// Keeps what is measured, where a person looks on and the sink does not keep it with its scores.
+    /// Keeps recent readings, while someone watches the dashboard and if the sink does not keep them with their scores.
     pub recent: Option<Arc<RecentReadings>>,
 }
 
@@ -67,7 +67,7 @@ struct Running {
 }
 
 impl Running {
-    /// True where it goes on: with the same settings, or with others that it takes up.
+    /// Returns whether the source can keep running with the wanted settings: they are the same, or it can adopt them.
     fn can_become(&self, wanted: &Settings) -> bool {
         let settings = self.settings.borrow();
         *settings == *wanted || settings.can_become(wanted)
@@ -77,27 +77,27 @@ impl Running {
 /// The ports of sources could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum PortsError {
-    /// One of them.
+    /// A port could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// They may take more connections than there can be.
+    /// The ports may accept more connections than the system allows.
     #[error(transparent)]
     TooManyConnections(#[from] TooManyConnections),
 }
 
-/// A source that ended and should not have.
+/// A source ended unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub enum SourcesError {
     /// It failed.
     #[error(transparent)]
     Failed(#[from] SourceError),
     /// It panicked.
-    #[error("source {0:?} broke: {1}")]
+    #[error("source {0:?} panicked: {1}")]
     Broken(String, JoinError),
 }
 
 impl Sources {
-    /// Starts them all. When it returns, their ports are bound.
+    /// Starts all sources. When it returns, their ports are bound.
     pub fn start(context: SourceManagerContext, settings: &source::Sources) -> Result<Self, PortsError> {
         context.open_files.check(settings)?;
         let (running, waiting) = Default::default();
@@ -120,8 +120,8 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Brings the running sources to what is set now: unchanged ones go on undisturbed. Where a port cannot be bound,
-    /// nothing overrides.
+    /// Applies new settings to the running sources; unchanged ones keep running. If a port cannot be bound, nothing
+    /// changes.
     pub fn reload(&mut self, settings: &source::Sources) -> Result<(), PortsError> {
         self.bind(settings)?;
         self.waiting.clear();
@@ -133,7 +133,7 @@ impl Sources {
         for (name, wanted) in settings {
             match self.running.get(name) {
                 None => self.spawn(name, wanted),
-                // Also where nothing has changed here: files that it names may have.
+                // Also if its settings are unchanged: the files that they name may have changed.
                 Some(running) if !*running.stop.borrow() => {
                     running.settings.send_replace(wanted.clone());
                     self.admission(name, wanted);
@@ -144,8 +144,8 @@ impl Sources {
         Ok(())
     }
 
-    /// Brings one source to what is wanted of it now: to run so, or not at all. `all` is what is wanted of every source, whose
-    /// ports stay bound.
+    /// Applies the wanted settings to one source: it runs with them, or not at all. `all` holds the wanted settings of
+    /// every source, whose ports stay bound.
     pub fn set(&mut self, name: &str, all: &source::Sources) -> Result<(), PortsError> {
         self.bind(all)?;
         self.waiting.remove(name);
@@ -171,7 +171,7 @@ impl Sources {
         Ok(self.listeners.bind(settings)?)
     }
 
-    /// Asks them all to stop.
+    /// Asks all sources to stop.
     pub fn stop(&mut self) {
         self.waiting.clear();
         self.listeners.free();
@@ -180,8 +180,8 @@ impl Sources {
         }
     }
 
-    /// Waits until one ends, and starts what a reload wants in its place. `None` once all have ended: every one was finite, or
-    /// was asked to stop.
+    /// Waits until a source ends, and starts the one that a reload wants in its place. Returns `None` once all have
+    /// ended, because they were finite or were asked to stop.
     pub async fn ended(&mut self) -> Result<Option<()>, SourcesError> {
         let Some(ended) = self.tasks.join_next().await else {
             return Ok(None);
@@ -189,7 +189,7 @@ impl Sources {
         let (name, ended) = ended.expect("a source is joined inside its task, and the task itself does not panic");
         self.running.remove(&name);
         match ended {
-            Ok(Ok(Ended::Spent)) => info!(source = name, "the source is spent"),
+            Ok(Ok(Ended::Spent)) => info!(source = name, "the source has ended"),
             Ok(Ok(Ended::Stopped)) => info!(source = name, "the source has stopped"),
             Ok(Err(error)) => return Err(error.into()),
             Err(error) => return Err(SourcesError::Broken(name, error)),
@@ -200,7 +200,7 @@ impl Sources {
         Ok(Some(()))
     }
 
-    /// Brings what each source could not read, and what it refused, into the metrics.
+    /// Copies the counts of malformed lines and refused readings of each source into the metrics.
     pub fn measure(&self, metrics: &Metrics) {
         for (name, admission) in &self.admissions {
             metrics.refused(name, admission.refused());
@@ -210,12 +210,12 @@ impl Sources {
         }
     }
 
-    /// How many run now.
+    /// The number of running sources.
     pub fn count(&self) -> usize {
         self.running.len()
     }
 
-    /// Each of these, and whether it runs.
+    /// The status of each of these sources.
     pub fn rows(&self, settings: &source::Sources, overrides: &Overrides) -> Vec<Row> {
         let row = |(name, settings): (&String, &Settings)| Row {
             name: name.clone(),
@@ -231,7 +231,7 @@ impl Sources {
         overrides.all(settings).iter().map(row).collect()
     }
 
-    /// Where one more source may hand its readings over; it is not asked to stop.
+    /// The output for one more source, which is never asked to stop.
     pub fn output(&self) -> Output {
         let context = &self.context;
         Output::new(
@@ -241,7 +241,7 @@ impl Sources {
         )
     }
 
-    /// What admits new sensors of this source, by the limit that is set now.
+    /// The admission of new sensors of this source, under its current limit.
     fn admission(&mut self, name: &str, settings: &Settings) -> Option<Arc<Admission>> {
         let limit = settings.new_sensors_per_hour()?;
         let admission = self.admissions.entry(name.to_owned());

@@ -1,11 +1,12 @@
-//! What the service manager is told: ready, what is awaited, alive, reloading, stopping. Without one, nothing is sent.
+//! Notifications to the service manager: ready, status, watchdog, reloading, stopping. Without a service manager,
+//! nothing is sent.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Tells the service manager how it goes.
+/// Notifies the service manager.
 #[derive(Debug)]
 pub struct Notifier {
     status: String,
@@ -13,28 +14,28 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// For the service manager this process was started by, if there is one.
+    /// Notifies the service manager that started this process, if there is one.
     pub fn new() -> Self {
         Self {
             status: String::new(),
-            // Twice in the time allowed, so that one late ping does not kill.
+            // Twice in the watchdog's period, so that one late ping does not kill the daemon.
             keep_alive: sd_notify::watchdog_enabled().map(|period| period / 2),
         }
     }
 
-    /// How often [`Notifier::alive`] has to be said; `None` where nobody watches.
+    /// How often [`Notifier::alive`] has to be called; `None` without a watchdog.
     pub fn keep_alive(&self) -> Option<Duration> {
         self.keep_alive
     }
 
-    /// The settings hold, ports are bound and the spool is open; also after a reload.
+    /// Settings are valid, ports are bound and the spool is open; also sent after a reload.
     pub fn ready(&self) {
         send(&[NotifyState::Ready]);
     }
 
-    /// What the daemon does or waits for, in words. Said only when it changes.
+    /// What the daemon is doing or waiting for. Sent only when it changes.
     pub fn status(&mut self, status: &str) {
-        // Each line of a message is an assignment of its own.
+        // Each line of a message is a separate assignment.
         let status = status.replace('\n', " ");
         if status != self.status {
             send(&[NotifyState::Status(&status)]);
@@ -42,7 +43,7 @@ impl Notifier {
         }
     }
 
-    /// The pipeline moved, or waits for a good reason.
+    /// The pipeline made progress, or waits for a good reason.
     pub fn alive(&self) {
         send(&[NotifyState::Watchdog]);
     }
@@ -50,7 +51,7 @@ impl Notifier {
     /// A reload begins; [`Notifier::ready`] ends it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            // systemd takes a reload without its time for the answer to an earlier one.
+            // Without the time, systemd would take the answer to an earlier reload for the answer to this one.
             Ok(now) => send(&[NotifyState::Reloading, now]),
             Err(error) => warn!(%error, "reading the monotonic clock for the service manager"),
         }
@@ -70,7 +71,7 @@ impl Default for Notifier {
 
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        warn!(%error, "telling the service manager");
+        warn!(%error, "notifying the service manager");
     }
 }
 
@@ -83,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    /// Says everything: to nobody when it runs as a test, to the other test when that one starts it.
+    /// Sends every notification: to nobody when it runs as a test, to the other test when that one starts it.
     #[test]
     fn everything_is_said() {
         let mut notifier = Notifier::new();
@@ -98,7 +99,7 @@ mod tests {
         }
     }
 
-    /// A test may not change its own environment, so it starts itself again.
+    /// A test may not change its own environment, so it starts itself again as a child process.
     #[test]
     fn a_service_manager_hears_it() {
         let dir = tempfile::tempdir().unwrap();

@@ -49,7 +49,7 @@ fn the_service_manager_hears_of_every_change() {
     daemon.logged("the source has started source=\"garden\"");
     std::fs::write(dir.path().join("config.toml"), "snik = \"stdout\"\n").unwrap();
     daemon.signal("HUP");
-    let said = daemon.logged("going on with the settings in force");
+    let said = daemon.logged("keeping the current settings");
     assert!(said.contains("config.toml:1"), "{said}");
     daemon.signal("TERM");
     heard(&socket, "STOPPING=1");

@@ -221,7 +221,7 @@ fn only_who_knows_a_token_is_let_in() {
     // A file that lets nobody in changes nothing.
     std::fs::write(&file, "\n").unwrap();
     trial.daemon.signal("HUP");
-    let said = trial.daemon.logged("going on with the settings in force");
+    let said = trial.daemon.logged("keeping the current settings");
     trial.daemon.logged("holds no token");
     assert!(!said.contains("secret"), "{said}");
     assert_eq!(send(&trial, &["authorization: Bearer third-secret"]).status, 200);

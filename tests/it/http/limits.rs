@@ -189,7 +189,7 @@ fn a_reload_loses_no_request() {
     let config = super::config("").replace("127.0.0.1:0\"", &format!("{other}\""));
     std::fs::write(trial.file("config.toml"), config).unwrap();
     trial.daemon.signal("HUP");
-    let said = trial.daemon.logged("not reloaded, going on");
+    let said = trial.daemon.logged("not reloaded, keeping the current settings");
     assert!(
         said.contains(&format!("source.posts.listen: binding {other}: ")),
         "{said}"

@@ -34,7 +34,7 @@ async fn a_wrong_stream_is_waited_for_and_nothing_is_dead_lettered() {
     // The probe follows the log.
     let ready = loop {
         let ready = get(&address, "/readyz");
-        if ready.1.contains("the sink takes nothing: putting records into") {
+        if ready.1.contains("the sink accepts nothing: putting records into") {
             break ready;
         }
     };

@@ -306,7 +306,7 @@ const stream = {
     const arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/readings";
     await page.getByLabel("Stream, by name or ARN").fill(arn);
     await page.getByRole("button", { name: "Use this stream" }).click();
-    await said(page, "starting again with the stream");
+    await said(page, "draining, then restarting with the stream");
     await page.locator("#sink").filter({ hasText: arn }).waitFor(WAIT);
     await page.getByRole("button", { name: "Start normal data" }).click();
     await said(page, "farm gives normal data");

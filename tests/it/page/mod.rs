@@ -115,10 +115,10 @@ async fn another_stream_is_taken_up_and_nothing_is_lost() {
     let arn = "arn:aws:kinesis:eu-central-1:123456789012:stream/readings";
     let (status, said) = post(&address, "/stream", TOKEN, &format!("stream={arn}"));
     assert!(
-        status == "200" && said.contains("starting again with the stream"),
+        status == "200" && said.contains("draining, then restarting with the stream"),
         "{status} {said}"
     );
-    daemon.logged("starting again with what was set by the page");
+    daemon.logged("restarting with the settings of the dashboard");
     daemon.logged("metrics=http://");
     let (status, page) = get(&address, "/");
     assert!(
