@@ -79,7 +79,7 @@ class Files(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_each_metric_is_one_of_the_daemons(self):
-        known = set(re.findall(r'"(temp_ingest_\w+)"', (REPOSITORY / "src/metrics.rs").read_text()))
+        known = set(re.findall(r'"(temp_ingest_\w+)"', (REPOSITORY / "src/telemetry/metrics.rs").read_text()))
         for name in ("alerts.yml", "grafana.json", "alerts_test.yml"):
             for metric in set(re.findall(r"temp_ingest_\w+", (MONITORING / name).read_text())):
                 with self.subTest(file=name, metric=metric):

@@ -215,7 +215,7 @@ class Deployments(OnInstance):
         printed = self.deploy()
         self.assertIn("delivered to", printed["ValidateService"])
         self.assertEqual(len(list(spool.glob("spool.db.version-1000-*Z"))), 1)
-        self.assertIn("a newer version wrote the spool", self.instance.journal(SERVICE))
+        self.assertIn("another version wrote the spool", self.instance.journal(SERVICE))
 
     def test_what_would_not_run_here_is_refused_before_it_is_installed(self):
         self.deploy()

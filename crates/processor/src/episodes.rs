@@ -1,7 +1,7 @@
 //! One message for what fails together: which incidents of a group of sensors belong together, and when to notify
 //! people. Pure: a store keeps it under a lease.
 //!
-//! Incidents of a group that begin within [`WINDOW`] of each other, by event time, are an *episode*. People are
+//! Incidents of a group that begin within `WINDOW` of each other, by event time, are an *episode*. People are
 //! notified when it begins, when twice as many of its sensors fail at once as last reported, when its worst score has
 //! doubled, when something else goes wrong, and once when all are well. While an episode has had a single sensor, the
 //! sensor's own transitions are notified.
