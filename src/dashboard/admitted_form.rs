@@ -1,4 +1,4 @@
-//! Forms of those who may change something. None is read before its sender has shown a session or a token.
+//! Forms from senders who may change something. No form is read before its sender has shown a session or a token.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use super::session::Visitor;
 use super::state::Dashboard;
 use crate::http_server::Activity;
 
-/// A form from somebody who may change something.
+/// A form whose sender may change something.
 #[derive(Debug)]
 pub(super) struct AdmittedForm {
-    /// Who sent it.
+    /// The sender.
     pub asker: Asker,
-    /// What they want.
+    /// The content.
     pub form: Form,
 }
 
-/// Who wants something changed.
+/// The sender of an admitted form.
 #[derive(Debug)]
 pub(super) enum Asker {
-    /// A person, by the page.
+    /// A person using the dashboard.
     Person { name: String },
-    /// A program, with a token.
+    /// A program with a token.
     Program,
 }
 
-/// What the headers of a request show of its sender.
+/// The sender as far as the request's headers identify it.
 enum Caller {
-    /// A session; that the form is one of its own is still to be seen.
+    /// A session; whether the form is the session's own is checked later.
     Session(Visitor),
     /// A token.
     Program,
@@ -40,9 +40,9 @@ enum Caller {
 
 /// Why nothing was changed.
 enum Refusal {
-    /// Their token is not let in.
+    /// The token is not accepted.
     Token(Denied),
-    /// Nobody is logged in who sent this, as it says.
+    /// No session sent this form; the text says why.
     Session(&'static str),
 }
 
@@ -87,12 +87,12 @@ impl Caller {
                 "log in first, or send a token: Authorization: Bearer TOKEN\n",
             )),
             None => Err(Refusal::Session(
-                "nothing can be changed here: set dashboard.token_file to a file of tokens, and start again\n",
+                "nothing can be changed here: set dashboard.token_file to a file of tokens, and restart\n",
             )),
         }
     }
 
-    /// Who sent this form. One that is not of the session needs a token.
+    /// Returns the sender of this form. A form that is not the session's own needs a token.
     fn sent(self, page: &Dashboard, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
         match self {
             Self::Program => Ok(Asker::Program),

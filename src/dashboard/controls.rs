@@ -21,18 +21,18 @@ pub(super) fn field(name: &'static str, label: &str, hint: &str, kind: impl Fn(T
     ))
 }
 
-/// What makes a form one of this visitor's.
+/// The hidden field that shows that a form comes from this visitor's session.
 pub(super) fn token(visitor: &Visitor) -> Html {
     hidden("form", &visitor.form)
 }
 
-/// What a form says beside what is typed into it.
+/// A hidden field.
 pub(super) fn hidden(name: &str, value: &str) -> Html {
     let input = tag("input").with("type", "hidden");
     input.with("name", name).with("value", value).void()
 }
 
-/// How control is turned on, where it is off.
+/// Instructions for turning control on, shown while it is off.
 pub(super) fn how_to_turn_on() -> Html {
     let code = |text: &'static str| tag("code").of(text);
     let steps = [
@@ -42,11 +42,7 @@ pub(super) fn how_to_turn_on() -> Html {
             code("token_file = \"/path/to/tokens\""),
             "",
         ),
-        (
-            "start the daemon again, and log in with the token.",
-            Html::default(),
-            "",
-        ),
+        ("restart the daemon and log in with the token.", Html::default(), ""),
     ];
     let why = "Nothing can be changed here yet, because there is no token. To turn control on:";
     tag("div").of((tag("p").of(why), tag("ol").of(each(steps, |step| tag("li").of(step)))))

@@ -1,4 +1,4 @@
-//! Who keeps incidents: the embedded store, opened once, or a table, asked at most once in a few seconds.
+//! The stores of incidents: the embedded store, opened once, or a table, queried at most once every few seconds.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +17,17 @@ use crate::clock;
 use crate::control::status::IncidentStore;
 use crate::incidents::{self, IncidentsError, in_store};
 
-/// How many are listed.
+/// The most incidents that are read.
 const COUNTED: u32 = 500;
 
-/// What is open of them.
+/// The open incidents.
 #[derive(Debug, Default)]
 pub(super) struct IncidentStores {
     folder: Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>,
     table: Opened<Lately>,
 }
 
-/// A table's incidents, and what they were lately.
+/// A table of incidents, and its latest answer.
 #[derive(Debug)]
 struct Lately {
     incidents: TableIncidents,
@@ -37,30 +37,30 @@ struct Lately {
 /// Incidents, open ones first, or why they cannot be read.
 type Listed = Result<Arc<[Incident]>, String>;
 
-/// What a person wants of an incident.
+/// An action on an incident.
 #[derive(Debug)]
 pub(super) struct Action {
     /// Its id.
     pub id: String,
-    /// Who wants it.
+    /// The name of the requester.
     pub by: String,
-    /// How long it is to be muted; else it is acknowledged.
+    /// The duration of a mute; `None` acknowledges the incident.
     pub mute: Option<Duration>,
 }
 
-/// Incidents that are kept, or why it is not known.
+/// The incidents to show, or why there are none.
 #[derive(Debug)]
 pub(super) enum Kept {
-    /// These, open ones first.
+    /// The incidents, open ones first.
     Here(Arc<[Incident]>),
-    /// Elsewhere.
+    /// They are kept elsewhere.
     Elsewhere,
     /// They cannot be read.
     Unknown(String),
 }
 
 impl IncidentStores {
-    /// The incidents, open ones first; `None` where nobody keeps any.
+    /// Returns the incidents, open ones first; `None` if no store keeps any here.
     pub(super) async fn list(&self, store: &IncidentStore) -> Option<Listed> {
         match store {
             IncidentStore::Nowhere => None,
@@ -70,13 +70,13 @@ impl IncidentStores {
                 Some(listed.map(Arc::from).map_err(why))
             }
             IncidentStore::Table(table) => {
-                // Held while it is read: who looks on meanwhile gets the same list.
+                // The lock is held during the query, so that concurrent requests get the same list.
                 Some(self.table.of(table, Lately::of).await.list().await)
             }
         }
     }
 
-    /// Does it, and says what was done; `None` where nobody keeps incidents.
+    /// Performs the action and describes the result; `None` if no store keeps incidents here.
     pub(super) async fn perform(&self, store: &IncidentStore, action: Action) -> Option<Result<String, String>> {
         match store {
             IncidentStore::Nowhere => None,
@@ -93,7 +93,7 @@ impl IncidentStores {
         }
     }
 
-    /// Does something with the store, on a thread that may wait for the disk.
+    /// Uses the store on a thread that may block on the disk.
     async fn in_folder<T: Send + 'static>(
         &self,
         dir: PathBuf,
@@ -130,7 +130,7 @@ impl Kept {
         }
     }
 
-    /// The sensor of the first.
+    /// The sensor of the first incident.
     pub(super) fn first_sensor(&self) -> Option<&str> {
         match self {
             Self::Here(all) => all.first().map(|incident| incident.latest.sensor.id()),

@@ -1,15 +1,15 @@
-//! How fast readings come and go, over the last seconds.
+//! Rates of readings over the last seconds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So often it is counted,
+/// The sampling interval.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
-/// and so many times a rate is over.
+/// The samples kept: a rate covers the ten intervals between them.
 const BEATS: usize = 11;
 
-/// What was counted lately.
+/// The latest samples.
 #[derive(Debug, Default)]
 pub(super) struct RateSampler(Mutex<VecDeque<Sample>>);
 
@@ -22,7 +22,7 @@ pub(super) struct Sample {
     pub sources: BTreeMap<String, u64>,
 }
 
-/// Readings a second; `None` while it is not known yet.
+/// Readings a second; `None` while unknown.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Rates {
     pub produced: Option<f64>,
@@ -31,11 +31,11 @@ pub(super) struct Rates {
 }
 
 impl RateSampler {
-    /// It was counted.
+    /// Adds a sample.
     pub(super) fn beat(&self, beat: Sample) {
         let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if beats.back().is_some_and(|last| last.produced > beat.produced) {
-            // Another daemon took this one's place, and counts from the beginning.
+            // Another daemon has replaced this one and counts from zero.
             beats.clear();
         }
         beats.push_back(beat);
@@ -44,7 +44,7 @@ impl RateSampler {
         }
     }
 
-    /// How fast it went between the first and the last beat.
+    /// Returns the rates between the first and the last sample.
     pub(super) fn rates(&self) -> Rates {
         let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(first), Some(last)) = (beats.front(), beats.back()) else {

@@ -1,4 +1,4 @@
-//! The dashboard's port: who connects is served within limits, until the daemon ends.
+//! The dashboard's port: serves clients within limits until the daemon ends.
 
 use std::future::Future;
 use std::io;
@@ -22,9 +22,9 @@ use crate::http_server::{self, ConnectionLimit, LimitReached, Port, Protocol, Re
 use crate::secrets::tokens::TokensError;
 use crate::telemetry::metrics::DASHBOARD_PORT;
 
-/// Bytes of the headers of a request: cookies of other services on the same host come along.
+/// The largest request headers, in bytes; they include cookies of other services on the same host.
 const MAX_HEADERS: usize = 16 << 10;
-/// After so many seconds a client that found no place may try again.
+/// After this many seconds a client rejected for lack of a connection may retry.
 const RETRY_SECONDS: &str = "1";
 
 /// A bound port.
@@ -36,24 +36,24 @@ pub struct Server {
     settings: Settings,
 }
 
-/// The port could not be bound, or nobody could be let in.
+/// The port could not be bound, or the tokens could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The port.
+    /// The port could not be bound.
     #[error("dashboard.listen: binding {address}: {}", remedy(.source))]
     Listen {
-        /// What is set.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The tokens.
+    /// The tokens could not be read.
     #[error("dashboard.token_file: {0}")]
     Tokens(#[from] TokensError),
 }
 
 impl Server {
-    /// Binds the port; what connects waits for [`Server::serve`].
+    /// Binds the port; connections wait for [`Server::serve`].
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         let failed = |source| BindError::Listen {
             address: settings.listen,
@@ -69,13 +69,13 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `stop` is done and the requests under way are answered. It shows what `shown` holds at the time; what
-    /// people want changed goes to `commands`.
+    /// Serves until `stop` completes and the requests under way are answered. Each answer shows the current value of
+    /// `shown`; requested changes go to `commands`.
     pub async fn serve(
         self,
         shown: watch::Receiver<Handles>,
@@ -146,7 +146,7 @@ impl Settings {
     }
 }
 
-/// The answer on a connection that is beyond a limit.
+/// The answer on a connection beyond a limit.
 fn beyond(reached: LimitReached) -> Response {
     let status = match reached {
         LimitReached::All(_) => StatusCode::SERVICE_UNAVAILABLE,
