@@ -16,8 +16,8 @@ use values::duration::friendly;
 pub(super) const MAX_LOG_IN: usize = 4 << 10;
 /// The largest other form, in bytes; a template needs the most.
 pub(super) const MAX_FORM: usize = 256 << 10;
-/// The most bytes of all forms being read. Log-ins on every connection together leave three quarters of it to those who
-/// are logged in.
+/// The bytes of all forms being read. Log-ins that occupy all connections of other clients leave three quarters of it
+/// to those who are logged in.
 const MAX_FORMS: usize = 1 << 20;
 
 /// A submitted form.

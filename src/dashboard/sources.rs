@@ -40,8 +40,8 @@ pub(super) fn part(status: &Status, rates: &Rates, control: &Control, notice: Op
         }
         Control::LoggedOut => tag("p").of((link("/log-in", "Log in"), " to start, stop and change them.")),
         Control::On(_) => tag("p").class("hint").of(
-            "Changes made here last until the daemon ends, across reloads of the configuration. To keep them, write \
-             them into the configuration.",
+            "Changes made here last until the daemon ends, across reloads of the configuration. To keep them, write them \
+             into the configuration.",
         ),
     };
     section(

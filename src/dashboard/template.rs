@@ -108,8 +108,8 @@ fn editor(visitor: &Visitor, name: &str, text: &str, problems: &[String]) -> Str
         .with("rows", "28")
         .with("spellcheck", "false");
     let area = area.flag("required", true).with("aria-describedby", "text-hint");
-    let hint = "It is checked first. If it is valid, the source restarts with it, until the daemon ends; the previous \
-                file is not changed.";
+    let hint = "It is checked first. If it is valid, the source restarts with it, until the daemon ends; the file of \
+                before is left as it is.";
     let form = post("/template").class("steps").of((
         (token(visitor), hidden("name", name)),
         tag("label").with("for", "text").of(("Template of ", name)),
