@@ -27,7 +27,7 @@ pub struct Command {
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Start a source with its current settings.
+    /// Start a source as it is configured.
     Start(String),
     /// Stop a source.
     Stop(String),

@@ -40,7 +40,7 @@ pub(super) fn part(status: &Status, rates: &Rates, control: &Control, notice: Op
         }
         Control::LoggedOut => tag("p").of((link("/log-in", "Log in"), " to start, stop and change them.")),
         Control::On(_) => tag("p").class("hint").of(
-            "Changes made here last until the daemon ends, across reloads of the configuration. To keep them, write them \
+            "Changes made here last until the daemon ends, across reloads of the configuration. To keep it, write it \
              into the configuration.",
         ),
     };
