@@ -1,4 +1,4 @@
-//! Forms from senders who may change something. No form is read before its sender has shown a session or a token.
+//! Forms of those who may change something. None is read before its sender has shown a session or a token.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use super::session::Visitor;
 use super::state::Dashboard;
 use crate::http_server::Activity;
 
-/// A form whose sender may change something.
+/// A form from somebody who may change something.
 #[derive(Debug)]
 pub(super) struct AdmittedForm {
-    /// The sender.
+    /// Who sent it.
     pub asker: Asker,
-    /// The content.
+    /// What they want.
     pub form: Form,
 }
 
-/// The sender of an admitted form.
+/// Who wants something changed.
 #[derive(Debug)]
 pub(super) enum Asker {
-    /// A person using the dashboard.
+    /// A person, by the page.
     Person { name: String },
-    /// A program with a token.
+    /// A program, with a token.
     Program,
 }
 
-/// The sender as far as the request's headers identify it.
+/// What the headers of a request show of its sender.
 enum Caller {
-    /// A session; whether the form is the session's own is checked later.
+    /// A session; that the form is one of its own is still to be seen.
     Session(Visitor),
     /// A token.
     Program,
@@ -40,9 +40,9 @@ enum Caller {
 
 /// Why nothing was changed.
 enum Refusal {
-    /// The token is not accepted.
+    /// Their token is not let in.
     Token(Denied),
-    /// No session sent this form; the text says why.
+    /// Nobody is logged in who sent this, as it says.
     Session(&'static str),
 }
 
@@ -87,12 +87,12 @@ impl Caller {
                 "log in first, or send a token: Authorization: Bearer TOKEN\n",
             )),
             None => Err(Refusal::Session(
-                "nothing can be changed here: set dashboard.token_file to a file of tokens, and restart\n",
+                "nothing can be changed here: set dashboard.token_file to a file of tokens, and start again\n",
             )),
         }
     }
 
-    /// Returns the sender of this form. A form that is not the session's own needs a token.
+    /// Who sent this form. One that is not of the session needs a token.
     fn sent(self, page: &Dashboard, headers: &HeaderMap, form: &Form) -> Result<Asker, Refusal> {
         match self {
             Self::Program => Ok(Asker::Program),

@@ -1,5 +1,5 @@
-//! Static files of the dashboard, compiled into the program: scripts and styles. A file's name contains the digest of
-//! its content, so that browsers cache it for good and never use another version's.
+//! What browsers are given beside the page itself, out of the program: scripts and styles. A name holds its content's
+//! digest, so that a browser keeps what has not changed and never takes an older version's.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 
-/// A static file and the path it is served at.
+/// A file, by where it is served.
 #[derive(Debug)]
 pub(super) struct Asset {
     pub path: String,
@@ -33,7 +33,7 @@ pub(super) static UPLOT_JS: LazyLock<Asset> = LazyLock::new(|| {
 pub(super) static UPLOT_CSS: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("uplot", "css", CSS, include_str!("assets/uplot/uPlot.min.css")));
 
-/// Returns the file served at this path.
+/// The file that is served there.
 pub(super) fn find(path: &str) -> Option<Response> {
     let all = [&PAGE_JS, &PAGE_CSS, &UPLOT_JS, &UPLOT_CSS];
     let asset = all.into_iter().find(|asset| asset.path == path)?;

@@ -1,4 +1,4 @@
-//! Handlers of changes: forms of the dashboard, or requests with a token. The answer says in words what was done.
+//! What people change: forms of the page, or requests with a token. Each is answered with what was done in words.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::session::Said;
 use super::state::Dashboard;
 use crate::control::overrides::{Change, Command};
 
-/// The range of a mute, one minute to four weeks; the dashboard offers fewer choices.
+/// From fifteen minutes to four weeks is what people mute for; the page offers less.
 type Mute = Within<60_000, 2_419_200_000>;
 
-/// Begins a session if the token is right.
+/// Begins a session where the token is right.
 pub(super) async fn log_in(State(page): State<Arc<Dashboard>>, request: Request) -> Response {
     let form = match page.read_form(request.into_body(), MAX_LOG_IN).await {
         Ok(form) => form,
@@ -29,7 +29,7 @@ pub(super) async fn log_in(State(page): State<Arc<Dashboard>>, request: Request)
     };
     match page.begin_session(form.field("token"), form.field("name")) {
         Ok(cookie) => {
-            info!(name = form.field("name"), "logged in to the dashboard");
+            info!(name = form.field("name"), "somebody has logged in to the page");
             (
                 StatusCode::SEE_OTHER,
                 [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())],
@@ -80,7 +80,7 @@ async fn about_incident(page: &Dashboard, form: &Form, asker: &Asker) -> Result<
     match page.incident_stores.perform(&store, Action { id, by, mute }).await {
         Some(done) => done,
         None => {
-            Err("no incidents are kept here: set dashboard.incidents_table, or use `temp-ingest incidents`".to_owned())
+            Err("nobody keeps incidents here: set dashboard.incidents_table, or use `temp-ingest incidents`".to_owned())
         }
     }
 }
@@ -95,7 +95,7 @@ pub(super) async fn source(State(page): State<Arc<Dashboard>>, headers: HeaderMa
     answer(&page, &headers, &asker, done, "sources")
 }
 
-/// Switches to another stream.
+/// Names another stream.
 pub(super) async fn stream(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let done = ordered(&page, Change::Stream(form.field("stream").to_owned())).await;
@@ -124,16 +124,16 @@ fn about_source(form: &Form) -> Result<Change, String> {
     })
 }
 
-/// Has the daemon apply the change, and returns its answer.
+/// Has the daemon do it, and says what that says.
 pub(super) async fn ordered(page: &Dashboard, change: Change) -> Result<String, String> {
     let (done, answer) = oneshot::channel();
     let command = Command { change, done };
-    let ending = "the daemon is stopping or restarting: nothing was changed";
+    let ending = "the daemon is ending, or starting again: nothing was changed";
     page.commands.send(command).await.map_err(|_| ending)?;
     answer.await.map_err(|_| ending)?
 }
 
-/// Answers a program directly; redirects a person to the page, where the answer is shown.
+/// Tells a program at once, and a person on the page they are sent back to.
 pub(super) fn answer(
     page: &Dashboard,
     headers: &HeaderMap,
@@ -143,8 +143,8 @@ pub(super) fn answer(
 ) -> Response {
     let name = asker.name();
     match &done {
-        Ok(said) => info!(name, "dashboard: {said}"),
-        Err(why) => info!(name, "dashboard: not done: {why}"),
+        Ok(said) => info!(name, "by the page: {said}"),
+        Err(why) => info!(name, "not done by the page: {why}"),
     }
     match (asker, done) {
         (Asker::Program, Ok(said)) => format!("{said}\n").into_response(),

@@ -21,18 +21,18 @@ pub(super) fn field(name: &'static str, label: &str, hint: &str, kind: impl Fn(T
     ))
 }
 
-/// The hidden field that shows that a form comes from this visitor's session.
+/// What makes a form one of this visitor's.
 pub(super) fn token(visitor: &Visitor) -> Html {
     hidden("form", &visitor.form)
 }
 
-/// A hidden field.
+/// What a form says beside what is typed into it.
 pub(super) fn hidden(name: &str, value: &str) -> Html {
     let input = tag("input").with("type", "hidden");
     input.with("name", name).with("value", value).void()
 }
 
-/// Instructions for turning control on, shown while it is off.
+/// How control is turned on, where it is off.
 pub(super) fn how_to_turn_on() -> Html {
     let code = |text: &'static str| tag("code").of(text);
     let steps = [
@@ -42,7 +42,11 @@ pub(super) fn how_to_turn_on() -> Html {
             code("token_file = \"/path/to/tokens\""),
             "",
         ),
-        ("restart the daemon and log in with the token.", Html::default(), ""),
+        (
+            "start the daemon again, and log in with the token.",
+            Html::default(),
+            "",
+        ),
     ];
     let why = "Nothing can be changed here yet, because there is no token. To turn control on:";
     tag("div").of((tag("p").of(why), tag("ol").of(each(steps, |step| tag("li").of(step)))))

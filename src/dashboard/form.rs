@@ -1,4 +1,4 @@
-//! Submitted forms, with limits on their size, their duration and their number.
+//! Forms that are sent: their bodies are small, arrive in time, and are few at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use values::duration::friendly;
 
-/// The largest log-in form, in bytes: a name and a token.
+/// A name and a token.
 pub(super) const MAX_LOG_IN: usize = 4 << 10;
-/// The largest other form, in bytes; a template needs the most.
+/// More than any other form holds; the largest is a template.
 pub(super) const MAX_FORM: usize = 256 << 10;
-/// The bytes of all forms being read. Log-ins that occupy all connections of other clients leave three quarters of it
-/// to those who are logged in.
+/// All forms under way together: the log-ins of a port full of strangers leave three quarters to those who are logged in.
 const MAX_FORMS: usize = 1 << 20;
 
-/// A submitted form.
+/// A form that was sent.
 #[derive(Debug)]
 pub(super) struct Form {
     fields: Vec<(String, String)>,
-    /// This form's share of the bytes of all forms.
+    /// Its share of the bytes of all forms.
     _bytes: Option<OwnedSemaphorePermit>,
 }
 
-/// The limits on forms being read.
+/// The forms under way.
 #[derive(Debug)]
 pub(super) struct Forms {
     bytes: Arc<Semaphore>,
@@ -50,7 +49,7 @@ pub(super) enum FormError {
 }
 
 impl Forms {
-    /// Forms must arrive within this time.
+    /// Forms may take this long to arrive.
     pub(super) fn new(timeout: Duration) -> Self {
         Self {
             bytes: Arc::new(Semaphore::new(MAX_FORMS)),
@@ -89,7 +88,7 @@ impl Form {
 }
 
 impl FormError {
-    /// The reason in one word, the label of the metric.
+    /// In one word, as it is counted.
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::TooLarge(_) => "too_large",
@@ -114,7 +113,7 @@ fn is_too_large(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|cause| cause.is::<LengthLimitError>())
 }
 
-/// A parameter of the query string.
+/// A word of the address.
 pub(super) fn query(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
     pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

@@ -1,4 +1,4 @@
-//! Security headers of every answer, and the checks that reject requests forged by other sites.
+//! What every answer of the page says to browsers, and which requests are no person's own doing.
 
 use std::net::IpAddr;
 
@@ -8,36 +8,35 @@ use axum::http::header::{
 };
 use axum::response::Response;
 
-/// Only what the daemon itself serves: no inline script or style, no other host, no frame.
+/// Nothing but what the daemon itself serves: no script and no style within a document, no other host, no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 const SAID: [(HeaderName, &str); 6] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // Other sites get no referrer. "no-referrer" would also remove the Origin header by which a form is known as our
-    // own.
+    // Other sites are told nothing. With "no-referrer" browsers would not say that a form is our own, either.
     (REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("x-frame-options"), "DENY"),
 ];
 
-/// Why a request is rejected.
+/// Why a request is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    /// The host name may belong to someone else who pointed it to this machine (DNS rebinding).
+    /// A name that somebody else may have pointed to this machine.
     #[error(
         "the page is asked for by localhost, by an address, or by a name listed in dashboard.hosts, not by {0:?}: \
          add the name there, where it is yours"
     )]
     Host(String),
-    /// The page of another site sent it.
+    /// Another site's page sent it.
     #[error("this request was sent by the page of another site: nothing was changed")]
     Foreign,
 }
 
-/// Adds the security headers to an answer.
+/// Adds what is said with every answer.
 pub(super) fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in SAID {
@@ -49,8 +48,8 @@ pub(super) fn guarded(mut response: Response) -> Response {
     response
 }
 
-/// Rejects a host that is neither this machine's own name, nor an address, nor one of `names`. Otherwise a page of
-/// another site could have its own name resolve to this daemon, and read the answers.
+/// Refuses a host that is neither this machine's own name nor an address nor one of `names`: a page of another site could
+/// otherwise have its own name answered by this daemon, and read what it says.
 pub(super) fn check_host(headers: &HeaderMap, names: &[String]) -> Result<(), Refused> {
     let host = headers
         .get(HOST)
@@ -65,8 +64,7 @@ pub(super) fn check_host(headers: &HeaderMap, names: &[String]) -> Result<(), Re
     }
 }
 
-/// Rejects what a page of another site sent, as the browser reports it. Programs other than browsers send no such
-/// headers.
+/// Refuses what a browser says another site's page sent. Programs that are no browsers say nothing of it.
 pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refused> {
     let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
     if let Some(site) = headers.get("sec-fetch-site")
@@ -78,7 +76,7 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refused> {
         return Ok(());
     };
     let host = headers.get(HOST).map(text).unwrap_or_default();
-    // A proxy in front of the daemon may terminate TLS.
+    // What stands before the daemon may speak TLS.
     let same = ["http://", "https://"]
         .iter()
         .any(|scheme| origin.strip_prefix(scheme).is_some_and(|authority| authority == host));
@@ -90,7 +88,7 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Refused> {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // In an address without a port the last colon is between brackets.
+        // The last colon of an address without a port stands between its brackets.
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
@@ -156,7 +154,7 @@ mod tests {
             &[host, ("origin", "null")],
             &[host, ("origin", "http://evil.example")],
             &[host, ("sec-fetch-site", "cross-site")],
-            // Another port of this machine is another site for this daemon, but not for the browser.
+            // Another port of this machine is another site to us, not to the browser.
             &[host, ("sec-fetch-site", "same-site")],
             &[host, ("sec-fetch-site", "none")],
         ] {

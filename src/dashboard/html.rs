@@ -1,4 +1,4 @@
-//! Numbers, times and the frame of the page, formatted for people.
+//! Numbers, times and the frame of the page, as people read them.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) fn document(title: &str, header: impl Part, main: impl Part) -> Strin
     markup::document(&tag("html").with("lang", "en").of((head, body)))
 }
 
-/// A section of the page with its own heading.
+/// A part of the page under a heading of its own.
 pub(super) fn section(id: &'static str, title: &str, content: impl Part) -> Html {
     let heading = format!("{id}-title");
     let named = tag("section").id(id).with("aria-labelledby", &heading);
@@ -47,17 +47,17 @@ pub(super) fn link(to: &str, text: impl Part) -> Html {
     tag("a").with("href", to).of(text)
 }
 
-/// Text for screen readers, which do not show where a button stands.
+/// What is said to those who do not see where a button stands.
 pub(super) fn aside(text: impl Part) -> Html {
     tag("span").class("aside").of(text)
 }
 
-/// A state as a coloured word.
+/// A state in a word.
 pub(super) fn badge(class: &'static str, word: &str) -> Html {
     tag("span").class(class).of(word)
 }
 
-/// A table that scrolls horizontally if it is too wide; the last part is its body.
+/// A table that can be scrolled where it is too wide; the last part is its body.
 pub(super) fn table(name: &str, columns: &[(&str, bool)], body: Html) -> Html {
     let column = |(name, is_number): &(&str, bool)| {
         let cell = tag("th").with("scope", "col");
@@ -72,7 +72,7 @@ pub(super) fn table(name: &str, columns: &[(&str, bool)], body: Html) -> Html {
     scroll.with("aria-label", name).of(tag("table").of((head, body)))
 }
 
-/// A number with thousands separators: `12,345`.
+/// A number with its thousands apart: `12,345`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -85,7 +85,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// Readings a second, rounded to the digits that matter.
+/// Readings a second, to as many digits as matter.
 pub(super) fn rate(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
@@ -104,7 +104,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// A duration in whole seconds, or in tenths below ten seconds.
+/// A length of time, to the second; to the tenth where it is shorter than ten.
 pub(super) fn age(age: Duration) -> String {
     match age.as_millis() as u64 {
         0..100 => "0s".to_owned(),

@@ -1,4 +1,4 @@
-//! The stores of incidents: the embedded store, opened once, or a table, queried at most once every few seconds.
+//! Who keeps incidents: the embedded store, opened once, or a table, asked at most once in a few seconds.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +17,17 @@ use crate::clock;
 use crate::control::status::IncidentStore;
 use crate::incidents::{self, IncidentsError, in_store};
 
-/// The most incidents that are read.
+/// How many are listed.
 const COUNTED: u32 = 500;
 
-/// The open incidents.
+/// What is open of them.
 #[derive(Debug, Default)]
 pub(super) struct IncidentStores {
     folder: Arc<Mutex<Option<(PathBuf, EmbeddedIncidents)>>>,
     table: Opened<Lately>,
 }
 
-/// A table of incidents, and its latest answer.
+/// A table's incidents, and what they were lately.
 #[derive(Debug)]
 struct Lately {
     incidents: TableIncidents,
@@ -37,30 +37,30 @@ struct Lately {
 /// Incidents, open ones first, or why they cannot be read.
 type Listed = Result<Arc<[Incident]>, String>;
 
-/// An action on an incident.
+/// What a person wants of an incident.
 #[derive(Debug)]
 pub(super) struct Action {
     /// Its id.
     pub id: String,
-    /// The name of the requester.
+    /// Who wants it.
     pub by: String,
-    /// The duration of a mute; `None` acknowledges the incident.
+    /// How long it is to be muted; else it is acknowledged.
     pub mute: Option<Duration>,
 }
 
-/// The incidents to show, or why there are none.
+/// Incidents that are kept, or why it is not known.
 #[derive(Debug)]
 pub(super) enum Kept {
-    /// The incidents, open ones first.
+    /// These, open ones first.
     Here(Arc<[Incident]>),
-    /// They are kept elsewhere.
+    /// Elsewhere.
     Elsewhere,
     /// They cannot be read.
     Unknown(String),
 }
 
 impl IncidentStores {
-    /// Returns the incidents, open ones first; `None` if no store keeps any here.
+    /// The incidents, open ones first; `None` where nobody keeps any.
     pub(super) async fn list(&self, store: &IncidentStore) -> Option<Listed> {
         match store {
             IncidentStore::Nowhere => None,
@@ -70,13 +70,13 @@ impl IncidentStores {
                 Some(listed.map(Arc::from).map_err(why))
             }
             IncidentStore::Table(table) => {
-                // The lock is held during the query, so that concurrent requests get the same list.
+                // Held while it is read: who looks on meanwhile gets the same list.
                 Some(self.table.of(table, Lately::of).await.list().await)
             }
         }
     }
 
-    /// Performs the action and describes the result; `None` if no store keeps incidents here.
+    /// Does it, and says what was done; `None` where nobody keeps incidents.
     pub(super) async fn perform(&self, store: &IncidentStore, action: Action) -> Option<Result<String, String>> {
         match store {
             IncidentStore::Nowhere => None,
@@ -93,7 +93,7 @@ impl IncidentStores {
         }
     }
 
-    /// Uses the store on a thread that may block on the disk.
+    /// Does something with the store, on a thread that may wait for the disk.
     async fn in_folder<T: Send + 'static>(
         &self,
         dir: PathBuf,
@@ -130,7 +130,7 @@ impl Kept {
         }
     }
 
-    /// The sensor of the first incident.
+    /// The sensor of the first.
     pub(super) fn first_sensor(&self) -> Option<&str> {
         match self {
             Self::Here(all) => all.first().map(|incident| incident.latest.sensor.id()),

@@ -14,10 +14,10 @@ use crate::control::status::Status;
 use crate::incidents::{lasted, notes};
 use crate::sink;
 
-/// The most incidents shown.
+/// How many are shown.
 const SHOWN: usize = 8;
 
-/// The durations offered for a mute.
+/// How long an incident can be muted for.
 const MUTES: [(&str, &str); 5] = [
     ("15m", "15 minutes"),
     ("1h", "an hour"),
@@ -57,7 +57,7 @@ fn list(all: &[Incident], control: &Control) -> Html {
         (1, Some(first)) => format!("1 open incident: {}.", printable(first.latest.sensor.id())),
         (_, _) => format!("{open} open incidents."),
     };
-    // What determines the structure of the list; times and values within it change all the time.
+    // What decides how the list is built; times and values within change all the while.
     let shape = |incident: &Incident| {
         let (acknowledged, muted) = (incident.acknowledged.is_some(), incident.muted_until.is_some());
         format!("{} {} {acknowledged} {muted}", incident.id, incident.open)

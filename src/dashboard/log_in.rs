@@ -10,12 +10,12 @@ use super::html::{document, link, section};
 use super::markup::tag;
 use super::state::Dashboard;
 
-/// The page that asks for a token.
+/// Where a token is asked for.
 pub(super) async fn log_in(State(page): State<Arc<Dashboard>>) -> Response {
     response::Html(log_in_form(&page, None)).into_response()
 }
 
-/// The log-in form, with what was wrong with the last attempt.
+/// The form, and what was wrong with what was sent.
 pub(super) fn log_in_form(page: &Dashboard, wrong: Option<&str>) -> String {
     let wrong = wrong.map(|wrong| tag("p").class("notice failed").with("role", "alert").of(wrong));
     let back = link("/", "Back");

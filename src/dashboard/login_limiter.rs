@@ -1,5 +1,5 @@
-//! Limits attempts with wrong tokens: after ten within a minute no token is checked, right or wrong, for the rest of
-//! that minute. Attempts are counted over all clients, because on a loopback address clients cannot be told apart.
+//! Wrong tokens are few: after some within a minute none is looked at, right or wrong, for the rest of that minute. They
+//! are counted over all clients: on a loopback address these cannot be told apart.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
-/// Wrong tokens that are checked per window.
+/// So many wrong tokens are looked at
 const MOST: u32 = 10;
-/// The window, which begins with the first wrong token.
+/// within this time, which begins with the first of them.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The wrong tokens in the current window.
+/// The wrong tokens of the window that was begun last.
 #[derive(Debug)]
 pub(super) struct LoginLimiter {
     began: Instant,
     wrong: u32,
 }
 
-/// Why a token is not accepted.
+/// Why a token lets nobody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
-    /// It is not one of the accepted tokens.
+    /// It is none of ours.
     #[error("wrong token: tokens are lines of the file that dashboard.token_file names")]
     Wrong,
-    /// It was not checked, and none will be for this long.
+    /// It was not looked at, nor is any for so long.
     #[error(
-        "after {MOST} wrong tokens within {} seconds no token is checked, not even a right one: try again in {} s; \
+        "after {MOST} wrong tokens within {} seconds none is looked at, not even a right one: try again in {} s; \
          whoever is logged in goes on",
         WINDOW.as_secs(), seconds(.0)
     )]
@@ -36,7 +36,7 @@ pub(super) enum Denied {
 }
 
 impl LoginLimiter {
-    /// Checks a token, unless there were too many wrong ones.
+    /// Looks at a token, as long as wrong ones are few.
     pub(super) fn look(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Denied> {
         let now = Instant::now();
         let left = WINDOW.saturating_sub(now - self.began);
@@ -67,7 +67,7 @@ impl Default for LoginLimiter {
 }
 
 impl Denied {
-    /// The reason in one word, the label of the metric.
+    /// In one word, as it is counted.
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::Wrong => "wrong",
@@ -75,7 +75,7 @@ impl Denied {
         }
     }
 
-    /// The answer with another body.
+    /// The same with another body.
     pub(super) fn answer(self, body: impl IntoResponse) -> Response {
         match self {
             Self::Wrong => (StatusCode::FORBIDDEN, body).into_response(),
@@ -93,7 +93,7 @@ impl IntoResponse for Denied {
     }
 }
 
-/// Rounds up, so that a client that waits this long is not too early.
+/// Whoever comes back after so many is not too early.
 fn seconds(left: &Duration) -> u64 {
     left.as_secs() + u64::from(left.subsec_nanos() > 0)
 }
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(answer.headers()[RETRY_AFTER], "2");
         tokio::time::advance(Duration::from_millis(1_500)).await;
         assert_eq!(login_limiter.look(|| true), Ok(()));
-        // Wrong tokens before the window are forgotten.
+        // What was wrong before the window is forgotten.
         for _ in 0..MOST {
             assert_eq!(login_limiter.look(|| false), Err(Denied::Wrong));
         }
@@ -130,7 +130,7 @@ mod tests {
     async fn a_wrong_token_now_and_then_stops_nobody() {
         let mut login_limiter = LoginLimiter::default();
         for _ in 0..3 * MOST {
-            // The window has room for one more.
+            // A window has room for one more.
             tokio::time::advance(WINDOW / MOST + Duration::from_secs(1)).await;
             assert_eq!(login_limiter.look(|| false), Err(Denied::Wrong));
         }

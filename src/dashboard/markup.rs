@@ -1,12 +1,12 @@
-//! HTML that is always escaped: only [`Tag`] makes markup, everything else is text.
+//! HTML whose text is always escaped: only [`Tag`] makes markup, and whatever else is put into it is text.
 
 use std::fmt::Write as _;
 
-/// Well-formed, escaped markup.
+/// Markup that holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Html(String);
 
-/// Content that can stand between tags.
+/// What can stand between tags.
 pub(super) trait Part {
     fn put(&self, out: &mut String);
 }
@@ -32,7 +32,7 @@ pub(super) fn document(content: &Html) -> String {
     format!("<!DOCTYPE html>{}", content.0)
 }
 
-/// Concatenates what the closure returns for each item.
+/// Whatever the closure gives for each, one after the other.
 pub(super) fn each<T, P: Part>(all: impl IntoIterator<Item = T>, part: impl Fn(T) -> P) -> Html {
     let mut out = String::new();
     for one in all {
@@ -42,7 +42,7 @@ pub(super) fn each<T, P: Part>(all: impl IntoIterator<Item = T>, part: impl Fn(T
 }
 
 impl Tag {
-    /// Adds an attribute.
+    /// With an attribute.
     pub(super) fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
         let _ = write!(self.out, " {name}=\"");
         escape(value.as_ref(), &mut self.out);
@@ -50,7 +50,7 @@ impl Tag {
         self
     }
 
-    /// Adds an attribute without a value, if `set`.
+    /// With an attribute that has no value, where `set`.
     pub(super) fn flag(mut self, name: &'static str, set: bool) -> Self {
         if set {
             let _ = write!(self.out, " {name}");
@@ -66,7 +66,7 @@ impl Tag {
         self.with("id", value)
     }
 
-    /// Has the script replace the element's content while the page is open.
+    /// Its content is put in the place of the old one's while the page is open.
     pub(super) fn live(self, id: impl AsRef<str>) -> Self {
         self.id(id).flag("data-live", true)
     }
@@ -79,7 +79,7 @@ impl Tag {
         Html(self.out)
     }
 
-    /// The void element, which has no content.
+    /// The element, of a kind that has no content.
     pub(super) fn void(mut self) -> Html {
         self.out.push('>');
         Html(self.out)

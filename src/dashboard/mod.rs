@@ -1,4 +1,4 @@
-//! The HTTP endpoint for operators: metrics, liveness, readiness, and the page that shows and controls what runs.
+//! What operators ask over HTTP: metrics, liveness, readiness, and the page on which people look on and change what runs.
 
 mod admitted_form;
 mod assets;
@@ -80,17 +80,17 @@ pub struct Settings {
     /// The address and port of `/metrics`, `/healthz`, `/readyz` and the page. Port 0 takes any free one.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// A file of tokens, one a line, each of which allows changes. Without it the page is read-only.
+    /// A file of tokens, one a line: whoever knows one may change what runs. Without it the page only shows.
     pub token_file: Option<PathBuf>,
-    /// Host names accepted in requests for the page, in addition to localhost and addresses.
+    /// Names the page may be asked by, beside localhost and addresses.
     pub hosts: Vec<String>,
-    /// The table in which the functions behind the stream keep incidents, for display.
+    /// The table in which the functions behind the stream keep incidents: the page shows them.
     pub incidents_table: Option<String>,
-    /// The table in which they keep readings, if they do, for displaying scores.
+    /// The table in which they keep readings, where they do: the page shows their scores.
     pub readings_table: Option<String>,
-    /// The most connections in total.
+    /// Connections in all.
     pub max_connections: NonZeroU32,
-    /// The most connections from one client address.
+    /// Connections from one client address.
     pub max_client_connections: NonZeroU32,
     /// How long the headers of a request may take.
     pub header_timeout: Within<100, 600_000>,
@@ -100,25 +100,25 @@ pub struct Settings {
     pub idle_timeout: Within<100, 3_600_000>,
 }
 
-/// What the endpoint serves.
+/// What the endpoint shows.
 #[derive(Clone)]
 pub struct Handles {
     /// What `/metrics` renders.
     pub metrics: Arc<Metrics>,
-    /// Whether readings are accepted and whether the sink accepts them, or why not.
+    /// Whether readings are accepted, and whether the sink takes them; else why not.
     pub ready: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
-    /// Sends a test reading.
+    /// Sends a reading of our own.
     pub canary: Arc<Canary>,
-    /// The last readings of sensors, kept while someone watches.
+    /// The last readings of sensors, while somebody looks on.
     pub recent: Arc<RecentReadings>,
-    /// The current state of the daemon.
+    /// The daemon as it is now.
     pub status: watch::Receiver<Status>,
-    /// The health of the pipeline.
+    /// How it goes.
     pub health: watch::Receiver<Health>,
 }
 
 impl Settings {
-    /// Adds everything that is wrong with these settings.
+    /// All that is wrong with them.
     pub fn check(&self, problems: &mut Vec<Problem>) {
         if let Some(file) = &self.token_file
             && let Err(error) = Tokens::read(file)
@@ -129,7 +129,7 @@ impl Settings {
         for host in &self.hosts {
             let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
             if host.is_empty() || !host.chars().all(is_name) {
-                let remedy = "is not a host name: write it as browsers show it, without a port";
+                let remedy = "is no name of a host: write it as browsers show it, without a port";
                 problems.push(Problem::new("dashboard.hosts", format!("{host:?}"), remedy));
             }
         }
@@ -201,7 +201,7 @@ fn router(page: Arc<Dashboard>) -> Router {
         .with_state(page)
 }
 
-/// Checks the host of requests for the page, and the origin of requests that change something.
+/// Answers what people ask only by names of ours, and what changes something only from our own page.
 async fn guarded(State(page): State<Arc<Dashboard>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let safe = request.method().is_safe();
@@ -253,7 +253,7 @@ async fn send_canary(State(page): State<Arc<Dashboard>>, headers: HeaderMap) -> 
 async fn wrong_method(uri: Uri) -> Response {
     let asked = [canary::PATH, "/log-out", "/incident", "/source", "/stream"];
     let method = if asked.contains(&uri.path()) { "POST" } else { "GET" };
-    (StatusCode::METHOD_NOT_ALLOWED, format!("use {method} for this path\n")).into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, format!("this is asked with {method}\n")).into_response()
 }
 
 async fn unknown(uri: Uri) -> Response {

@@ -1,4 +1,4 @@
-//! The current state: rates, buffers and lanes, and the state of the sink.
+//! How it goes: rates, what waits and where, and what the sink says.
 
 use delivery::lane::LaneActivity;
 use delivery::ledger::Counts;
@@ -58,7 +58,7 @@ fn troubled(sink_health: Option<String>) -> Html {
         .with("role", "status")
         .live("sink_health");
     match sink_health {
-        Some(sink_health) => notice.of(("The sink accepts nothing; readings are kept: ", sink_health)),
+        Some(sink_health) => notice.of(("The sink takes nothing, and readings are kept: ", sink_health)),
         None => notice.flag("hidden", true).of(()),
     }
 }
@@ -98,7 +98,7 @@ fn lanes(doing: [u64; LaneActivity::ALL.len()]) -> String {
     }
 }
 
-/// Where readings came from beside where they are now: both columns have the same total.
+/// What came in beside where it is: both sides come to the same.
 fn law(counts: &Counts) -> Html {
     let dropped = counts.dropped.iter().sum::<u64>();
     let dead_lettered = counts.dead_lettered.iter().sum::<u64>();

@@ -1,4 +1,4 @@
-//! The page. The server renders it completely; a script only refreshes it and draws the plot.
+//! The page: what runs now, complete as the server writes it. A script only fetches it again and draws the plot.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::{Handles, incidents, now, readings, sources};
 use crate::control::status::Status;
 
 impl Dashboard {
-    /// The last readings of a sensor, with their scores if these are kept somewhere.
+    /// The last readings of a sensor, with their scores where these are kept somewhere.
     async fn look_at(&self, shown: &Handles, status: &Status, sensor: String) -> LookedAt {
         let mut trace = shown.recent.of(&sensor).unwrap_or_default();
         let added = match (&status.readings, status.threshold) {
@@ -33,7 +33,7 @@ impl Dashboard {
         }
     }
 
-    /// Returns the refusal if this person may not see the page: on this machine everybody may, others need a token.
+    /// Whether this person may see it: on this machine everybody, from others who knows a token.
     fn refused(&self, headers: &HeaderMap) -> Option<Response> {
         let control = self.control(headers);
         if self.address.ip().is_loopback() || matches!(control, Control::On(_)) {
@@ -56,7 +56,7 @@ pub(super) async fn show(State(page): State<Arc<Dashboard>>, headers: HeaderMap,
         return refused;
     }
     let asked = query(&uri, "sensor").filter(|sensor| !sensor.is_empty());
-    // A refresh by the script must not consume a notice meant for a person.
+    // What the script fetches again must not take what is to be said to a person.
     let said = match query(&uri, "again") {
         Some(_) => None,
         None => page.sessions.said(&headers),
@@ -99,7 +99,7 @@ pub(super) async fn readings(State(page): State<Arc<Dashboard>>, headers: Header
 }
 
 fn closed() -> String {
-    let why = "The daemon can be reached from other machines, and no token protects this page.";
+    let why = "The daemon can be reached from other machines, and there is no token that would say who may look.";
     let content = section("closed", "This page is closed", (tag("p").of(why), how_to_turn_on()));
     document(
         "Closed – temp-ingest",
@@ -136,8 +136,7 @@ fn header(shown: &Handles, control: &Control) -> Html {
     ))
 }
 
-/// The notice. Its id is the fragment that the browser jumps to; it takes the focus, so that screen readers read it
-/// out.
+/// Its place is what the browser goes to, and with a focus of its own is read out.
 fn notice(said: &Said) -> Html {
     let (class, role) = if said.failed {
         ("notice failed", "alert")

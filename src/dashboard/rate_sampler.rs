@@ -1,15 +1,15 @@
-//! Rates of readings over the last seconds.
+//! How fast readings come and go, over the last seconds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The sampling interval.
+/// So often it is counted,
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
-/// The samples kept: a rate covers the ten intervals between them.
+/// and so many times a rate is over.
 const BEATS: usize = 11;
 
-/// The latest samples.
+/// What was counted lately.
 #[derive(Debug, Default)]
 pub(super) struct RateSampler(Mutex<VecDeque<Sample>>);
 
@@ -22,7 +22,7 @@ pub(super) struct Sample {
     pub sources: BTreeMap<String, u64>,
 }
 
-/// Readings a second; `None` while unknown.
+/// Readings a second; `None` while it is not known yet.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Rates {
     pub produced: Option<f64>,
@@ -31,11 +31,11 @@ pub(super) struct Rates {
 }
 
 impl RateSampler {
-    /// Adds a sample.
+    /// It was counted.
     pub(super) fn beat(&self, beat: Sample) {
         let mut beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if beats.back().is_some_and(|last| last.produced > beat.produced) {
-            // Another daemon has replaced this one and counts from zero.
+            // Another daemon took this one's place, and counts from the beginning.
             beats.clear();
         }
         beats.push_back(beat);
@@ -44,7 +44,7 @@ impl RateSampler {
         }
     }
 
-    /// Returns the rates between the first and the last sample.
+    /// How fast it went between the first and the last beat.
     pub(super) fn rates(&self) -> Rates {
         let beats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(first), Some(last)) = (beats.front(), beats.back()) else {

@@ -1,4 +1,4 @@
-//! The last readings of a sensor: a plot if scripts run, and always a table.
+//! The last readings of a sensor: a plot where there is a script, a table everywhere.
 
 use processor::message::text::{rounded, utc};
 use serde_json::{Value as Json, json};
@@ -13,7 +13,7 @@ use crate::telemetry::recent_readings::{Point, RecentReading, RecentReadings, SE
 /// Rows of the table.
 const ROWS: usize = 20;
 
-/// The sensor on display.
+/// A sensor that somebody looks at.
 #[derive(Debug)]
 pub(super) struct LookedAt {
     pub sensor: String,
@@ -22,21 +22,21 @@ pub(super) struct LookedAt {
     pub unscored: Option<String>,
 }
 
-/// The sensor shown by default: that of the first incident, else the first one.
+/// The sensor that is shown where none was asked for: the first incident's, else the first.
 pub(super) fn first(recent: &RecentReadings, kept: &Kept) -> Option<String> {
     let sensors = recent.sensors();
     let troubled = kept.first_sensor().filter(|id| sensors.iter().any(|known| known == id));
     troubled.map(str::to_owned).or_else(|| sensors.first().cloned())
 }
 
-/// The query string that selects a sensor.
+/// How a sensor is asked for.
 pub(super) fn query(sensor: &str) -> String {
     form_urlencoded::Serializer::new(String::new())
         .append_pair("sensor", sensor)
         .finish()
 }
 
-/// The data of the plot. Times are seconds since the epoch; unknown values are null.
+/// What the plot draws. Times are seconds since the epoch; what is not known is null.
 pub(super) fn series(trace: &RecentReading, threshold: Option<f64>) -> Json {
     let column = |of: fn(&Point) -> Option<f64>| -> Vec<Option<f64>> { trace.points.iter().map(of).collect() };
     let time = |point: &Point| Some(point.time.as_micros() as f64 / 1e6);
@@ -116,7 +116,7 @@ fn of_sensor(sensors: &[String], looked_at: &LookedAt, status: &Status) -> Html 
     ))
 }
 
-/// The selection of a sensor: one of those that are kept, or, if there may be more, any other by name.
+/// One of those that are kept; where there may be more, any other by its name.
 fn choice(sensors: &[String], sensor: &str) -> Html {
     let input = if sensors.len() >= SENSORS {
         let input = tag("input").id("sensor").with("name", "sensor").with("value", sensor);
@@ -147,7 +147,7 @@ fn choice(sensors: &[String], sensor: &str) -> Html {
 fn latest(trace: &RecentReading) -> Html {
     let unit = trace.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let Some(last) = trace.points.back() else {
-        return tag("span").of("No readings of this sensor since this page was opened.");
+        return tag("span").of("Nothing has come from this sensor while this page is open.");
     };
     let value = last
         .value

@@ -1,4 +1,4 @@
-//! Scores that the functions behind the stream gave to a sensor's readings, read from their table.
+//! What the functions behind the stream made of a sensor's readings, from the table they keep.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,22 +12,22 @@ use super::tables::{FRESH, Opened, in_time};
 use crate::control::status::Table;
 use crate::telemetry::recent_readings::RecentReading;
 
-/// Scores by observation time in µs, or why they cannot be read.
+/// Scores by when readings were observed, µs; or why they cannot be read.
 type Known = Result<BTreeMap<i64, f64>, String>;
 
-/// The table, and its latest answers.
+/// The table, and what it said lately.
 #[derive(Debug, Default)]
 pub(super) struct Scores(Opened<Lately>);
 
 #[derive(Debug)]
 struct Lately {
     readings: TableReadings,
-    /// Answers by sensor.
+    /// By sensor.
     known: HashMap<String, (Instant, Known)>,
 }
 
 impl Scores {
-    /// Adds the scores to the readings of a sensor; one of at least `threshold` is an anomaly.
+    /// Adds the scores to the readings of a sensor; a score of `threshold` is an anomaly.
     pub(super) async fn add(
         &self,
         table: &Table,

@@ -1,4 +1,4 @@
-//! The dashboard's port: serves clients within limits until the daemon ends.
+//! The dashboard's port: who connects is served within limits, until the daemon ends.
 
 use std::future::Future;
 use std::io;
@@ -22,9 +22,9 @@ use crate::http_server::{self, ConnectionLimit, LimitReached, Port, Protocol, Re
 use crate::secrets::tokens::TokensError;
 use crate::telemetry::metrics::DASHBOARD_PORT;
 
-/// The largest request headers, in bytes; they include cookies of other services on the same host.
+/// Bytes of the headers of a request: cookies of other services on the same host come along.
 const MAX_HEADERS: usize = 16 << 10;
-/// After this many seconds a client rejected for lack of a connection may retry.
+/// After so many seconds a client that found no place may try again.
 const RETRY_SECONDS: &str = "1";
 
 /// A bound port.
@@ -36,24 +36,24 @@ pub struct Server {
     settings: Settings,
 }
 
-/// The port could not be bound, or the tokens could not be read.
+/// The port could not be bound, or nobody could be let in.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The port could not be bound.
+    /// The port.
     #[error("dashboard.listen: binding {address}: {}", remedy(.source))]
     Listen {
-        /// The configured address.
+        /// What is set.
         address: SocketAddr,
-        /// The system's error.
+        /// What the system says.
         source: io::Error,
     },
-    /// The tokens could not be read.
+    /// The tokens.
     #[error("dashboard.token_file: {0}")]
     Tokens(#[from] TokensError),
 }
 
 impl Server {
-    /// Binds the port; connections wait for [`Server::serve`].
+    /// Binds the port; what connects waits for [`Server::serve`].
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         let failed = |source| BindError::Listen {
             address: settings.listen,
@@ -69,13 +69,13 @@ impl Server {
         })
     }
 
-    /// The address it listens on.
+    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop` completes and the requests under way are answered. Each answer shows the current value of
-    /// `shown`; requested changes go to `commands`.
+    /// Answers until `stop` is done and the requests under way are answered. It shows what `shown` holds at the time; what
+    /// people want changed goes to `commands`.
     pub async fn serve(
         self,
         shown: watch::Receiver<Handles>,
@@ -146,7 +146,7 @@ impl Settings {
     }
 }
 
-/// The answer on a connection beyond a limit.
+/// The answer on a connection that is beyond a limit.
 fn beyond(reached: LimitReached) -> Response {
     let status = match reached {
         LimitReached::All(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,4 +1,4 @@
-//! Authentication: a client shows a token of `dashboard.token_file` with each request, or once to log in.
+//! Who may change something: whoever knows a token of `dashboard.token_file`, either with each request or once, by logging in.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,20 +14,20 @@ use super::login_limiter::{Denied, LoginLimiter};
 use crate::secrets::credential::{self, Stamp};
 use crate::secrets::tokens::{Tokens, TokensError};
 
-/// The most sessions at once; a new one replaces the one that was idle longest.
+/// Sessions at once; the one that was idle longest leaves for another.
 const SESSIONS: usize = 32;
-/// A session ends this long after its last use.
+/// A session ends so long after it was last used,
 const IDLE: Duration = Duration::from_secs(60 * 60);
-/// A session ends this long after its beginning.
+/// and so long after its beginning.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// The most characters of a name.
+/// Characters of a name that is noted.
 const NAME: usize = 60;
 
-/// The tokens and sessions.
+/// Who is let in.
 #[derive(Debug)]
 pub(super) struct Sessions {
     file: Option<PathBuf>,
-    /// Cookies ignore ports: two daemons on one machine need different cookie names.
+    /// Cookies know no ports: two daemons of one machine must not take each other's.
     cookie: String,
     guarded: Mutex<Guarded>,
 }
@@ -41,7 +41,7 @@ struct Guarded {
 }
 
 struct Session {
-    /// The digest of the cookie's value.
+    /// The digest of what the cookie holds.
     id: [u8; 32],
     visitor: Visitor,
     began: Instant,
@@ -49,30 +49,30 @@ struct Session {
     said: Option<Said>,
 }
 
-/// A logged-in person.
+/// Somebody who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Visitor {
-    /// The secret in each of their forms, so that no other site can send one.
+    /// What every form of theirs holds, so that no other site can send it.
     pub form: String,
-    /// The name they gave.
+    /// What they call themselves.
     pub name: String,
 }
 
-/// The outcome of the last change, shown on the next page.
+/// What became of the last change, for the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Said {
-    /// The text for people.
+    /// For people.
     pub text: String,
-    /// True if nothing was changed.
+    /// Nothing was changed.
     pub failed: bool,
-    /// The part of the page that shows it.
+    /// The part of the page it is said in.
     pub place: &'static str,
 }
 
 impl Sessions {
-    /// Reads the tokens. Without a file nobody can log in.
+    /// Reads the tokens. Without a file nobody is let in.
     pub(super) fn open(file: Option<PathBuf>, port: u16) -> Result<Self, TokensError> {
-        // Taken before the file is read, so that a change in between causes another read.
+        // Before the file is read: one that changes meanwhile is read again.
         let stamp = file.as_deref().and_then(credential::stamp);
         let tokens = file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
         Ok(Self {
@@ -87,12 +87,12 @@ impl Sessions {
         })
     }
 
-    /// True if there are tokens at all.
+    /// True where there are tokens at all.
     pub(super) fn are_possible(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Begins a session and returns the cookie to set.
+    /// Begins a session; what the browser is to keep.
     pub(super) fn log_in(&self, token: &str, name: &str) -> Result<String, Denied> {
         let mut guarded = self.guarded();
         guarded.look(format!("Bearer {token}").as_bytes())?;
@@ -121,20 +121,20 @@ impl Sessions {
         ))
     }
 
-    /// The person logged in to this session.
+    /// Whose session this is.
     pub(super) fn visitor(&self, headers: &HeaderMap) -> Option<Visitor> {
         self.with_session(headers, |session| session.visitor.clone())
     }
 
-    /// Checks the token in the request itself; `None` if it has none, or if there are no tokens at all.
+    /// Whether the token of the request itself is let in; `None` where it has none, or there are none at all.
     pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<(), Denied>> {
         let authorization = headers.get(AUTHORIZATION)?.as_bytes();
-        // A proxy may use another authorization scheme.
+        // What a proxy asks for in another scheme is its own matter.
         let is_token = authorization.get(..7)?.eq_ignore_ascii_case(b"bearer ");
         (is_token && self.are_possible()).then(|| self.guarded().look(authorization))
     }
 
-    /// Ends a session and returns the cookie to set.
+    /// Ends a session; what the browser is to keep from now on.
     pub(super) fn log_out(&self, headers: &HeaderMap) -> String {
         if let Some(id) = self.cookie(headers) {
             self.guarded().sessions.retain(|session| !session.is(&id));
@@ -142,12 +142,12 @@ impl Sessions {
         format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", self.cookie)
     }
 
-    /// Stores a notice for the next page.
+    /// Keeps what is to be said on the next page.
     pub(super) fn say(&self, headers: &HeaderMap, said: Said) {
         self.with_session(headers, |session| session.said = Some(said));
     }
 
-    /// Takes the notice; it is shown once.
+    /// What is to be said, once.
     pub(super) fn said(&self, headers: &HeaderMap) -> Option<Said> {
         self.with_session(headers, |session| session.said.take()).flatten()
     }
@@ -168,7 +168,7 @@ impl Sessions {
         pairs.find(|(name, _)| *name == self.cookie).map(|(_, id)| digest(id))
     }
 
-    /// The current state: ended sessions are removed, and all of them once the token file has changed.
+    /// What holds now: sessions that have ended are gone, and all of them once the file of tokens has changed.
     fn guarded(&self) -> MutexGuard<'_, Guarded> {
         let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -184,12 +184,12 @@ impl Sessions {
                 Ok(tokens) => {
                     info!(
                         ?tokens,
-                        "the dashboard's tokens have changed: everyone has to log in again"
+                        "the page's tokens have changed: whoever was logged in has to log in again"
                     );
                     guarded.tokens = tokens;
                     guarded.sessions.clear();
                 }
-                Err(error) => warn!(%error, "keeping the dashboard's previous tokens"),
+                Err(error) => warn!(%error, "the page's tokens of before still hold"),
             }
         }
         guarded
@@ -218,13 +218,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Visitor {
-    /// True if a form comes from their session.
+    /// True where a form was one of theirs.
     pub(super) fn sent(&self, form: &str) -> bool {
         self.form.as_bytes().ct_eq(form.as_bytes()).into()
     }
 }
 
-/// A secret of 256 random bits.
+/// 256 random bits, which nobody login_limiter.
 fn secret() -> String {
     let bits: [u8; 32] = rand::random();
     bits.iter().map(|byte| format!("{byte:02x}")).collect()

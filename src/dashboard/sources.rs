@@ -1,4 +1,4 @@
-//! The sources: what each one is, whether it runs, its rate, and the controls to change it.
+//! Sources: what each is, whether it runs, how fast, and what can be changed of it.
 
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ pub(super) fn part(status: &Status, rates: &Rates, control: &Control, notice: Op
         }
         Control::LoggedOut => tag("p").of((link("/log-in", "Log in"), " to start, stop and change them.")),
         Control::On(_) => tag("p").class("hint").of(
-            "Changes made here last until the daemon ends, across reloads of the configuration. To keep it, write it \
+            "What is changed here holds until the daemon ends, also when it loads its configuration anew. To keep it, write it \
              into the configuration.",
         ),
     };
@@ -51,7 +51,7 @@ pub(super) fn part(status: &Status, rates: &Rates, control: &Control, notice: Op
     )
 }
 
-/// The form that changes the stream.
+/// Where readings go, to be changed.
 fn stream(status: &Status, visitor: &Visitor) -> Option<Html> {
     let now = match status.sink {
         sink::Kind::Kinesis => status.stream.as_deref().unwrap_or_default(),
@@ -66,7 +66,7 @@ fn stream(status: &Status, visitor: &Visitor) -> Option<Html> {
         .with("autocomplete", "off")
         .with("spellcheck", "false")
         .with("aria-describedby", "stream-hint");
-    let hint = "The daemon first delivers its readings to the current stream, then restarts with this one.";
+    let hint = "What is under way is delivered to the stream of before; then the daemon starts again with this one.";
     Some(post("/stream").class("stack").of((
         tag("div").class("choice").of((
             token(visitor),
@@ -150,18 +150,18 @@ fn controls(row: &Row, visitor: &Visitor) -> Html {
         .of((buttons, tag("div").class("actions").of((rate, template))))
 }
 
-/// A number without floating-point noise.
+/// A number without the digits that only the computer's arithmetic makes.
 fn plain(number: f64) -> String {
     ((number * 1e3).round() / 1e3).to_string()
 }
 
-/// A digest of the settings, which may be long and contain what does not belong in a document.
+/// Settings may be long, and hold what need not stand in a document.
 fn digest(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A source, described in words.
+/// What a source is, in words.
 fn described(settings: &Settings) -> String {
     let path = settings.path.as_ref().map(|path| path.display().to_string());
     let speed = settings

@@ -1,4 +1,4 @@
-//! The state of the dashboard: the daemon's handles, sessions, and client limits.
+//! What the dashboard is made of: the handles of the daemon, sessions, and what limits clients.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::session::{Sessions, Visitor};
 use super::{Handles, Settings};
 use crate::control::overrides::Command;
 
-/// The state of the dashboard.
+/// What the page is made of.
 #[derive(Debug)]
 pub(super) struct Dashboard {
     shown: watch::Receiver<Handles>,
@@ -32,12 +32,12 @@ pub(super) struct Dashboard {
     pub scores: Scores,
 }
 
-/// What a visitor may do.
+/// What this person may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Control {
-    /// Nobody may change anything, because there are no tokens.
+    /// Nobody may change anything: there are no tokens.
     Off,
-    /// They can log in.
+    /// They may log in.
     LoggedOut,
     /// They may change what runs.
     On(Visitor),
@@ -64,17 +64,17 @@ impl Dashboard {
         }
     }
 
-    /// The daemon's current handles.
+    /// What there is to show now.
     pub(super) fn shown(&self) -> Handles {
         self.shown.borrow().clone()
     }
 
-    /// The accepted host names.
+    /// Names it may be asked by.
     pub(super) fn hosts(&self) -> &[String] {
         &self.hosts
     }
 
-    /// Samples the counts once a second, for rates.
+    /// Counts once a second, for rates.
     pub(super) async fn count(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(rate_sampler::INTERVAL);
         loop {
@@ -100,14 +100,14 @@ impl Dashboard {
         }
     }
 
-    /// Begins a session and returns the cookie to set.
+    /// Begins a session; what the browser is to keep.
     pub(super) fn begin_session(&self, token: &str, name: &str) -> Result<String, Denied> {
         self.sessions
             .log_in(token, name)
             .inspect_err(|denied| self.count_denied(*denied))
     }
 
-    /// Checks the token in the request itself; `None` if it has none, or if there are no tokens at all.
+    /// Whether the token of the request itself is let in; `None` where it has none, or there are none at all.
     pub(super) fn token(&self, headers: &HeaderMap) -> Option<Result<(), Denied>> {
         let token = self.sessions.token(headers)?;
         Some(token.inspect_err(|denied| self.count_denied(*denied)))
@@ -121,9 +121,9 @@ impl Dashboard {
 
     fn count_denied(&self, denied: Denied) {
         self.shown.borrow().metrics.page_token_refused(denied.reason());
-        // Refusals during the lockout are only counted, so that an attacker cannot fill the log.
+        // What follows is counted only: whoever goes on must not fill the log.
         if denied == Denied::Wrong {
-            warn!("wrong token on the dashboard");
+            warn!("somebody tried a wrong token on the page");
         }
     }
 }

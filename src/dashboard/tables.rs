@@ -1,4 +1,4 @@
-//! Tables kept by the functions behind the stream: opened once, queried with a short timeout.
+//! Tables that the functions behind the stream keep: opened once, and never waited for long.
 
 use std::time::Duration;
 
@@ -9,18 +9,17 @@ use tokio::time::timeout;
 
 use crate::control::status::Table;
 
-/// How long an answer of a table is reused, however many people are watching.
+/// What a table answered is as good as new for so long: however many look on, it is asked no more often.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
-/// The timeout of a query: the page has more to show, above all when AWS does not answer.
+/// The page waits no longer for a table: it has more to show, most of all when AWS does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A value built from a table on first use.
+/// What is made of a table once it is asked for.
 #[derive(Debug)]
 pub(super) struct Opened<T>(Mutex<Option<(Table, T)>>);
 
 impl<T> Opened<T> {
-    /// Returns the value built from this table, building it if there is none or it is another table's. It is locked
-    /// until the guard is dropped.
+    /// What was made of this table, made where it was none or of another. Nobody else has it meanwhile.
     pub(super) async fn of(&self, table: &Table, make: impl FnOnce(Client, &str) -> T) -> MappedMutexGuard<'_, T> {
         let mut opened = self.0.lock().await;
         if opened.as_ref().is_none_or(|(of, _)| of != table) {
@@ -37,7 +36,7 @@ impl<T> Default for Opened<T> {
     }
 }
 
-/// Returns a table's answer within the timeout.
+/// What a table answers in time.
 pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
     match timeout(PATIENCE, answer).await {
         Ok(answer) => answer.map_err(why),

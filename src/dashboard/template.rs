@@ -1,4 +1,4 @@
-//! The template of a simulated source, edited as text and used only if it is valid.
+//! The template of a simulated source, edited as text: it is used only where it holds.
 
 use std::fs;
 use std::io;
@@ -21,10 +21,10 @@ use super::session::Visitor;
 use super::state::{Control, Dashboard};
 use crate::control::overrides::Change;
 
-/// The folder for templates edited here, within the daemon's state folder.
+/// Where templates are kept that were edited here, in the folder of the daemon's state.
 const FOLDER: &str = "templates";
 
-/// The path of the page that edits a source's template.
+/// Where a person edits one.
 pub(super) fn path(source: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("name", source)
@@ -32,7 +32,7 @@ pub(super) fn path(source: &str) -> String {
     format!("/template?{query}")
 }
 
-/// The page that edits a source's template.
+/// The text of a source's template, to be edited.
 pub(super) async fn edit(State(page): State<Arc<Dashboard>>, headers: HeaderMap, uri: Uri) -> Response {
     let Control::On(visitor) = page.control(&headers) else {
         return Redirect::to("/log-in").into_response();
@@ -44,11 +44,11 @@ pub(super) async fn edit(State(page): State<Arc<Dashboard>>, headers: HeaderMap,
     }
 }
 
-/// Applies a valid template; shows an invalid one again with all problems.
+/// Takes a text up where it holds; else shows it again with all that is wrong.
 pub(super) async fn take(State(page): State<Arc<Dashboard>>, headers: HeaderMap, sent: AdmittedForm) -> Response {
     let AdmittedForm { asker, form } = sent;
     let name = form.field("name").to_owned();
-    // Browsers send CRLF line ends, as HTML requires.
+    // Browsers send the ends of lines as HTML has them.
     let text = form.field("text").replace("\r\n", "\n") + "\n";
     if let Err(problems) = Template::parse(&name, &text) {
         let shown = match page.control(&headers) {
@@ -80,7 +80,7 @@ fn text_of(page: &Dashboard, source: &str) -> Result<String, String> {
     text.ok_or_else(|| format!("there is no source {source:?} with a template"))
 }
 
-/// Stores each text in a file of its own, so that the file of a running source is not changed.
+/// Each text has a file of its own: what runs by an older one is not changed under its feet.
 fn keep(dir: &Path, text: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(dir)?;
     let digest = Sha256::digest(text.as_bytes());
@@ -108,12 +108,12 @@ fn editor(visitor: &Visitor, name: &str, text: &str, problems: &[String]) -> Str
         .with("rows", "28")
         .with("spellcheck", "false");
     let area = area.flag("required", true).with("aria-describedby", "text-hint");
-    let hint = "It is checked first. If it is valid, the source restarts with it, until the daemon ends; the file of \
+    let hint = "It is checked first. Where it holds, the source starts again with it, until the daemon ends; the file of \
                 before is left as it is.";
     let form = post("/template").class("steps").of((
         (token(visitor), hidden("name", name)),
         tag("label").with("for", "text").of(("Template of ", name)),
-        // A line end at the start of a text area is not part of its text.
+        // A line end that begins a text area is not part of it.
         area.of(("\n", text)),
         tag("span").class("hint").id("text-hint").of(hint),
         tag("p")

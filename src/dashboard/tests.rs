@@ -81,7 +81,7 @@ async fn operators_are_answered_until_the_stop() {
     assert!(draining.starts_with("HTTP/1.1 503 "), "{draining}");
     let wrong = ask(address, "POST /metrics").await;
     assert!(
-        wrong.starts_with("HTTP/1.1 405 ") && wrong.ends_with("use GET for this path\n"),
+        wrong.starts_with("HTTP/1.1 405 ") && wrong.ends_with("asked with GET\n"),
         "{wrong}"
     );
 
@@ -102,7 +102,7 @@ async fn a_port_in_use_is_named_with_the_key_to_change() {
     assert!(error.contains("set dashboard.listen to another port"), "{error}");
 }
 
-/// A dashboard bound to an address that other machines can reach.
+/// As if it were bound to an address that others can reach.
 async fn beyond_this_machine(token_file: Option<PathBuf>) -> (SocketAddr, watch::Sender<Handles>) {
     serve_beyond_this_machine(Settings {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -181,7 +181,7 @@ async fn who_guesses_is_stopped_and_who_is_logged_in_goes_on() {
     let cookie = right.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
     let session = format!("{HOST}\r\nCookie: {cookie}");
 
-    // Each way of showing a token counts.
+    // Each of the ways a token is shown counts.
     for (request, headers, body) in [
         ("GET /", bearer("wrong"), ""),
         ("GET /readings?sensor=a", bearer("wrong"), ""),
@@ -194,7 +194,7 @@ async fn who_guesses_is_stopped_and_who_is_logged_in_goes_on() {
         ("POST /log-in", HOST.to_owned(), "token="),
         ("POST /log-in", HOST.to_owned(), "token=the-toke"),
     ] {
-        // A token of a proxy, or one beside a session, does not count.
+        // What a proxy or a session says is no token, and does not count.
         let basic = format!("{HOST}\r\nAuthorization: Basic dTpw");
         let other = send(address, "POST /source", &basic, "name=house&do=stop").await;
         assert!(other.ends_with("Authorization: Bearer TOKEN\n"), "{other}");
@@ -257,7 +257,7 @@ async fn another_sites_page_sends_no_canary() {
     );
 }
 
-/// Sends a request whose body never arrives, and returns the answer.
+/// A request whose body never comes, and the answer to it.
 async fn without_body(address: SocketAddr, request: &str, headers: &str, length: usize) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("{request} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
@@ -327,7 +327,7 @@ async fn forms_are_small_and_arrive_in_time() {
     assert!(large.contains("413 "), "{large}");
     let late = without_body(address, "POST /template", &bearer, 262_144).await;
     assert!(late.contains("408 "), "{late}");
-    // A body of undeclared length is counted as it arrives.
+    // A body whose length is not declared is counted as it arrives.
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("POST /log-in HTTP/1.1\r\n{HOST}\r\nTransfer-Encoding: chunked\r\n\r\n1001\r\n");
     let chunk = [head.as_bytes(), &[b'a'; 0x1001], b"\r\n"].concat();
@@ -369,7 +369,7 @@ async fn silent_connections_make_room_and_sessions_do_not() {
         matches!(silent.read(&mut [0]).await, Ok(0) | Err(_)),
         "the silent one was closed"
     );
-    // The session's connection is still open and served.
+    // That of the session is still there, and is served.
     session.write_all(page.as_bytes()).await.unwrap();
     let mut served = String::new();
     while served.matches("HTTP/1.1 200 ").count() < 1 {

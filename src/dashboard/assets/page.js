@@ -1,10 +1,10 @@
 "use strict";
-// Refreshes the parts of the page that have changed, and draws the last readings. Without this script the page is
-// complete, as of the time it was loaded.
+// Fetches the page again and puts what has changed in its place; draws the last readings. Without it the page is complete,
+// as of when it was loaded.
 (() => {
   const REFRESH_MS = 2000;
 
-  // An element in use (typed into, opened) is not replaced until the person is done.
+  // What a person types or has opened stays as it is until they are done.
   function busy(element) {
     return element.contains(document.activeElement) && document.activeElement !== document.body;
   }
@@ -30,7 +30,7 @@
     const again = new URL("/", here);
     again.search = here.search;
     again.searchParams.set("again", "");
-    // Keeps the selected sensor, even if another one would now be the default.
+    // Whoever looks at a sensor goes on looking at it, whichever comes first now.
     const sensor = document.getElementById("plot")?.dataset.sensor;
     if (sensor) again.searchParams.set("sensor", sensor);
     const answer = await fetch(again, { headers: { accept: "text/html" } });
@@ -42,7 +42,7 @@
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
-  // The plot of one sensor: values over the expected range, and scores beneath.
+  // The plot of one sensor: values over what was expected, and scores beneath.
   class Plot {
     constructor(element) {
       this.element = element;
@@ -53,7 +53,7 @@
 
     axes(unit) {
       const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
-      // UTC, like the text beside it.
+      // UTC, as the words beside it.
       const times = (_, ticks, __, ___, step) =>
         ticks.map((tick) => new Date(tick * 1000).toISOString().slice(11, step < 1 ? 21 : step < 60 ? 19 : 16));
       return [{ ...axis, space: 70, values: times }, { ...axis, size: 56, label: unit, labelSize: 20 }];
@@ -124,7 +124,7 @@
         this.charts[0].setData(this.values(series));
         this.charts[1]?.setData(this.scores(series));
       }
-      // The text beside the plot and the table below it say the same.
+      // The words beside it and the table below say the same.
       for (const part of this.element.querySelectorAll("canvas")) part.setAttribute("aria-hidden", "true");
       this.element.dataset.points = String(series.time.length);
     }
