@@ -173,7 +173,7 @@ class TunedSettings(unittest.TestCase):
 
     @classmethod
     def begin(cls) -> None:
-        cls.tune("rate = 1000000")
+        cls.tune("jump = 1000000")
         like = cloud.deployment.configuration("detect")
         api = cloud.standin.client("lambda")
         with cloud.deployment.code.open("rb") as code:
@@ -181,7 +181,7 @@ class TunedSettings(unittest.TestCase):
                 FunctionName=cls.NAME, Code={"ZipFile": code.read()}, Environment=like["Environment"],
                 **{name: like[name] for name in ("Runtime", "Handler", "Role", "Timeout", "MemorySize")})
         cls.before = cls.finds()
-        cls.tune("rate = 1000000\nthreshold = 100")
+        cls.tune("jump = 1000000\nthreshold = 100")
 
     @classmethod
     def tune(cls, lines: str) -> None:

@@ -49,12 +49,12 @@ LONG_FILES: dict[str, int] = {
     "src/cli/cost/tests.rs": 421,
     "src/cli/mod.rs": 432,
     "src/config/mod.rs": 489,
-    "src/daemon/mod.rs": 484,
+    "src/daemon/mod.rs": 486,
     "src/pipeline/mod.rs": 484,
     "src/pipeline/tests.rs": 437,
     "src/source/validate.rs": 424,
     "src/telemetry/metrics.rs": 451,
-    "tests/cloud/test_pipeline.py": 453,
+    "tests/cloud/test_pipeline.py": 455,
 }
 
 # Old words that are still used.
@@ -65,7 +65,6 @@ OLD_WORDS: set[str] = {
     "relapse",
     "seed A",
     "seeds' scale",
-    "the settings hold",
 }
 
 # Invariants of ARCHITECTURE.md: "no test", or the name of a test that does not exist.
