@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-/// Each kind of sink_health is logged at most once in this time, however often it comes and goes.
+/// Each kind of failure is logged at most once in this time, however often it comes and goes.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// What is wrong now.
@@ -18,7 +18,7 @@ pub struct SinkHealth {
     logged: HashMap<&'static str, Instant>,
 }
 
-/// Who or what can end the sink_health of a sink.
+/// Who or what can end the failure of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Time: an outage, a limit, a credential that is renewed.

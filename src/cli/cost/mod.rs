@@ -1,5 +1,5 @@
 //! The command `cost`: what a load takes of AWS and what that costs a month, by the design as it is built. Pure: from a
-//! load to figures. The login_limiter it makes are all in the answer.
+//! load to figures. The assumptions it makes are all in the answer.
 
 mod bill;
 mod load;
