@@ -224,7 +224,7 @@ impl Visitor {
     }
 }
 
-/// 256 random bits, which nobody login_limiter.
+/// 256 random bits, which nobody guesses.
 fn secret() -> String {
     let bits: [u8; 32] = rand::random();
     bits.iter().map(|byte| format!("{byte:02x}")).collect()
