@@ -396,7 +396,7 @@ fn report(failure: &Failure) -> ExitCode {
     code
 }
 
-/// True where whoever read the output has gone, as `head` does: that is no failure.
+/// True if the reader of the output has closed it, as `head` does, which is not a failure.
 fn nobody_reads(error: &anyhow::Error) -> bool {
     let mut kinds = error.chain().filter_map(|cause| {
         let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);

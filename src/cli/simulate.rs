@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Pinned: a change of these bytes changes what a person's seed context, and belongs in the changelog.
+    /// Pinned: a change of these bytes changes what a seed means to its users, and belongs in the changelog.
     #[test]
     fn the_first_lines_of_a_seed_never_change() {
         assert_eq!(

@@ -326,8 +326,8 @@ impl Settings {
             ));
         }
         if !self.dashboard.listen.ip().is_loopback() && self.dashboard.token_file.is_some() {
-            let text = "dashboard.listen can be reached from other machines without TLS: the token of whoever logs in there travels in \
-                        the clear; listen on 127.0.0.1 and come by `ssh -L`, or put something before it that speaks TLS";
+            let text = "dashboard.listen can be reached from other machines without TLS: tokens travel in the clear; listen on \
+                        127.0.0.1 and use `ssh -L`, or put a proxy with TLS in front of it";
             warnings.push(text.to_owned());
         }
         if self.source.is_empty() {

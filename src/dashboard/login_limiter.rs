@@ -29,7 +29,7 @@ pub(super) enum Denied {
     /// It was not looked at, nor is any for so long.
     #[error(
         "after {MOST} wrong tokens within {} seconds none is looked at, not even a right one: try again in {} s; \
-         whoever is logged in goes on",
+         open sessions continue",
         WINDOW.as_secs(), seconds(.0)
     )]
     Later(Duration),

@@ -80,7 +80,7 @@ pub struct Settings {
     /// The address and port of `/metrics`, `/healthz`, `/readyz` and the page. Port 0 takes any free one.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
-    /// A file of tokens, one a line: whoever knows one may change what runs. Without it the page only shows.
+    /// A file of tokens, one a line: its bearer may change what runs. Without it the dashboard is read-only.
     pub token_file: Option<PathBuf>,
     /// Names the page may be asked by, beside localhost and addresses.
     pub hosts: Vec<String>,

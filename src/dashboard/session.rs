@@ -1,4 +1,4 @@
-//! Who may change something: whoever knows a token of `dashboard.token_file`, either with each request or once, by logging in.
+//! Who may change something: the bearer of a token of `dashboard.token_file`, either with each request or once, by logging in.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -184,7 +184,7 @@ impl Sessions {
                 Ok(tokens) => {
                     info!(
                         ?tokens,
-                        "the page's tokens have changed: whoever was logged in has to log in again"
+                        "the page's tokens have changed: every open session has ended: log in again"
                     );
                     guarded.tokens = tokens;
                     guarded.sessions.clear();

@@ -121,7 +121,7 @@ impl Dashboard {
 
     fn count_denied(&self, denied: Denied) {
         self.shown.borrow().metrics.page_token_refused(denied.reason());
-        // What follows is counted only: whoever goes on must not fill the log.
+        // Further attempts are only counted, so that they cannot fill the log.
         if denied == Denied::Wrong {
             warn!("somebody tried a wrong token on the page");
         }

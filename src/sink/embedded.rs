@@ -1,4 +1,4 @@
-//! The Lambda's handler in this process: the same records, partitions in an embedded store, incidents on the terminal.
+//! The processor's handler in this process: the same records, partitions in an embedded store, incidents on the terminal.
 //!
 //! One thread owns the handler and the store. The pipeline sends refused records again, as the Kinesis mapping would.
 

@@ -1,5 +1,5 @@
 //! One source's table in the configuration. One flat table for all kinds, so that every error keeps its line; which keys
-//! belong to which kind is checked here, and what comes out is a config without optional parts.
+//! belong to which kind is checked here, and what comes out is a configuration without optional parts.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
@@ -42,7 +42,7 @@ pub struct Settings {
     /// simulate: injected faults a sensor and day of healthy event time. Default 0. Of a profile file: what it says under
     /// `[anomaly]`, if anything.
     pub faults: Option<Amount>,
-    /// simulate: the JSON form of the readings. `"device"` is seed A's, and makes its figures the profile's defaults.
+    /// simulate: the JSON form of the readings. `"device"` is the DHT record, and makes its figures the profile's defaults.
     pub form: Option<Form>,
     /// simulate: digits after the decimal point. Default: the profile's.
     pub decimals: Option<Decimals>,
@@ -250,7 +250,7 @@ pub enum Times {
 pub enum Form {
     /// The general form.
     General,
-    /// Seed A's record.
+    /// The DHT record.
     Device,
 }
 

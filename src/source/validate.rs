@@ -1,4 +1,4 @@
-//! What the settings of a source come to: a config without optional parts, or every problem at once.
+//! What the settings of a source come to: a configuration without optional parts, or every problem at once.
 
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -395,7 +395,7 @@ const HOUSE: Defaults = Defaults {
     decimals: 2,
 };
 
-/// Seed A's record has no field for a group or a unit; its values are °F.
+/// The DHT record has no field for a group or a unit; its values are °F.
 const DEVICE: Defaults = Defaults {
     prefix: Some("DHT_"),
     group: None,

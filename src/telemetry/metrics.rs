@@ -17,7 +17,7 @@ use wire::Timestamp;
 use crate::clock;
 use crate::telemetry::sink_health::Cause;
 
-/// What operators are told a metric context.
+/// The meaning of a metric, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description {
     /// The full name, unit included.

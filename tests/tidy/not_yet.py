@@ -63,7 +63,6 @@ OLD_WORDS: set[str] = {
     "Room",
     "poison",
     "relapse",
-    "seed A",
     "seeds' scale",
 }
 

@@ -185,7 +185,7 @@ impl Faults {
         None
     }
 
-    /// True so often as `share` says.
+    /// True with the probability `share`.
     pub(crate) fn strikes(&mut self, share: f64) -> bool {
         self.random.random_bool(share)
     }

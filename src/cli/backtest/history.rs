@@ -13,7 +13,7 @@ use super::summary::{Incident, Summary};
 const REASONS: usize = 20;
 /// The usual interval is the median of so many steps.
 const STEPS: usize = 4_095;
-/// A journal that nobody replays is emptied so often, in bytes.
+/// A journal that nobody replays is emptied at this many bytes.
 const JOURNAL: usize = 64 << 10;
 
 /// What the rows so far have led to.

@@ -203,7 +203,7 @@ async fn permission(client: &aws_sdk_kinesis::Client, target: &Target) -> Findin
     }
 }
 
-/// How far the local clock is from that of whoever answered last.
+/// How far the local clock is from that of the service that answered last.
 #[derive(Clone, Debug, Default)]
 struct Clock(Arc<Mutex<Option<Skew>>>);
 

@@ -9,9 +9,9 @@ use crate::secrets::tokens::{Tokens, TokensError};
 
 /// The settings in force.
 pub struct Access {
-    /// The config they were read from.
+    /// The configuration they were read from.
     pub config: Config,
-    /// The config's limits.
+    /// The configuration's limits.
     pub limits: Limits,
     /// The accepted tokens; `None` admits everybody.
     pub tokens: Option<Tokens>,
@@ -20,7 +20,7 @@ pub struct Access {
     stamps: Vec<Stamp>,
 }
 
-/// A file named in the config cannot be used.
+/// A file named in the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// The token file.
@@ -32,7 +32,7 @@ pub enum AccessError {
 }
 
 impl Access {
-    /// Reads the files that the config names.
+    /// Reads the files that the configuration names.
     pub fn read(config: &Config) -> Result<Self, AccessError> {
         let tls = config.tls.as_ref();
         // Stamps are taken before the files are read, so that a change in between is noticed.

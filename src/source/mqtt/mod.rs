@@ -47,7 +47,7 @@ use crate::telemetry::metrics::Metrics;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// A connection that lasted so long was a good one. Two clients of one id end each other's sooner, and wait ever longer.
 const GOOD: Duration = Duration::from_secs(5);
-/// While failure lasts it is said again so often.
+/// A failure that lasts is logged again after this time.
 const REMIND: Duration = Duration::from_secs(60);
 
 /// What outlives connections.

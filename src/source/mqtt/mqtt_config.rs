@@ -1,4 +1,4 @@
-//! What the settings of a broker come to: a config without optional parts, or every problem at once.
+//! What the settings of a broker come to: a configuration without optional parts, or every problem at once.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -125,7 +125,7 @@ async fn what_is_delivered_again_counts_as_late_and_poison_is_contained() {
     let decode_failures: Vec<(&str, u64)> = decode_failures.into_iter().collect();
     assert_eq!((events, late), (21, 0));
     assert_eq!(decode_failures, [("malformed_envelope", 1), ("malformed_log_event", 1)]);
-    // By Kinesis, and by whoever put it in under a new number.
+    // By Kinesis, and by a client that put it again under a new number.
     for sequence in [1, 100] {
         let counts = handle(dir.path(), sequence, &mixed[..2]).await.counts;
         assert_eq!((counts.events, counts.late, counts.entries), (0, 20, 0));

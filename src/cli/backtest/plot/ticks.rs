@@ -124,7 +124,7 @@ fn months(start: i64, end: i64, step: i64) -> Vec<(i64, String)> {
     found
 }
 
-/// What a clock shows that is read every so often; at midnight the day.
+/// The label of a tick: the time of day to the precision of `step`, or the date at midnight.
 fn clock(wall: i64, step: i64) -> String {
     let Some(civil) = civil(wall) else { return String::new() };
     let format = match step {

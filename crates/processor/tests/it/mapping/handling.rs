@@ -34,7 +34,7 @@ fn finish<T>(run: impl Future<Output = T>) -> T {
     }
 }
 
-/// Polls so often, then gives up; true where it had ended before.
+/// Polls at most this many times; true if it ended before.
 fn give_up_after(polls: usize, run: impl Future) -> bool {
     let mut run = pin!(run);
     (0..polls).any(|_| run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready())
